@@ -1,0 +1,247 @@
+package kernel_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/lab/kernel"
+)
+
+// roleVariable makes this test binary play a program that runs itself in a guest.
+const roleVariable = "TANDEM_KERNEL_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	kernel.Init()
+	role := os.Getenv(roleVariable)
+	switch {
+	case role == "":
+		os.Exit(m.Run())
+	case kernel.InGuest():
+		os.Exit(playInGuest(role))
+	}
+	status, err := kernel.RunInGuest(context.Background(), kernel.Options{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 255
+	}
+	os.Exit(status)
+}
+
+// playInGuest is what the program does once it is in the guest.
+func playInGuest(role string) int {
+	switch role {
+	case "streams":
+		in, _ := io.ReadAll(os.Stdin)
+		fmt.Printf("read %q\n", in)
+		fmt.Fprintln(os.Stderr, "to standard error")
+		return 7
+	case "interrupt":
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, unix.SIGINT)
+		fmt.Println("waiting")
+		fmt.Println("got", <-signals)
+		return 3
+	case "killed":
+		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+	case "files":
+		return touch(os.Args[1:])
+	case "hang":
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, unix.SIGUSR1)
+		fmt.Println("up")
+		<-signals
+	case "probe":
+		for _, f := range kernel.Probe(nil) {
+			fmt.Println(f.Name, f.OK, f.Reason)
+		}
+		return 0
+	}
+	return 99
+}
+
+// touch writes a file into each directory and says how it went.
+func touch(dirs []string) int {
+	for _, dir := range dirs {
+		err := os.WriteFile(filepath.Join(dir, "touched"), []byte("by the guest"), 0o644)
+		fmt.Println(dir, err == nil)
+	}
+	return 0
+}
+
+// inGuest prepares this test binary to play a role in a guest. It skips where no guest can run.
+func inGuest(t *testing.T, role string, args ...string) *exec.Cmd {
+	t.Helper()
+	if kernel.InGuest() {
+		t.Skip("no guest in a guest: this test starts one from the host")
+	}
+	if _, err := kernel.FindImage(); err != nil {
+		t.Skip(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kernel.RaceEnabled {
+		t.Skip("the race detector cannot run in User Mode Linux; run this package without -race")
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	return cmd
+}
+
+func TestGuestHandsOnStreamsAndStatus(t *testing.T) {
+	cmd := inGuest(t, "streams")
+	cmd.Stdin = strings.NewReader("one\ntwo\n")
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if got, want := stdout.String(), `read "one\ntwo\n"`+"\n"; got != want {
+		t.Errorf("standard output %q, want %q", got, want)
+	}
+	if got, want := stderr.String(), "to standard error\n"; got != want {
+		t.Errorf("standard error %q, want %q", got, want)
+	}
+	if status := cmd.ProcessState.ExitCode(); status != 7 {
+		t.Errorf("exit status %d (%v), want the program's 7", status, err)
+	}
+}
+
+func TestGuestReportsASignalAsAShellDoes(t *testing.T) {
+	cmd := inGuest(t, "killed")
+	_ = cmd.Run()
+	if status := cmd.ProcessState.ExitCode(); status != 128+9 {
+		t.Errorf("exit status %d, want 137 for a program that SIGKILL ended", status)
+	}
+}
+
+func TestGuestHandsOnSignals(t *testing.T) {
+	cmd := inGuest(t, "interrupt")
+	out, lines := startAndReadLine(t, cmd)
+	if out != "waiting" {
+		t.Fatalf("first line %q, want the program's before it ends", out)
+	}
+	if err := cmd.Process.Signal(unix.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	lines.Scan()
+	if got, want := lines.Text(), "got interrupt"; got != want {
+		t.Errorf("after SIGINT %q, want %q", got, want)
+	}
+	_ = cmd.Wait()
+	if status := cmd.ProcessState.ExitCode(); status != 3 {
+		t.Errorf("exit status %d, want 3", status)
+	}
+}
+
+func TestGuestWritesOnlyWhereItMay(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Log("an ordinary user could not write outside anyway; the check is weaker")
+	}
+	allowed := t.TempDir() // below the temporary directory
+	outside := "/var/tmp"
+	cmd := inGuest(t, "files", allowed, outside, ".")
+	defer os.Remove("touched")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%s true\n%s false\n. true\n", allowed, outside)
+	if string(out) != want {
+		t.Errorf("guest wrote:\n%swant:\n%s", out, want)
+	}
+	if _, err := os.Stat(filepath.Join(allowed, "touched")); err != nil {
+		t.Errorf("what the guest wrote is not on the host: %v", err)
+	}
+}
+
+func TestKilledParentLeavesNoGuest(t *testing.T) {
+	before := umlProcesses(t)
+	cmd := inGuest(t, "hang")
+	temp := t.TempDir()
+	cmd.Env = append(cmd.Env, "TMPDIR="+temp)
+	if line, _ := startAndReadLine(t, cmd); line != "up" {
+		t.Fatalf("first line %q, want up", line)
+	}
+	if n := len(umlProcesses(t)); n <= len(before) {
+		t.Fatalf("%d guest processes while one runs, %d before: the check sees nothing", n, len(before))
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		left := umlProcesses(t)
+		if len(left) <= len(before) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("guest processes left behind: %v", left)
+		}
+		syscall.Select(0, nil, nil, nil, &syscall.Timeval{Usec: 10000})
+	}
+	if left, _ := os.ReadDir(temp); len(left) != 0 {
+		t.Errorf("files left behind in the temporary directory: %v", left)
+	}
+}
+
+func TestGuestHasWhatALabNeeds(t *testing.T) {
+	cmd := inGuest(t, "probe")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []lab.Capability{lab.Root, lab.NetNS, lab.PIDNS, lab.Veth, lab.Bridge,
+		lab.Macvlan, lab.IPVS, lab.Netem, lab.NftablesBridge} {
+		if !strings.Contains(string(out), c.String()+" true") {
+			t.Errorf("the guest lacks %s; it says:\n%s", c, out)
+		}
+	}
+}
+
+// startAndReadLine starts the command and returns its first line of output.
+func startAndReadLine(t *testing.T, cmd *exec.Cmd) (string, *bufio.Scanner) {
+	t.Helper()
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(pipe)
+	lines.Scan()
+	return lines.Text(), lines
+}
+
+// umlProcesses are the processes of this test's user that run a guest kernel, zombies left out: they
+// hold nothing.
+func umlProcesses(t *testing.T) []string {
+	t.Helper()
+	im, err := kernel.FindImage()
+	if err != nil {
+		t.Skip(err)
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	var found []string
+	for _, l := range links {
+		if target, err := os.Readlink(l); err == nil && target == im.Program {
+			found = append(found, l)
+		}
+	}
+	return found
+}
