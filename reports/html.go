@@ -1,0 +1,246 @@
+package reports
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+//go:embed report.css
+var pageStyle string
+
+//go:embed report.html.tmpl
+var pageSource string
+
+var page = template.Must(template.New("report").Parse(pageSource))
+
+// maxEvents bounds the list of events of one drill; history.ndjson has all.
+const maxEvents = 250
+
+// WriteHTML writes reports as one HTML page that needs nothing but itself: no script, no
+// request to anywhere. The verdict stands first; several reports begin with a table of them.
+// Equal reports give equal bytes.
+func WriteHTML(w io.Writer, reports []Report) error {
+	v := pageView{
+		Style:   template.CSS(pageStyle),
+		Verdict: Overall(reports),
+		Summary: tally(reports),
+	}
+	if len(reports) == 1 {
+		v.Verdict, v.Summary = reports[0].Verdict, reports[0].Summary
+	}
+	for i := range reports {
+		v.Drills = append(v.Drills, viewOf(&reports[i], fmt.Sprintf("drill-%d", i+1)))
+	}
+	if err := page.Execute(w, v); err != nil {
+		return fmt.Errorf("write page: %w", err)
+	}
+	return nil
+}
+
+// pageView is what the page's template shows.
+type pageView struct {
+	Style   template.CSS
+	Verdict Verdict
+	Summary string
+	Drills  []drillView
+}
+
+// Sign is the verdict's sign.
+func (v pageView) Sign() string { return sign(v.Verdict) }
+
+// Several says whether the page needs a table of its drills.
+func (v pageView) Several() bool { return len(v.Drills) > 1 }
+
+// drillView is one report as the template shows it.
+type drillView struct {
+	*Report
+	ID                string
+	Diagram, Timeline template.HTML
+	Figures           []figure
+	Legend            []legendEntry
+	Windows           []windowView
+	Servers           []string
+	Events            []eventView
+	MoreEvents        int
+	Logs              []logView
+	Outage, Lost      string
+	Limit             string
+}
+
+// FirstID is the first drill's name, whose patterns the legends use.
+func (v pageView) FirstID() string { return v.Drills[0].ID }
+
+// Began is the wall-clock time of the run's start.
+func (v drillView) Began() string {
+	return v.Recording.Started.UTC().Format(time.DateTime) + " UTC"
+}
+
+// Lasted is the run's length.
+func (v drillView) Lasted() string { return shown(v.Recording.Length) }
+
+// Sign is the verdict's sign.
+func (v drillView) Sign() string { return sign(v.Verdict) }
+
+// Sign is the finding's verdict as a sign.
+func (f Finding) Sign() string { return sign(f.Verdict) }
+
+// figure is one large number.
+type figure struct{ Value, Name, Note string }
+
+// legendEntry names a colour and texture of the timeline.
+type legendEntry struct{ Class, Fill, Text string }
+
+type logView struct {
+	Node  string
+	Lines string
+}
+
+// windowView is a step or a fault and what the clients saw in it.
+type windowView struct {
+	Name, From, To, Lasted string
+	Sent, Lost             int
+	Outage, Neither, Both  string
+	Shares                 []Share
+}
+
+func viewOf(r *Report, id string) drillView {
+	rec := &r.Recording
+	cells := row(r)
+	v := drillView{
+		Report:   r,
+		ID:       id,
+		Diagram:  template.HTML(safeDiagram(rec.Diagram)),
+		Timeline: template.HTML(drawTimeline(rec, id)),
+		Figures:  figures(r),
+		Legend:   legend(rec),
+		Windows:  windows(rec),
+		Servers:  Servers(rec),
+		Events:   events(rec),
+		Outage:   cells[3],
+		Lost:     cells[4],
+		Limit:    cells[5],
+	}
+	v.MoreEvents = len(rec.Events) - len(v.Events)
+	for _, node := range slices.Sorted(maps.Keys(rec.Logs)) {
+		v.Logs = append(v.Logs, logView{node, strings.Join(rec.Logs[node], "\n")})
+	}
+	return v
+}
+
+// figures are the numbers that everybody asks for first.
+func figures(r *Report) []figure {
+	rec := &r.Recording
+	whole := Whole(rec)
+	var all []figure
+	if count := Count(rec, whole); count.Sent > 0 {
+		cells := row(r)
+		outage := figure{cells[3], "longest outage of a client", "no limit set"}
+		if cells[5] != "-" {
+			outage.Note = "limit " + cells[5]
+		}
+		latency := Latencies(rec, whole)
+		all = append(all, outage,
+			figure{fmt.Sprint(count.Lost()), "requests lost", fmt.Sprintf("of %d sent", count.Sent)},
+			figure{shown(latency.P50), "median latency", "99 of 100 within " + shown(latency.P99)})
+	}
+	if len(rec.VIPs) > 0 {
+		both, neither := worstHolding(rec, whole)
+		note := "never without an owner"
+		if neither > 0 {
+			note = "none for " + shown(neither)
+		}
+		all = append(all, figure{shown(both), "two owners of one VIP", note})
+	}
+	return all
+}
+
+// worstHolding returns the longest times within a window in which a VIP had two owners, or none.
+func worstHolding(rec *Recording, w Window) (both, neither time.Duration) {
+	for _, vip := range rec.VIPs {
+		both = max(both, Both(rec, vip.Addr, w))
+		neither = max(neither, Neither(rec, vip.Addr, w))
+	}
+	return both, neither
+}
+
+// windows are the steps, and the faults that are not a step of their own.
+func windows(rec *Recording) []windowView {
+	all := Steps(rec)
+	for _, f := range Faults(rec) {
+		w := Window{"fault: " + strings.TrimSpace(f.Label()+" "+f.Detail), f.From, f.To}
+		if !slices.ContainsFunc(all, func(s Window) bool { return s.From == w.From && s.To == w.To }) {
+			all = append(all, w)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Window) int { return int(min(max(a.From-b.From, -1), 1)) })
+	var views []windowView
+	for _, w := range all {
+		both, neither := worstHolding(rec, w)
+		count := Count(rec, w)
+		views = append(views, windowView{
+			Name: w.Name, From: shown(w.From), To: shown(w.To), Lasted: shown(w.Length()),
+			Sent: count.Sent, Lost: count.Lost(), Outage: outageText(Outage(rec, w)),
+			Neither: dashed(neither), Both: dashed(both), Shares: Shares(rec, w),
+		})
+	}
+	return views
+}
+
+func outageText(g Gap) string {
+	if g.Open && g.Lost > 0 {
+		return "≥ " + shown(g.Length())
+	}
+	return dashed(g.Length())
+}
+
+// dashed shows no time as a dash.
+func dashed(d time.Duration) string {
+	if d == 0 {
+		return "–"
+	}
+	return shown(d)
+}
+
+// legend names what the timeline draws.
+func legend(rec *Recording) []legendEntry {
+	t := timeline{rec: rec, palette: map[string]int{}}
+	var entries []legendEntry
+	for _, n := range rec.Nodes {
+		if n.Role == "director" {
+			t.palette[n.Name] = len(t.palette)
+			class, fill := t.colour(n.Name)
+			entries = append(entries, legendEntry{class, fill, n.Name})
+		}
+	}
+	return append(entries,
+		legendEntry{"nobody", "", "nobody"},
+		legendEntry{"both", "cross", "two owners ▼"},
+		legendEntry{"fault", "", "fault, inject to heal"},
+		legendEntry{"served", "", "answered"},
+		legendEntry{"lost", "", "lost ✕"})
+}
+
+// eventView is an event in words.
+type eventView struct{ At, Kind, Node, Text string }
+
+// events are the first events of a recording in words.
+func events(rec *Recording) []eventView {
+	names := map[Kind]string{StepBegin: "step", FaultInject: "fault injected",
+		FaultHeal: "fault healed", VIPAdd: "VIP gained", VIPRemove: "VIP lost", State: "VRRP",
+		Note: "note"}
+	var views []eventView
+	for _, ev := range rec.Events[:min(len(rec.Events), maxEvents)] {
+		text := ev.Subject
+		if ev.Detail != "" {
+			text = strings.TrimSpace(text + " (" + ev.Detail + ")")
+		}
+		views = append(views, eventView{shown(ev.At), names[ev.Kind], ev.Node, text})
+	}
+	return views
+}

@@ -1,0 +1,151 @@
+package reports
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// WriteJSON writes a report as one line of JSON.
+func WriteJSON(w io.Writer, r Report) error {
+	if err := json.NewEncoder(w).Encode(r); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// ReadJSON reads what WriteJSON wrote. It refuses a format newer than FormatVersion, unknown
+// fields, and values that no recording has: events or requests out of order, negative times,
+// unknown verdicts, kinds or outcomes.
+func ReadJSON(r io.Reader) (Report, error) {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return Report{}, fmt.Errorf("read report: %w", err)
+	}
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(b, &head); err != nil {
+		return Report{}, fmt.Errorf("read report: %w", err)
+	}
+	switch {
+	case head.Version > FormatVersion:
+		return Report{}, fmt.Errorf("read report: format version %d is newer than %d, the newest that "+
+			"this program knows: use a newer program", head.Version, FormatVersion)
+	case head.Version < 1:
+		return Report{}, errors.New("read report: no format version: this is not a report")
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	var report Report
+	if err := d.Decode(&report); err != nil {
+		return Report{}, fmt.Errorf("read report: %w", err)
+	}
+	if err := report.check(); err != nil {
+		return Report{}, fmt.Errorf("read report: %w", err)
+	}
+	return report, nil
+}
+
+// check demands what the writers and measurements rely on.
+func (r *Report) check() error {
+	if !r.Verdict.known() {
+		return fmt.Errorf("verdict %q: expected pass, fail or inconclusive", r.Verdict)
+	}
+	for _, f := range r.Findings {
+		if !f.Verdict.known() {
+			return fmt.Errorf("verdict %q of bound %q: expected pass, fail or inconclusive",
+				f.Verdict, f.Bound)
+		}
+	}
+	if r.Recording.Length < 0 {
+		return fmt.Errorf("length %s: expected none below zero", r.Recording.Length)
+	}
+	if err := checkEvents(r.Recording.Events); err != nil {
+		return err
+	}
+	return checkRequests(r.Recording.Requests)
+}
+
+func (v Verdict) known() bool { return v == Pass || v == Fail || v == Inconclusive }
+
+func checkEvents(events []Event) error {
+	kinds := []Kind{StepBegin, FaultInject, FaultHeal, VIPAdd, VIPRemove, State, Note}
+	var last time.Duration
+	for i, ev := range events {
+		if !slices.Contains(kinds, ev.Kind) {
+			return fmt.Errorf("event %d: unknown kind %q", i, ev.Kind)
+		}
+		if ev.At < last {
+			return fmt.Errorf("event %d at %s: expected none before %s", i, ev.At, last)
+		}
+		last = ev.At
+	}
+	return nil
+}
+
+func checkRequests(requests []Request) error {
+	outcomes := []Outcome{Answered, Late, Refused, Timeout, Failed}
+	var last time.Duration
+	for i, r := range requests {
+		if !slices.Contains(outcomes, r.Outcome) {
+			return fmt.Errorf("request %d: unknown outcome %q", i, r.Outcome)
+		}
+		if r.Sent < last || r.Latency < 0 {
+			return fmt.Errorf("request %d sent at %s with latency %s: expected order of sending and "+
+				"no time below zero", i, r.Sent, r.Latency)
+		}
+		last = r.Sent
+	}
+	return nil
+}
+
+// requestKind marks a request in a history, beside the kinds of events.
+const requestKind Kind = "request"
+
+// WriteHistory writes events and requests as one JSON object a line, merged in order of time. Both
+// have at_ns and kind; a request's kind is "request" and its time that of sending. At equal times
+// events come first.
+func WriteHistory(w io.Writer, rec *Recording) error {
+	enc := json.NewEncoder(w)
+	events := rec.Events
+	write := func(line any) error {
+		if err := enc.Encode(line); err != nil {
+			return fmt.Errorf("write history: %w", err)
+		}
+		return nil
+	}
+	for _, r := range rec.Requests {
+		for len(events) > 0 && events[0].At <= r.Sent {
+			if err := write(events[0]); err != nil {
+				return err
+			}
+			events = events[1:]
+		}
+		if err := write(requestLine{r.Sent, requestKind, r.Client, r.Outcome, r.Latency, r.Server,
+			r.Detail}); err != nil {
+			return err
+		}
+	}
+	for _, ev := range events {
+		if err := write(ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// requestLine is a Request in a history.
+type requestLine struct {
+	At      time.Duration `json:"at_ns"`
+	Kind    Kind          `json:"kind"`
+	Client  string        `json:"client"`
+	Outcome Outcome       `json:"outcome"`
+	Latency time.Duration `json:"latency_ns"`
+	Server  string        `json:"server,omitempty"`
+	Detail  string        `json:"detail,omitempty"`
+}

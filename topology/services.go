@@ -1,0 +1,100 @@
+package topology
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// maxWeight is the largest weight that IPVS takes from us: the kernel has an int, keepalived and
+// ipvsadm document 65535.
+const maxWeight = 65535
+
+// servicePath is the path of a service; its address stands in brackets because it has dots.
+func servicePath(addr netip.AddrPort) string { return "services[" + addr.String() + "]" }
+
+// service checks the i-th service.
+func (v *validation) service(i int) {
+	s := v.Services[i]
+	path := servicePath(s.Addr)
+	isVIP := slices.ContainsFunc(v.VIPs, func(vip VIP) bool { return vip.Addr == s.Addr.Addr() })
+	switch {
+	case !s.Addr.Addr().Is4() || s.Addr.Port() == 0:
+		v.add(path, "address %s: expected an IPv4 address and a port of 1 to 65535", s.Addr)
+	case !isVIP && len(v.VIPs) > 0:
+		v.add(path, "address %s: expected a VIP's%s", s.Addr.Addr(), v.vipAddrs())
+	case !isVIP && !v.isDirector(s.Addr.Addr()):
+		v.add(path, "address %s: expected a director's own, for there are no VIPs", s.Addr.Addr())
+	}
+	if slices.ContainsFunc(v.Services[:i], func(o Service) bool { return o.Addr == s.Addr }) {
+		v.add(path, "another service has this address: expected each once")
+	}
+	if !slices.Contains(Schedulers(), s.Scheduler) {
+		v.unknown(path+".scheduler", "scheduler", s.Scheduler, Schedulers())
+	}
+	if len(s.RealServers) == 0 {
+		v.add(path+".real_servers", "none: expected at least one")
+	}
+	for j, d := range s.RealServers {
+		v.destination(path+".real_servers."+d.Node, d, s.RealServers[:j])
+	}
+	v.check(path+".check", s.Check)
+}
+
+// vipAddrs lists the VIPs' addresses, ", a or b"; nothing when none has one.
+func (v *validation) vipAddrs() string {
+	var addrs []string
+	for _, vip := range v.VIPs {
+		if vip.Addr.IsValid() {
+			addrs = append(addrs, vip.Addr.String())
+		}
+	}
+	if addrs == nil {
+		return ""
+	}
+	return ", " + oneOf(addrs)
+}
+
+func (v *validation) destination(path string, d Destination, before []Destination) {
+	n, ok := v.Node(d.Node)
+	switch {
+	case !ok:
+		v.unknown(path, "node", d.Node, namesOf(v.Topology, RealServer))
+	case n.Role != RealServer:
+		v.add(path, "node %q is a %s: expected a real-server", d.Node, n.Role)
+	}
+	if slices.ContainsFunc(before, func(o Destination) bool { return o.Node == d.Node }) {
+		v.add(path, "node %q stands twice: expected once in a service", d.Node)
+	}
+	if d.Port == 0 {
+		v.add(path+".port", "port 0: expected 1 to 65535")
+	}
+	if d.Weight < 0 || d.Weight > maxWeight {
+		v.add(path+".weight", "weight %d: expected 0 to %d", d.Weight, maxWeight)
+	}
+}
+
+// check demands whole keepalived times; without a kind there must be nothing else.
+func (v *validation) check(path string, c Check) {
+	if c.Kind < 0 || c.Kind > HTTPCheck {
+		v.add(path+".kind", "kind %d: expected tcp or http", c.Kind)
+		return
+	}
+	if c.Kind == 0 {
+		if c != (Check{}) {
+			v.add(path+".kind", "kind is missing: expected tcp or http")
+		}
+		return
+	}
+	positive := func(key string, d, least time.Duration) {
+		if d < least || d > time.Hour {
+			v.add(path+"."+key, "time %s: expected %s to %s", d, least, time.Hour)
+		}
+	}
+	positive("delay_loop", c.DelayLoop, time.Millisecond)
+	positive("connect_timeout", c.ConnectTimeout, time.Millisecond)
+	positive("delay_before_retry", c.DelayBeforeRetry, 0)
+	if c.Retry < 0 || c.Retry > 100 {
+		v.add(path+".retry", "count %d: expected 0 to 100", c.Retry)
+	}
+}

@@ -1,0 +1,211 @@
+// Package topology describes a lab network as a value: its networks, nodes, virtual IPs and virtual
+// services. It reads, validates and draws such values; it never touches a kernel.
+package topology
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Topology is one network of clients, directors and real servers. It is plain data: copy it with
+// Clone before changing a preset. The order of Networks, Nodes and Services is kept everywhere: in
+// the lab, in diagrams and in generated configuration.
+type Topology struct {
+	// Name is what reports call the network, for example "fig7".
+	Name string
+	// Doc says in one sentence what the network is for.
+	Doc string
+	// Networks are the Ethernet segments, each of one IPv4 prefix.
+	Networks []Network
+	// Nodes are the hosts. A name stands once.
+	Nodes []Node
+	// VIPs are the virtual addresses that the directors keep. All of them move together. None: the
+	// directors do not speak VRRP.
+	VIPs []VIP
+	// VRRP holds what all directors share. It means nothing without VIPs.
+	VRRP VRRP
+	// Services are the virtual services that the directors balance.
+	Services []Service
+}
+
+// Network is one Ethernet segment.
+type Network struct {
+	// Name is short and unique, for example "client".
+	Name string
+	// Prefix is the segment's IPv4 prefix in canonical (masked) form.
+	Prefix netip.Prefix
+}
+
+// Role says what a node is for. The zero Role is unset and invalid.
+type Role int
+
+// The roles of DESIGN.md, section 1.
+const (
+	Client Role = iota + 1
+	Director
+	RealServer
+)
+
+// String returns "client", "director" or "real-server"; "unset" for the zero Role.
+func (r Role) String() string {
+	switch r {
+	case Client:
+		return "client"
+	case Director:
+		return "director"
+	case RealServer:
+		return "real-server"
+	}
+	return "unset"
+}
+
+// Node is one host: a network namespace in the lab.
+type Node struct {
+	// Name is the host's name: lower-case letters, digits and dashes, unique in the topology.
+	Name string
+	Role Role
+	// Links are the node's interfaces, eth0 first.
+	Links []Link
+	// Gateway is the default route's next hop; the zero Addr is none.
+	Gateway netip.Addr
+	// Priority is the VRRP priority, 1 to 255, of a director; 0 on every other node, and on a director
+	// where the topology has no VIPs.
+	Priority uint8
+}
+
+// Link is one interface of a node.
+type Link struct {
+	// Interface is the name inside the node; eth0, eth1, … in the order of Links.
+	Interface string
+	// Network names the segment that the interface is plugged into.
+	Network string
+	// Addr is the interface's own address with the network's prefix length.
+	Addr netip.Prefix
+}
+
+// VIP is one virtual address.
+type VIP struct {
+	// Name is short and unique: "outer" for clients, "inner" for the real servers' gateway.
+	Name string
+	// Network names the segment on which the address is claimed.
+	Network string
+	Addr    netip.Addr
+	// RouterID is the VRRP virtual router identifier, 1 to 255.
+	RouterID uint8
+}
+
+// VRRP holds what all directors of a topology share.
+type VRRP struct {
+	// Version is 2 or 3.
+	Version int
+	// Advert is the advertisement interval: whole seconds for version 2, 10 ms steps for version 3.
+	Advert time.Duration
+}
+
+// Service is one virtual service, LVS-NAT over TCP.
+type Service struct {
+	// Addr is the virtual service's address and port: a VIP's, or a director's own address where the
+	// topology has no VIPs.
+	Addr netip.AddrPort
+	// Scheduler is the IPVS scheduler's name, for example "rr".
+	Scheduler   string
+	RealServers []Destination
+	// Check is the health check of every real server.
+	Check Check
+}
+
+// Destination is one real server of a Service.
+type Destination struct {
+	// Node names the real server.
+	Node   string
+	Port   uint16
+	Weight int
+}
+
+// CheckKind is the kind of a health check. The zero CheckKind is no check.
+type CheckKind int
+
+// The health checks that generated configuration can ask for.
+const (
+	TCPCheck CheckKind = iota + 1
+	HTTPCheck
+)
+
+// String returns "tcp" or "http"; "none" for the zero CheckKind.
+func (k CheckKind) String() string {
+	switch k {
+	case TCPCheck:
+		return "tcp"
+	case HTTPCheck:
+		return "http"
+	}
+	return "none"
+}
+
+// Check is a health check's kind and times; keepalived.conf's delay_loop, connect_timeout,
+// retry and delay_before_retry.
+type Check struct {
+	Kind             CheckKind
+	DelayLoop        time.Duration
+	ConnectTimeout   time.Duration
+	Retry            int
+	DelayBeforeRetry time.Duration
+}
+
+// Clone returns a copy that shares no memory with t.
+func (t *Topology) Clone() Topology {
+	c := *t
+	c.Networks = slices.Clone(t.Networks)
+	c.Nodes = slices.Clone(t.Nodes)
+	for i := range c.Nodes {
+		c.Nodes[i].Links = slices.Clone(t.Nodes[i].Links)
+	}
+	c.VIPs = slices.Clone(t.VIPs)
+	c.Services = slices.Clone(t.Services)
+	for i := range c.Services {
+		c.Services[i].RealServers = slices.Clone(t.Services[i].RealServers)
+	}
+	return c
+}
+
+// Node returns the node of that name.
+func (t *Topology) Node(name string) (*Node, bool) {
+	for i := range t.Nodes {
+		if t.Nodes[i].Name == name {
+			return &t.Nodes[i], true
+		}
+	}
+	return nil, false
+}
+
+// NodesOf returns the nodes of a role in the topology's order; none: nil.
+func (t *Topology) NodesOf(role Role) []*Node {
+	var nodes []*Node
+	for i := range t.Nodes {
+		if t.Nodes[i].Role == role {
+			nodes = append(nodes, &t.Nodes[i])
+		}
+	}
+	return nodes
+}
+
+// Network returns the network of that name.
+func (t *Topology) Network(name string) (Network, bool) {
+	for _, n := range t.Networks {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return Network{}, false
+}
+
+// LinkOn returns the node's link to a network.
+func (n *Node) LinkOn(network string) (Link, bool) {
+	for _, l := range n.Links {
+		if l.Network == network {
+			return l, true
+		}
+	}
+	return Link{}, false
+}
