@@ -1,0 +1,104 @@
+package check
+
+import (
+	"fmt"
+	"time"
+)
+
+// Change is what a result changed. Zero is nothing.
+type Change uint8
+
+// The changes.
+const (
+	None Change = iota
+	Up
+	Down
+)
+
+// String returns the change's name.
+func (c Change) String() string {
+	switch c {
+	case None:
+		return "none"
+	case Up:
+		return "up"
+	case Down:
+		return "down"
+	}
+	return fmt.Sprintf("Change(%d)", uint8(c))
+}
+
+// Params are how a Tracker counts, in keepalived's terms: delay_loop, delay_before_retry, retry and
+// alpha.
+type Params struct {
+	// Interval is between two checks, RetryInterval between a failure and the attempt that may
+	// forgive it.
+	Interval, RetryInterval time.Duration
+	// Retries is how many attempts after the first failure must fail as well before the server is
+	// down.
+	Retries int
+	// Alpha starts the server as down.
+	Alpha bool
+}
+
+// Tracker turns the results of one check into ups and downs:
+//
+//	     first result failed, or Retries+1 in a row
+//	up ────────────────────────────────────────────▶ down
+//	   ◀────────────────────────────────────────────
+//	                   one success
+//
+// A failure that does not decide yet is followed by an attempt after RetryInterval, anything else
+// by one after Interval. A server that was only assumed to be up (no Alpha) has no credit: its
+// first result decides. A fault on this side (Local) says nothing about the server, and changes
+// nothing: a director short of descriptors must not empty its pools.
+type Tracker struct {
+	// Params may be changed between two steps: what is known so far stays known.
+	Params   Params
+	up       bool
+	ran      bool
+	failures int
+}
+
+// NewTracker returns a Tracker without results: up, or down with Alpha.
+func NewTracker(p Params) Tracker {
+	return Tracker{Params: p, up: !p.Alpha}
+}
+
+// Up says whether the server counts as up.
+func (t *Tracker) Up() bool { return t.up }
+
+// Step takes the result of a check that ended now, nil being a success, and returns what it changed
+// and when to check next.
+func (t *Tracker) Step(now time.Time, result error) (Change, time.Time) {
+	if ReasonOf(result) == Local {
+		return None, now.Add(t.Params.Interval)
+	}
+	first := !t.ran
+	t.ran = true
+	if result == nil {
+		t.failures = 0
+		return t.turn(true), now.Add(t.Params.Interval)
+	}
+	if !t.up {
+		return None, now.Add(t.Params.Interval)
+	}
+	t.failures++
+	if first || t.failures > t.Params.Retries {
+		t.failures = 0
+		return t.turn(false), now.Add(t.Params.Interval)
+	}
+	return None, now.Add(t.Params.RetryInterval)
+}
+
+func (t *Tracker) turn(up bool) Change {
+	switch {
+	case t.up == up:
+		return None
+	case up:
+		t.up = true
+		return Up
+	}
+	t.up = false
+	return Down
+}

@@ -1,0 +1,170 @@
+package instance
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// keeper changes the VIPs of a group's members in the order in which it is told, and keeps them as
+// they should be: it renews leases and repairs what others have done to the addresses. It does so
+// only when it gets a beat, so that it keeps nothing for an owner that is stuck.
+type keeper struct {
+	orders  *mailbox[order]
+	beating atomic.Bool // a beat waits
+	kept    []*holding  // by member
+	failed  func(member int, err error)
+}
+
+// holding is the VIPs of one member.
+type holding struct {
+	links    []Link // of vips
+	vips     []VIP
+	lease    time.Duration // zero: for ever
+	repeat   int
+	wanted   bool
+	settled  bool      // the kernel has accepted the last change
+	keptTime time.Time // of the last change that the kernel has accepted
+}
+
+// order is what the keeper is told.
+type order struct {
+	verb   verb
+	member int
+	at     time.Time // of a beat: when the owner turned
+}
+
+type verb uint8
+
+const (
+	orderAdd verb = iota + 1
+	orderRemove
+	orderAnnounce
+	orderBeat
+)
+
+// repairEvery is how often addresses without a lease are looked after.
+const repairEvery = time.Second
+
+// newKeeper returns a keeper that tells failures to failed, which must not block.
+func newKeeper(configs []Config, links Links, failed func(int, error)) *keeper {
+	k := &keeper{orders: newMailbox[order](), failed: failed}
+	for _, c := range configs {
+		h := &holding{vips: c.addresses(), lease: max(c.Lease, 0), repeat: c.AnnounceRepeat}
+		for i := range h.vips {
+			if h.vips[i].Device == "" {
+				h.vips[i].Device = c.Interface
+			}
+			h.links = append(h.links, links(h.vips[i].Device))
+		}
+		h.settled = true
+		k.kept = append(k.kept, h)
+	}
+	return k
+}
+
+// run obeys until done is closed and every order has been carried out.
+func (k *keeper) run(done <-chan struct{}) { k.orders.serve(done, k.obey) }
+
+// beat tells that the owner has turned. It is cheap: one beat waits at a time.
+func (k *keeper) beat(now time.Time) {
+	if k.beating.CompareAndSwap(false, true) {
+		k.orders.put(order{verb: orderBeat, at: now})
+	}
+}
+
+func (k *keeper) obey(o order) {
+	switch o.verb {
+	case orderAdd, orderRemove:
+		h := k.kept[o.member]
+		h.wanted = o.verb == orderAdd
+		k.report(o.member, h.settle())
+	case orderAnnounce:
+		if h := k.kept[o.member]; h.wanted {
+			k.report(o.member, h.announce())
+		}
+	case orderBeat:
+		k.beating.Store(false)
+		for member, h := range k.kept {
+			k.report(member, h.keep(o.at))
+		}
+	}
+}
+
+func (k *keeper) report(member int, err error) {
+	if err != nil {
+		k.failed(member, err)
+	}
+}
+
+// settle makes the addresses as they are wanted.
+func (h *holding) settle() error {
+	var errs []error
+	now := time.Now()
+	for i, v := range h.vips {
+		if h.wanted {
+			errs = append(errs, h.links[i].AddAddr(v.Prefix, h.lease))
+		} else {
+			errs = append(errs, h.links[i].RemoveAddr(v.Prefix))
+		}
+	}
+	err := errors.Join(errs...)
+	if h.settled = err == nil; h.settled {
+		h.keptTime = now
+	}
+	return err
+}
+
+// keep renews what is wanted and repeats what has failed, if a beat of that time calls for it. A
+// beat that waited for longer than a lease comes from an owner that may be stuck since.
+func (h *holding) keep(beat time.Time) error {
+	now := time.Now()
+	every := repairEvery
+	if h.lease > 0 {
+		every = h.lease / 4
+	}
+	if h.settled && (!h.wanted || now.Sub(h.keptTime) < every) {
+		return nil
+	}
+	if h.lease > 0 && now.Sub(beat) >= h.lease {
+		return nil
+	}
+	lost := h.wanted && h.lease > 0 && now.Sub(h.keptTime) >= h.lease
+	if err := h.settle(); err != nil || !lost {
+		return err
+	}
+	return h.announce()
+}
+
+// announce tells the neighbours of each device about its addresses.
+func (h *holding) announce() error {
+	var errs []error
+	told := map[string]bool{}
+	for i, v := range h.vips {
+		if told[v.Device] {
+			continue
+		}
+		told[v.Device] = true
+		if addrs := h.announced(v.Device); len(addrs) > 0 {
+			errs = append(errs, h.links[i].Announce(addrs, h.repeat))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("announce VIPs: %w", err)
+	}
+	return nil
+}
+
+// announced returns the IPv4 addresses on a device.
+func (h *holding) announced(device string) []netip.Addr {
+	var addrs []netip.Addr
+	for _, v := range h.vips {
+		if v.Device == device && v.Prefix.Addr().Is4() && !slices.Contains(addrs, v.Prefix.Addr()) {
+			addrs = append(addrs, v.Prefix.Addr())
+		}
+	}
+	return addrs
+}

@@ -1,0 +1,171 @@
+package instance
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tandemlb/tandem/daemon/vrrp"
+)
+
+// own is the owner's life: it watches the links and steps the group until the group has ended.
+func (r *Runner) own(ctx context.Context) {
+	links, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	var tasks sync.WaitGroup
+	for _, m := range r.members {
+		tasks.Go(func() { r.watch(links, m) })
+	}
+	r.turn(ctx, &tasks)
+	unwatch()
+	for _, m := range r.members {
+		r.closeSocket(m)
+	}
+	tasks.Wait()
+}
+
+// turn is the owner's loop. What has arrived comes before what has not, so packets are read
+// before timers are believed.
+func (r *Runner) turn(ctx context.Context, tasks *sync.WaitGroup) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	ending := ctx.Done()
+	for {
+		r.timeout(tasks)
+		for r.read(tasks) || r.drain(tasks) {
+		}
+		if ending == nil && r.ended() {
+			return
+		}
+		r.keeper.beat(time.Now())
+		r.arm(timer)
+		select {
+		case <-timer.C:
+			r.read(tasks)
+		case <-r.inbox.wake:
+			r.read(tasks)
+		case <-ending:
+			ending = nil
+			r.started = true // what has not begun by now never does
+			r.step(vrrp.All, vrrp.Leave{})
+		}
+	}
+}
+
+// arm sets the timer to the next thing to do, or to nothing.
+func (r *Runner) arm(timer *time.Timer) {
+	next := r.group.Deadline()
+	for _, m := range r.members {
+		if !m.reopenAt.IsZero() && (next.IsZero() || m.reopenAt.Before(next)) {
+			next = m.reopenAt
+		}
+	}
+	if next.IsZero() {
+		timer.Stop()
+		return
+	}
+	timer.Reset(time.Until(next))
+}
+
+// timeout does what is due.
+func (r *Runner) timeout(tasks *sync.WaitGroup) {
+	now := time.Now()
+	if d := r.group.Deadline(); !d.IsZero() && !d.After(now) {
+		r.step(vrrp.All, vrrp.Timeout{})
+	}
+	for _, m := range r.members {
+		if !m.reopenAt.IsZero() && !m.reopenAt.After(now) {
+			r.linkChanged(m, m.link, tasks)
+		}
+	}
+}
+
+// read handles what the inbox holds and reports whether there was anything.
+func (r *Runner) read(tasks *sync.WaitGroup) bool {
+	items := r.inbox.take()
+	for _, item := range items {
+		switch item := item.(type) {
+		case packet:
+			r.received(r.members[item.member], item.Packet)
+		case linkState:
+			r.linkChanged(r.members[item.member], item.State, tasks)
+		case failure:
+			r.failed(r.members[item.member], item, tasks)
+		case priority:
+			r.step(item.member, vrrp.SetPriority{Priority: item.to})
+		case tracked:
+			r.tracked(r.members[item.member], item.well, tasks)
+		}
+	}
+	return len(items) > 0
+}
+
+// drain empties the sockets of all members if any has to be drained, and reports whether it did:
+// what is unread on one link may decide what silence means on another.
+func (r *Runner) drain(tasks *sync.WaitGroup) bool {
+	draining := r.draining
+	r.draining = nil
+	if len(draining) == 0 {
+		return false
+	}
+	for i, m := range r.members {
+		if m.sock == nil {
+			continue
+		}
+		if err := m.sock.Drain(r.deliver(i)); err != nil {
+			r.inbox.put(failure{i, m.sock, err})
+		}
+	}
+	r.read(tasks)
+	for _, i := range draining {
+		r.step(i, vrrp.Drained{})
+	}
+	return true
+}
+
+// ended reports whether every member is back in Initialize.
+func (r *Runner) ended() bool {
+	for i := range r.members {
+		if r.group.Member(i).State() != vrrp.Initialize {
+			return false
+		}
+	}
+	return true
+}
+
+// step tells the group and does what it says.
+func (r *Runner) step(member int, ev vrrp.Event) {
+	now := time.Now()
+	for _, a := range r.group.Step(now, member, ev) {
+		r.perform(now, a.Member, a.Action)
+	}
+	for i, m := range r.members {
+		r.observe(m, r.group.Member(i))
+	}
+}
+
+// perform does one action. None of them waits.
+func (r *Runner) perform(now time.Time, i int, action vrrp.Action) {
+	m := r.members[i]
+	switch a := action.(type) {
+	case vrrp.SendAdvert:
+		r.send(m, a.Priority)
+	case vrrp.AddVIPs:
+		r.keeper.orders.put(order{verb: orderAdd, member: i})
+	case vrrp.RemoveVIPs:
+		r.keeper.orders.put(order{verb: orderRemove, member: i})
+	case vrrp.Announce:
+		r.keeper.orders.put(order{verb: orderAnnounce, member: i})
+	case vrrp.Drain:
+		r.draining = append(r.draining, i)
+	case vrrp.Transition:
+		r.transition(now, m, a)
+	case vrrp.Drop:
+		r.dropped(m, a)
+	case vrrp.Mismatch:
+		r.mismatched(m, a)
+	case vrrp.Contested:
+		r.contested(m, a)
+	case vrrp.Stalled:
+		r.stalled(m, a)
+	}
+}

@@ -1,0 +1,93 @@
+package instance
+
+import (
+	"time"
+
+	"github.com/tandemlb/tandem/daemon/vrrp"
+)
+
+// observe copies what the machine says of itself into the status.
+func (r *Runner) observe(m *member, machine *vrrp.Machine) {
+	r.update(m, func(s *Status) {
+		s.Fault, s.Priority, s.Source = machine.FaultReason(), machine.Priority(), m.source
+		s.Leader, s.LeaderPriority = machine.Leader()
+	})
+}
+
+// transition notes a change of state and has it told.
+func (r *Runner) transition(now time.Time, m *member, a vrrp.Transition) {
+	var t Transition
+	r.update(m, func(s *Status) {
+		s.State, s.Since, s.Reason = a.To, now, a.Reason
+		if a.To == vrrp.Master {
+			s.BecameMaster++
+		}
+		t = Transition{
+			Instance: s.Name, Group: s.Group, From: a.From, To: a.To, Reason: a.Reason,
+			Priority: r.group.Member(m.index).Priority(), Time: now,
+		}
+	})
+	r.reports.put(func() {
+		r.log.Info("transition", "instance", t.Instance,
+			"from", t.From.String(), "to", t.To.String(), "reason", t.Reason.String())
+		if r.notify != nil {
+			r.notify(t)
+		}
+	})
+}
+
+func (r *Runner) dropped(m *member, a vrrp.Drop) {
+	var n uint64
+	r.update(m, func(s *Status) { n = count(&s.Drops, a.Reason) })
+	// Foreign virtual routers share the network by right.
+	if a.Reason != vrrp.DropVRID && loud(n) {
+		r.warn(m, "advert dropped", "reason", a.Reason.String(), "source", a.From, "count", n)
+	}
+}
+
+func (r *Runner) mismatched(m *member, a vrrp.Mismatch) {
+	var n uint64
+	r.update(m, func(s *Status) { n = count(&s.Mismatches, a.Reason) })
+	if loud(n) {
+		r.warn(m, "peer configured differently",
+			"reason", a.Reason.String(), "source", a.From, "count", n)
+	}
+}
+
+func (r *Runner) contested(m *member, a vrrp.Contested) {
+	var n uint64
+	r.update(m, func(s *Status) {
+		s.Contested++
+		n = s.Contested
+	})
+	if loud(n) {
+		r.warn(m, "another master", "source", a.From, "priority", a.Priority, "count", n)
+	}
+}
+
+func (r *Runner) stalled(m *member, a vrrp.Stalled) {
+	r.update(m, func(s *Status) {
+		s.Stalls++
+		s.LongestStall = max(s.LongestStall, a.Late)
+	})
+	r.warn(m, "stalled", "late", a.Late)
+}
+
+// kernelFailed notes a failure of the kernel's side. It may be called by any goroutine.
+func (r *Runner) kernelFailed(member int, err error) {
+	m := r.members[member]
+	var n uint64
+	r.update(m, func(s *Status) {
+		s.Errors++
+		n = s.Errors
+		s.LastError = err.Error()
+	})
+	if loud(n) {
+		r.warn(m, "kernel refused", "err", err, "count", n)
+	}
+}
+
+// warn has a line logged by the reporter.
+func (r *Runner) warn(m *member, text string, args ...any) {
+	r.reports.put(func() { r.log.Warn(text, append([]any{"instance", m.cfg.Name}, args...)...) })
+}

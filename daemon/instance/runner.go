@@ -1,0 +1,178 @@
+package instance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tandemlb/tandem/daemon/netif"
+	"github.com/tandemlb/tandem/daemon/vrrp"
+)
+
+const (
+	// maxUnread is how many packets wait for a slow owner; further ones are lost, as in a full
+	// socket.
+	maxUnread = 1024
+	// reopenAfter is how long a socket that could not be opened is let be.
+	reopenAfter = time.Second
+)
+
+// Runner drives one Group:
+//
+//	sockets ──packets──►┌───────┐──orders, beats──► keeper ──► addresses, announcements
+//	links ────states───►│ owner │
+//	timer ─────────────►└───────┘──transitions────► reporter ─► OnTransition, log
+//	                        │
+//	                        └──adverts──► sockets
+//
+// The owner is the goroutine that called Run.
+type Runner struct {
+	name     string
+	group    *vrrp.Group
+	members  []*member
+	inbox    *mailbox[any] // packet, linkState, failure, priority, tracked
+	keeper   *keeper
+	reports  *mailbox[func()]
+	notify   func(Transition)
+	log      *slog.Logger
+	ready    chan struct{}
+	draining []int // members that wait for Drained
+	started  bool
+
+	mu sync.Mutex // members' status
+}
+
+// The items of a Runner's inbox.
+type (
+	packet struct {
+		member int
+		netif.Packet
+	}
+	linkState struct {
+		member int
+		netif.State
+	}
+	// failure is the end of a watch, when sock is nil, or of a socket.
+	failure struct {
+		member int
+		sock   Socket
+		err    error
+	}
+	priority struct {
+		member int
+		to     uint8
+	}
+	tracked struct {
+		member int
+		well   bool
+	}
+)
+
+// New returns a Runner for g on links. It touches nothing; the error names everything that is
+// wrong with g.
+func New(g Group, links Links) (*Runner, error) {
+	name := g.Name
+	if name == "" && len(g.Members) > 0 {
+		name = g.Members[0].Name
+	}
+	if err := g.validate(); err != nil {
+		return nil, fmt.Errorf("make runner of %q: %w", name, err)
+	}
+	r := &Runner{
+		name: name, notify: g.OnTransition, log: g.Log,
+		inbox: newMailbox[any](), reports: newMailbox[func()](), ready: make(chan struct{}),
+	}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	var configs []Config
+	var routers []vrrp.Config
+	for i, c := range g.Members {
+		c = c.withDefaults()
+		configs, routers = append(configs, c), append(routers, c.Router)
+		r.members = append(r.members, newMember(i, g.Name, c, links(c.Interface)))
+	}
+	var err error
+	if r.group, err = vrrp.NewGroup(routers...); err != nil {
+		return nil, fmt.Errorf("make runner of %q: %w", name, err)
+	}
+	r.keeper = newKeeper(configs, links, r.kernelFailed)
+	return r, nil
+}
+
+// String returns the names of the group and its members.
+func (r *Runner) String() string {
+	if len(r.members) == 1 {
+		return "vrrp " + r.name
+	}
+	names := make([]string, len(r.members))
+	for i, m := range r.members {
+		names[i] = m.cfg.Name
+	}
+	return fmt.Sprintf("vrrp %s (%s)", r.name, strings.Join(names, ", "))
+}
+
+// Ready returns a channel that is closed when every link has been looked at and the group has
+// begun, in Backup, Master or Fault.
+func (r *Runner) Ready() <-chan struct{} { return r.ready }
+
+// SetPriority changes the priority of the instance of that name, 1 to 254, from its next advert on.
+// The owner of the addresses keeps 255. It may be called at any time, before Run too; it does not
+// wait. The error is an unknown name.
+func (r *Runner) SetPriority(name string, to uint8) error {
+	i, err := r.find(name)
+	if err == nil {
+		r.inbox.put(priority{i, to})
+	}
+	return err
+}
+
+// SetTracked tells whether what the instance of that name depends on, besides its link, is well.
+// It is until told otherwise; while it is not, its group is in Fault. Otherwise as SetPriority.
+func (r *Runner) SetTracked(name string, well bool) error {
+	i, err := r.find(name)
+	if err == nil {
+		r.inbox.put(tracked{i, well})
+	}
+	return err
+}
+
+func (r *Runner) find(name string) (int, error) {
+	for i, m := range r.members {
+		if m.cfg.Name == name {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("find instance %q in %s: no such member", name, r)
+}
+
+// Run drives the group until ctx ends. Then a master resigns, keeps its VIPs until it hears its
+// successor, at most for the longest skew (one interval; one second in VRRPv2) and half a second,
+// and removes them; Run returns nil when the network is as it was found and all goroutines have
+// ended. It may be called once.
+func (r *Runner) Run(ctx context.Context) error {
+	keeping := serve(r.keeper.run)
+	reporting := serve(func(done <-chan struct{}) {
+		r.reports.serve(done, func(report func()) { report() })
+	})
+	r.own(ctx)
+	keeping()
+	reporting()
+	return nil
+}
+
+// serve runs task in a goroutine until the returned function is called, which waits for its end.
+func serve(task func(done <-chan struct{})) func() {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		task(done)
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}

@@ -1,0 +1,84 @@
+package instance
+
+import (
+	"maps"
+	"net/netip"
+	"time"
+
+	"github.com/tandemlb/tandem/daemon/vrrp"
+)
+
+// Status is what is known of an instance at a moment. Counters count from New.
+type Status struct {
+	Name, Group, Interface string
+	VRID                   uint8
+	// State, and since when and why.
+	State  vrrp.State
+	Since  time.Time
+	Reason vrrp.Reason
+	// Fault is why the instance cannot take part, or zero.
+	Fault vrrp.Reason
+	// Priority is what it advertises as master.
+	Priority uint8
+	// Source is where its adverts come from; invalid when the interface has no address.
+	Source netip.Addr
+	// Leader is the master that a backup follows, or invalid; LeaderPriority is its.
+	Leader         netip.Addr
+	LeaderPriority uint8
+	// VIPs are what the master has.
+	VIPs []VIP
+	// Sent and Received count adverts; Received only those that Parse accepted.
+	Sent, Received uint64
+	// BecameMaster counts transitions to Master.
+	BecameMaster uint64
+	// Contested counts adverts of lower masters heard by this one: a split brain.
+	Contested uint64
+	// Stalls counts late steps, and LongestStall is the worst.
+	Stalls       uint64
+	LongestStall time.Duration
+	// Drops counts adverts that were not believed, Mismatches those that were in spite of what
+	// they said. Both are nil when there are none. Foreign virtual routers are not counted: on a
+	// real link the kernel keeps them away.
+	Drops, Mismatches map[vrrp.DropReason]uint64
+	// Errors counts failures of the kernel's side, and LastError is the last one, or empty.
+	Errors    uint64
+	LastError string
+}
+
+// clone returns s with maps of its own.
+func (s Status) clone() Status {
+	s.Drops, s.Mismatches = maps.Clone(s.Drops), maps.Clone(s.Mismatches)
+	return s
+}
+
+// Snapshot returns the status of every member, in their order. It may be called at any time, from
+// any goroutine.
+func (r *Runner) Snapshot() []Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Status, len(r.members))
+	for i, m := range r.members {
+		all[i] = m.status.clone()
+	}
+	return all
+}
+
+// update changes the status of m under the lock.
+func (r *Runner) update(m *member, change func(*Status)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&m.status)
+}
+
+// count raises the counter of reason and returns it.
+func count(counters *map[vrrp.DropReason]uint64, reason vrrp.DropReason) uint64 {
+	if *counters == nil {
+		*counters = map[vrrp.DropReason]uint64{}
+	}
+	(*counters)[reason]++
+	return (*counters)[reason]
+}
+
+// loud reports whether the nth of its kind is worth a line: the 1st, 2nd, 4th, 8th and so on, so
+// that a peer misconfigured for days does not fill a disk.
+func loud(n uint64) bool { return n&(n-1) == 0 }

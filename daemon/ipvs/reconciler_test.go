@@ -1,0 +1,290 @@
+package ipvs_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/daemon/ipvs"
+	"github.com/tandemlb/tandem/daemon/ipvs/ipvstest"
+)
+
+// reconciled is a Reconciler at work on a table in memory, inside a synctest bubble.
+type reconciled struct {
+	*ipvs.Reconciler
+	*ipvstest.Memory
+	t    *testing.T
+	stop func() error
+}
+
+func reconcile(t *testing.T, m *ipvstest.Memory, o ipvs.Options) *reconciled {
+	r := ipvs.New(m, o)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	stop := func() error {
+		cancel()
+		return <-ended
+	}
+	return &reconciled{Reconciler: r, Memory: m, t: t, stop: stop}
+}
+
+// set wants ss and waits until all is quiet.
+func (r *reconciled) set(ss ipvs.Services) {
+	r.Set(ss)
+	synctest.Wait()
+}
+
+// after lets d pass.
+func (r *reconciled) after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// expect compares the table.
+func (r *reconciled) expect(want ipvs.Services) {
+	r.t.Helper()
+	got := mustList(r.t, r.Memory)
+	if diff := cmp.Diff(want.Canonical(), got.Canonical()); diff != "" {
+		r.t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+// commands compares what was carried out since the last call.
+func (r *reconciled) commands(want ...string) {
+	r.t.Helper()
+	var got []string
+	for _, op := range r.Applied() {
+		got = append(got, op.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		r.t.Errorf("commands (-want +got):\n%s", diff)
+	}
+}
+
+func webWith(ds ...ipvs.Destination) ipvs.Services {
+	return ipvs.Services{{Key: web, Settings: wlc(), Destinations: ds}}
+}
+
+func TestReconcilerMakesItSoAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{})
+		r.set(webWith(realServer("192.168.2.11:80", 1)))
+		r.commands("ipvsadm -A -t 192.168.1.1:80 -s wlc",
+			"ipvsadm -a -t 192.168.1.1:80 -r 192.168.2.11:80 -m -w 1")
+		r.set(webWith(realServer("192.168.2.11:80", 5)))
+		r.commands("ipvsadm -e -t 192.168.1.1:80 -r 192.168.2.11:80 -m -w 5")
+		want := ipvs.Status{Passes: 2, Changes: 3, Synced: true}
+		if diff := cmp.Diff(want, r.Status()); diff != "" {
+			t.Errorf("status (-want +got):\n%s", diff)
+		}
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		r.commands("ipvsadm -D -t 192.168.1.1:80")
+		r.expect(nil)
+	})
+}
+
+func TestReconcilerRepairsDrift(t *testing.T) {
+	ctx := context.Background()
+	a, b := realServer("192.168.2.11:80", 1), realServer("192.168.2.12:80", 1)
+	want := webWith(a, b)
+	for _, tt := range []struct {
+		name  string
+		drift []ipvs.Op
+	}{
+		{"service deleted", []ipvs.Op{{Kind: ipvs.DeleteService, Key: web}}},
+		{"destination deleted", []ipvs.Op{destinationOp(ipvs.DeleteDestination, a)}},
+		{"destination added", []ipvs.Op{
+			destinationOp(ipvs.AddDestination, realServer("192.168.2.99:80", 1))}},
+		{"weight changed", []ipvs.Op{
+			destinationOp(ipvs.SetDestination, realServer("192.168.2.11:80", 0))}},
+		{"scheduler changed", []ipvs.Op{{Kind: ipvs.SetService, Key: web,
+			Settings: ipvs.Settings{Scheduler: "rr"}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{})
+				r.set(want)
+				if err := r.Apply(ctx, tt.drift); err != nil {
+					t.Fatal(err)
+				}
+				have := mustList(t, r.Memory)
+				r.after(ipvs.Interval)
+				r.expect(want)
+				s := r.Status()
+				if n := uint64(len(ipvs.Diff(have, want))); s.Repairs != n {
+					t.Errorf("counted %d repairs, want %d", s.Repairs, n)
+				}
+				if s.Changes != 3 || !s.Synced {
+					t.Errorf("status %+v, want 3 changes and synced", s)
+				}
+				if err := r.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestReconcilerLeavesOthersAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		others := ipvs.Services{{Key: dns, Settings: wlc()}}
+		r := reconcile(t, fill(t, others), ipvs.Options{})
+		r.set(webWith())
+		r.expect(slices.Concat(webWith(), others))
+		r.set(nil)
+		r.expect(others)
+		// Once it is gone a service under the same key is somebody else's.
+		r.after(ipvs.Interval)
+		mustApply(t, r.Memory, addWeb())
+		r.after(2 * ipvs.Interval)
+		r.expect(slices.Concat(webWith(), others))
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		r.expect(slices.Concat(webWith(), others))
+	})
+}
+
+func TestReconcilerTouchesNothingBeforeItIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := webWith(realServer("192.168.2.11:80", 1))
+		all := func(ipvs.Key) bool { return true }
+		r := reconcile(t, fill(t, left), ipvs.Options{Owns: all})
+		r.after(3 * ipvs.Interval)
+		r.expect(left)
+		r.set(nil)
+		r.expect(nil)
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestReconcilerAdoptsWhatIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := realServer("192.168.2.11:80", 1), realServer("192.168.2.12:80", 1)
+		r := reconcile(t, fill(t, webWith(a, b)), ipvs.Options{})
+		r.set(webWith(a, realServer("192.168.2.12:80", 2)))
+		r.commands("ipvsadm -e -t 192.168.1.1:80 -r 192.168.2.12:80 -m -w 2")
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		r.expect(nil)
+	})
+}
+
+func TestReconcilerKeepsTheTableIfTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{Keep: true})
+		r.set(webWith())
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		r.expect(webWith())
+	})
+}
+
+func TestReconcilerIsNotHeldUpByABadService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := ipvs.Service{Key: dns, Settings: ipvs.Settings{Scheduler: "none-such"}}
+		bad.Destinations = []ipvs.Destination{realServer("192.168.2.11:53", 1)}
+		r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{})
+		r.set(append(ipvs.Services{bad}, webWith()...))
+		r.expect(webWith())
+		s := r.Status()
+		if err := s.Services[dns]; !errors.Is(err, unix.ENOENT) || s.Synced {
+			t.Errorf("status %+v, want ENOENT for %s", s, dns)
+		}
+		if s.Changes != 1 || s.Failures != 2 {
+			t.Errorf("%d changes and %d failures, want 1 and 2", s.Changes, s.Failures)
+		}
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestReconcilerBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var attempts []time.Duration
+		start := time.Now()
+		m := &ipvstest.Memory{}
+		m.Fail(func(op ipvs.Op) error {
+			attempts = append(attempts, time.Since(start))
+			return unix.ENOMEM
+		}, nil)
+		r := reconcile(t, m, ipvs.Options{})
+		r.set(webWith())
+		r.after(time.Minute)
+		want := []time.Duration{0, 100, 300, 700, 1500, 3100, 6300, 12700, 25500, 51100}
+		for i := range want {
+			want[i] *= time.Millisecond
+		}
+		if diff := cmp.Diff(want, attempts); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
+		}
+		// A new Set is reason to try again at once.
+		m.Fail(nil, nil)
+		r.set(webWith(realServer("192.168.2.11:80", 1)))
+		r.expect(webWith(realServer("192.168.2.11:80", 1)))
+		if s := r.Status(); !s.Synced || s.Services != nil || s.Repairs != 0 {
+			t.Errorf("status %+v, want synced and no repairs", s)
+		}
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestReconcilerOutlivesAnUnreadableTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &ipvstest.Memory{}
+		m.Fail(nil, unix.ENOBUFS)
+		var told []ipvs.Status
+		r := reconcile(t, m, ipvs.Options{Changed: func(s ipvs.Status) { told = append(told, s) }})
+		r.set(webWith())
+		if s := r.Status(); !errors.Is(s.List, unix.ENOBUFS) || s.Synced {
+			t.Errorf("status %+v, want ENOBUFS", s)
+		}
+		m.Fail(nil, nil)
+		r.after(100 * time.Millisecond)
+		r.expect(webWith())
+		if len(told) != 2 || told[0].List == nil || !told[1].Synced {
+			t.Errorf("told %+v, want the failure and the recovery", told)
+		}
+		m.Fail(nil, unix.ENOBUFS)
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		m.Fail(nil, nil)
+		r.expect(nil)
+	})
+}
+
+func TestReconcilerReportsWhatItCannotWithdraw(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{})
+		r.set(slices.Concat(webWith(), ipvs.Services{{Key: dns, Settings: wlc()}}))
+		r.Fail(func(op ipvs.Op) error {
+			if op.Key == web {
+				return unix.EPERM
+			}
+			return nil
+		}, nil)
+		err := r.stop()
+		want := "withdraw: ipvsadm -D -t 192.168.1.1:80: operation not permitted"
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+		r.expect(webWith())
+	})
+}

@@ -1,0 +1,267 @@
+package netif_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/packet"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/daemon/netif"
+	"github.com/tandemlb/tandem/daemon/netif/netiftest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	addrA = netip.MustParseAddr("192.168.1.2")
+	addrB = netip.MustParseAddr("192.168.1.3")
+	group = netip.MustParseAddr("224.0.0.18")
+	vip   = netip.MustParsePrefix("192.168.1.1/32")
+)
+
+// limit is how long a test waits for anything that should happen.
+const limit = 15 * time.Second
+
+func TestAddr(t *testing.T) {
+	node, _ := netiftest.Pair(t)
+	eth := node.Host.Interface(netiftest.Device)
+	ok(t, eth.RemoveAddr(vip)) // absent
+	ok(t, eth.AddAddr(vip, 0))
+	ok(t, eth.AddAddr(vip, 0)) // present
+	if !has(t, eth, vip) {
+		t.Error("address is absent after AddAddr")
+	}
+	ok(t, eth.RemoveAddr(vip))
+	if has(t, eth, vip) {
+		t.Error("address is present after RemoveAddr")
+	}
+	absent := node.Host.Interface("nowhere0")
+	ok(t, absent.RemoveAddr(vip))
+	if err := absent.AddAddr(vip, 0); err == nil {
+		t.Error("AddAddr to an absent interface: no error")
+	}
+}
+
+// TestLease says what a frozen daemon relies on: the kernel ends a lease that nobody renews, and
+// no other.
+func TestLease(t *testing.T) {
+	node, _ := netiftest.Pair(t)
+	eth := node.Host.Interface(netiftest.Device)
+	kept := netip.MustParsePrefix("192.168.1.4/32")
+	ok(t, eth.AddAddr(vip, 800*time.Millisecond))
+	ok(t, eth.AddAddr(kept, time.Second))
+	begin := time.Now()
+	ok(t, eth.AddAddr(kept, time.Hour)) // renewed
+	states := watch(t, eth)
+	await(t, states, "lease ends", func(s netif.State) bool {
+		return !slices.Contains(s.Addrs, vip)
+	})
+	if took := time.Since(begin); took > 4*time.Second {
+		t.Errorf("lease of 0.8 s ended after %s, want at most 1 s and the kernel's 2 s", took)
+	}
+	if !has(t, eth, kept) {
+		t.Error("a renewed lease ended")
+	}
+}
+
+func TestConn(t *testing.T) {
+	a, b := netiftest.Pair(t)
+	ca, cb := listen(t, a), listen(t, b)
+	got := make(chan netif.Packet, 10)
+	done := make(chan error, 1)
+	go func() { done <- cb.Receive(func(p netif.Packet) { got <- p }) }()
+	ok(t, ca.Send([]byte("to all"), addrA, group))
+	ok(t, ca.Send([]byte("to one"), addrA, addrB))
+	want := []netif.Packet{
+		{Payload: []byte("to all"), From: addrA, To: group, TTL: 255},
+		{Payload: []byte("to one"), From: addrA, To: addrB, TTL: 255},
+	}
+	for _, w := range want {
+		select {
+		case p := <-got:
+			if diff := cmp.Diff(w, p, cmp.Comparer(sameAddr)); diff != "" {
+				t.Errorf("packet (-want +got):\n%s", diff)
+			}
+		case <-time.After(limit):
+			t.Fatalf("%s did not arrive", w.Payload)
+		}
+	}
+	ok(t, ca.Drain(func(p netif.Packet) { t.Errorf("sender hears its own %s", p.Payload) }))
+	ok(t, cb.Close())
+	if err := <-done; err != nil {
+		t.Errorf("Receive after Close: %v", err)
+	}
+}
+
+// TestDrain says that what has arrived is delivered without waiting, in order.
+func TestDrain(t *testing.T) {
+	a, b := netiftest.Pair(t)
+	ca, cb := listen(t, a), listen(t, b)
+	var want, got []string
+	for i := range 20 {
+		payload := []byte{'a' + byte(i)}
+		want = append(want, string(payload))
+		ok(t, ca.Send(payload, addrA, group))
+	}
+	for begin := time.Now(); len(got) < len(want) && time.Since(begin) < limit; {
+		ok(t, cb.Drain(func(p netif.Packet) { got = append(got, string(p.Payload)) }))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("drained (-want +got):\n%s", diff)
+	}
+	ok(t, cb.Drain(func(p netif.Packet) { t.Errorf("drained %s twice", p.Payload) }))
+}
+
+// TestListenFilters says that a Conn hears its own virtual router only.
+func TestListenFilters(t *testing.T) {
+	a, b := netiftest.Pair(t)
+	ca := listen(t, a)
+	cb, err := b.Host.Interface(netiftest.Device).Listen(51)
+	ok(t, err)
+	t.Cleanup(func() { ok(t, cb.Close()) })
+	var got []string
+	for _, payload := range []string{"\x31\x34", "\x31", "\x31\x33mine"} {
+		ok(t, ca.Send([]byte(payload), addrA, group))
+	}
+	for begin := time.Now(); len(got) == 0 && time.Since(begin) < limit; {
+		ok(t, cb.Drain(func(p netif.Packet) { got = append(got, string(p.Payload)) }))
+	}
+	if diff := cmp.Diff([]string{"\x31\x33mine"}, got); diff != "" {
+		t.Errorf("heard (-want +got):\n%s", diff)
+	}
+}
+
+func TestListenErrors(t *testing.T) {
+	node, _ := netiftest.Pair(t)
+	_, err := node.Host.Interface("nowhere0").Listen(0)
+	want := "listen on nowhere0: route ip+net: no such network interface"
+	if err == nil || err.Error() != want {
+		t.Errorf("Listen = %v, want %s", err, want)
+	}
+}
+
+// TestAnnounce reads the frames off the wire.
+func TestAnnounce(t *testing.T) {
+	a, b := netiftest.Pair(t)
+	var conn *packet.Conn
+	var mac net.HardwareAddr
+	a.Do(func() {
+		if ifi, err := net.InterfaceByName(netiftest.Device); err == nil {
+			mac = ifi.HardwareAddr
+		}
+	})
+	b.Do(func() {
+		ifi, err := net.InterfaceByName(netiftest.Device)
+		if err == nil {
+			conn, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_ARP, nil)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	defer conn.Close()
+	ok(t, conn.SetReadDeadline(time.Now().Add(limit)))
+	ok(t, a.Host.Interface(netiftest.Device).Announce([]netip.Addr{vip.Addr()}, 2))
+	want := bytes.Join([][]byte{
+		{255, 255, 255, 255, 255, 255}, mac, {8, 6}, // Ethernet: to all, ARP
+		{0, 1, 8, 0, 6, 4, 0, 1}, // Ethernet and IPv4, request
+		mac, {192, 168, 1, 1},
+		{0, 0, 0, 0, 0, 0}, {192, 168, 1, 1},
+	}, nil)
+	for range 2 {
+		b := make([]byte, 100)
+		n, _, err := conn.ReadFrom(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, b[:n]); diff != "" {
+			t.Errorf("frame (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestWatch pulls the cable, then makes the interface vanish.
+func TestWatch(t *testing.T) {
+	a, _ := netiftest.Pair(t)
+	eth := a.Host.Interface(netiftest.Device)
+	states := watch(t, eth)
+	await(t, states, "up", func(s netif.State) bool { return s.Up && s.Index != 0 })
+	ok(t, eth.AddAddr(vip, 0))
+	await(t, states, "address", func(s netif.State) bool { return slices.Contains(s.Addrs, vip) })
+	a.Plug(false)
+	await(t, states, "no carrier", func(s netif.State) bool { return !s.Up })
+	if !has(t, eth, vip) {
+		t.Error("the kernel removed an address with the carrier")
+	}
+	a.Plug(true)
+	await(t, states, "carrier", func(s netif.State) bool { return s.Up })
+	a.SetUp(false)
+	await(t, states, "down", func(s netif.State) bool { return !s.Up })
+	a.Delete()
+	await(t, states, "gone", func(s netif.State) bool { return s.Index == 0 })
+}
+
+// watch runs Watch for the length of the test.
+func watch(t *testing.T, eth *netif.Interface) <-chan netif.State {
+	states := make(chan netif.State, 100)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- eth.Watch(ctx, func(s netif.State) { states <- s }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
+	return states
+}
+
+// await reads states until one holds.
+func await(t *testing.T, states <-chan netif.State, what string, holds func(netif.State) bool) {
+	t.Helper()
+	timeout := time.After(limit)
+	for {
+		select {
+		case s := <-states:
+			if holds(s) {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("%s: not seen in %s", what, limit)
+		}
+	}
+}
+
+func sameAddr(a, b netip.Addr) bool { return a == b }
+
+func listen(t *testing.T, n *netiftest.Node) *netif.Conn {
+	t.Helper()
+	c, err := n.Host.Interface(netiftest.Device).Listen(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ok(t, c.Close()) })
+	return c
+}
+
+func has(t *testing.T, eth *netif.Interface, p netip.Prefix) bool {
+	t.Helper()
+	s, err := eth.State()
+	ok(t, err)
+	return slices.Contains(s.Addrs, p)
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,150 @@
+// Package netiftest gives tests network namespaces of their own. It needs root, nothing else, and
+// leaves nothing: the namespaces have no name and end with the test.
+package netiftest
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/tandemlb/tandem/daemon/netif"
+)
+
+// Device is the name of the interface of each node of Pair.
+const Device = "eth0"
+
+// Node is a network namespace with one interface, on a switch that is in a namespace of its own.
+type Node struct {
+	// Host is the namespace as the daemon sees it.
+	Host *netif.Host
+
+	t        testing.TB
+	ns       netns.NsHandle
+	nl       *netlink.Handle
+	upstream *Node  // the switch
+	port     string // the node's port there
+}
+
+// Pair returns two nodes on one switch, up, with 192.168.1.2/24 and 192.168.1.3/24. Without root
+// it skips the test.
+func Pair(t testing.TB) (*Node, *Node) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	hub := newNode(t)
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
+	hub.must("add bridge", hub.nl.LinkAdd(bridge))
+	hub.must("set bridge up", hub.nl.LinkSetUp(bridge))
+	a, b := newNode(t), newNode(t)
+	a.plugIn(hub, bridge, "a", netip.MustParsePrefix("192.168.1.2/24"))
+	b.plugIn(hub, bridge, "b", netip.MustParsePrefix("192.168.1.3/24"))
+	return a, b
+}
+
+func newNode(t testing.TB) *Node {
+	n := &Node{t: t}
+	made := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		var err error
+		if n.ns, err = netns.New(); err == nil {
+			n.Host, err = netif.Open()
+		}
+		made <- err
+	}()
+	n.must("make network namespace", <-made)
+	var err error
+	n.nl, err = netlink.NewHandleAt(n.ns)
+	n.must("open netlink", err)
+	t.Cleanup(func() {
+		n.nl.Close()
+		n.must("close host", n.Host.Close())
+		n.must("close network namespace", n.ns.Close())
+	})
+	return n
+}
+
+// plugIn makes the node's Device, up, with an address and a cable to a port of the switch.
+func (n *Node) plugIn(hub *Node, bridge *netlink.Bridge, port string, p netip.Prefix) {
+	n.t.Helper()
+	n.upstream, n.port = hub, port
+	n.must("add cable", hub.nl.LinkAdd(&netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: port, MasterIndex: bridge.Attrs().Index},
+		PeerName:      Device,
+		PeerNamespace: netlink.NsFd(n.ns),
+	}))
+	addr := &netlink.Addr{IPNet: &net.IPNet{
+		IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+	}}
+	n.must("add address", n.nl.AddrAdd(n.link(Device), addr))
+	n.SetUp(true)
+	n.Plug(true)
+}
+
+// Do runs f in a goroutine whose thread is in the node's namespace and waits for it. Processes
+// started by f are in it too.
+func (n *Node) Do(f func()) {
+	n.t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		err := netns.Set(n.ns)
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	n.must("enter network namespace", <-done)
+}
+
+// SetUp sets the Device up or down.
+//
+// Equivalent to: `ip link set eth0 up` or `down`.
+func (n *Node) SetUp(up bool) {
+	n.t.Helper()
+	n.setUp(Device, up)
+}
+
+// Plug puts the cable into the switch or pulls it out: the Device has its carrier or not. The other
+// node notices nothing.
+func (n *Node) Plug(in bool) {
+	n.t.Helper()
+	n.upstream.setUp(n.port, in)
+}
+
+// Delete removes the Device and its cable.
+//
+// Equivalent to: `ip link del eth0`.
+func (n *Node) Delete() {
+	n.t.Helper()
+	n.must("delete device", n.nl.LinkDel(n.link(Device)))
+}
+
+func (n *Node) setUp(device string, up bool) {
+	n.t.Helper()
+	if up {
+		n.must("set up", n.nl.LinkSetUp(n.link(device)))
+	} else {
+		n.must("set down", n.nl.LinkSetDown(n.link(device)))
+	}
+}
+
+func (n *Node) link(device string) netlink.Link {
+	n.t.Helper()
+	link, err := n.nl.LinkByName(device)
+	n.must("find "+device, err)
+	return link
+}
+
+func (n *Node) must(what string, err error) {
+	n.t.Helper()
+	if err != nil {
+		n.t.Fatalf("%s: %v", what, err)
+	}
+}

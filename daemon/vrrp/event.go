@@ -1,0 +1,56 @@
+package vrrp
+
+import "net/netip"
+
+// Event is something that happened to a Machine. The set is closed: the types below.
+type Event interface{ event() }
+
+// Startup begins the life of a Machine in Initialize. In any other state it does nothing.
+type Startup struct{}
+
+// Leave ends it without losing traffic: a master resigns at once but keeps its VIPs until it hears
+// its successor, or has waited for one longer than any backup needs. A second Leave does nothing.
+type Leave struct{}
+
+// Shutdown ends it at once: a master resigns and removes its VIPs.
+type Shutdown struct{}
+
+// Timeout tells that Deadline has come. Before it, it does nothing.
+type Timeout struct{}
+
+// Received is an advert that Parse accepted.
+type Received struct {
+	Advert Advert
+	// From is the sender's address.
+	From netip.Addr
+	// TTL is the packet's, which multicast adverts must have kept at 255.
+	TTL int
+}
+
+// Drained answers Drain: every packet that the socket held has been given in Received.
+type Drained struct{}
+
+// Fault tells that the Machine cannot take part, and why. A later Fault replaces the reason.
+type Fault struct{ Reason Reason }
+
+// Recovered ends a Fault. Without one it does nothing.
+type Recovered struct{}
+
+// SetPriority changes the priority that the Machine advertises from now on, 1 to 254. The owner of
+// the addresses keeps 255.
+type SetPriority struct{ Priority uint8 }
+
+// SetSource changes the address that the Machine's adverts come from, which decides between equal
+// priorities and tells its own adverts from others'.
+type SetSource struct{ Source netip.Addr }
+
+func (Startup) event()     {}
+func (Leave) event()       {}
+func (Shutdown) event()    {}
+func (Timeout) event()     {}
+func (Received) event()    {}
+func (Drained) event()     {}
+func (Fault) event()       {}
+func (Recovered) event()   {}
+func (SetPriority) event() {}
+func (SetSource) event()   {}

@@ -1,0 +1,186 @@
+package vrrp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// All is the member of an event that concerns every member of a Group.
+const All = -1
+
+// MemberAction is an Action for the member of that index.
+type MemberAction struct {
+	Member int
+	Action Action
+}
+
+// String returns, for example, "1: add VIPs".
+func (a MemberAction) String() string { return fmt.Sprintf("%d: %s", a.Member, a.Action) }
+
+// Group is one or more Machines that are master together or not at all, keepalived's
+// vrrp_sync_group: a director's outer and inner VIP. A Group of one behaves as its Machine.
+//
+//   - Nobody is master until every member's timer has run out.
+//   - A member that loses its mastership takes it from all.
+//   - A member in Fault puts all into Fault; masters among them resign, so that the peers' groups
+//     take over on the links that still work, and soon after on those that do not.
+//
+// It is not safe for concurrent use.
+type Group struct {
+	members []*Machine
+	faults  []Reason // each member's own; zero: none
+	out     []MemberAction
+}
+
+// NewGroup returns a Group of one Machine for each of cfgs, all in Initialize.
+func NewGroup(cfgs ...Config) (*Group, error) {
+	if len(cfgs) == 0 {
+		return nil, errors.New("make group: no member")
+	}
+	g := &Group{faults: make([]Reason, len(cfgs))}
+	for _, cfg := range cfgs {
+		m, err := NewMachine(cfg)
+		if err != nil {
+			return nil, err
+		}
+		m.grouped = len(cfgs) > 1
+		g.members = append(g.members, m)
+	}
+	return g, nil
+}
+
+// Len returns the number of members.
+func (g *Group) Len() int { return len(g.members) }
+
+// Member returns the Machine of that index, to be looked at; only the Group may step it.
+func (g *Group) Member(i int) *Machine { return g.members[i] }
+
+// Deadline returns when g wants Timeout, or the zero time.
+func (g *Group) Deadline() time.Time {
+	var first time.Time
+	for _, m := range g.members {
+		first = earlier(first, m.Deadline())
+	}
+	return first
+}
+
+// Step tells member of g that ev happened at now and returns what to do about it, in order.
+// Startup, Leave, Shutdown and Timeout concern every member, whichever is given.
+func (g *Group) Step(now time.Time, member int, ev Event) []MemberAction {
+	switch ev := ev.(type) {
+	case Startup, Leave, Shutdown, Timeout:
+		for i := range g.members {
+			g.step(now, i, ev)
+		}
+	case Fault:
+		g.fail(now, member, ev.Reason)
+	case Recovered:
+		g.recover(now, member)
+	case Received:
+		g.step(now, member, ev)
+		if g.members[member].cause == ReasonResigned {
+			g.hasten(now, member)
+		}
+	default:
+		g.step(now, member, ev)
+	}
+	g.settle(now)
+	out := g.out
+	g.out = nil
+	return out
+}
+
+func (g *Group) step(now time.Time, i int, ev Event) {
+	for _, a := range g.members[i].Step(now, ev) {
+		g.out = append(g.out, MemberAction{i, a})
+	}
+}
+
+// inject lets change act on member i as an event of the Group's own.
+func (g *Group) inject(i int, change func(*Machine)) {
+	m := g.members[i]
+	change(m)
+	for _, a := range m.out {
+		g.out = append(g.out, MemberAction{i, a})
+	}
+	m.out = nil
+}
+
+// fail puts the member into Fault for its own reason and the others for the Group's.
+func (g *Group) fail(now time.Time, member int, reason Reason) {
+	g.faults[member] = reason
+	g.step(now, member, Fault{reason})
+	for i, own := range g.faults {
+		if i != member && own == 0 {
+			g.step(now, i, Fault{ReasonGroup})
+		}
+	}
+}
+
+// recover ends the member's own fault, and everybody's Fault if it was the last one.
+func (g *Group) recover(now time.Time, member int) {
+	g.faults[member] = 0
+	for _, own := range g.faults {
+		if own != 0 {
+			g.step(now, member, Fault{ReasonGroup})
+			return
+		}
+	}
+	for i := range g.members {
+		g.step(now, i, Recovered{})
+	}
+}
+
+// hasten tells the others that the member has heard the master resign. Groups move as one, so it
+// has resigned everywhere, only its last adverts may have been lost with a link.
+func (g *Group) hasten(now time.Time, member int) {
+	for i, m := range g.members {
+		if i != member {
+			m.hasten(now)
+		}
+	}
+}
+
+// settle brings the members together after one of them has moved.
+func (g *Group) settle(now time.Time) {
+	if g.stalled() {
+		g.each(func(m *Machine) bool { return m.claiming }, func(m *Machine) { m.doubt(now) })
+	}
+	master := func(m *Machine) bool { return m.state == Master && !m.leaving }
+	if g.any(func(m *Machine) bool { return m.state == Backup }) {
+		g.each(master, func(m *Machine) { m.toBackup(now, ReasonGroup) })
+	}
+	claiming := func(m *Machine) bool { return m.claiming }
+	if !g.any(func(m *Machine) bool { return !m.claiming }) {
+		g.each(claiming, func(m *Machine) { m.toMaster(now, m.cause) })
+	}
+}
+
+// stalled reports whether this step has found any member late: what the others concluded from
+// silence before it is then in doubt.
+func (g *Group) stalled() bool {
+	for _, a := range g.out {
+		if _, ok := a.Action.(Stalled); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Group) any(holds func(*Machine) bool) bool {
+	for _, m := range g.members {
+		if holds(m) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Group) each(holds func(*Machine) bool, change func(*Machine)) {
+	for i, m := range g.members {
+		if holds(m) {
+			g.inject(i, change)
+		}
+	}
+}

@@ -1,0 +1,328 @@
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Machine is one virtual router: state, timers and nothing else. Its zero value is of no use; it
+// is not safe for concurrent use.
+//
+// Two rules go beyond RFC 9568. A backup whose timer has run out first has the socket drained, so
+// that an advert that is already there is believed before the silence is. And the stall rule: a
+// late timer is evidence about this process and not about the peer, see stall.
+type Machine struct {
+	cfg    Config
+	state  State
+	fault  Reason        // why it cannot take part; zero: it can
+	master time.Duration // the master's interval, adopted from its adverts in V3
+
+	leader         netip.Addr // whom a backup follows; invalid: nobody
+	leaderPriority uint8
+
+	// expiry is the Active_Down_Timer in Backup, the Adver_Timer in Master, the end of patience
+	// when leaving; zero: not running.
+	expiry     time.Time
+	announceAt time.Time // when to announce again; zero: never
+	preemptAt  time.Time // until when a lower master is let be; zero: none heard
+	cause      Reason    // what expiry would mean in Backup and when leaving
+	doubting   bool      // grace begins anew with Drained
+	leaving    bool      // a master that has resigned and waits for its successor
+
+	grouped  bool // expiry in Backup claims; the Group decides
+	claiming bool // a backup that would be master
+
+	out []Action
+}
+
+// NewMachine returns a Machine in Initialize. The error is Validate's.
+func NewMachine(cfg Config) (*Machine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("make virtual router %d: %w", cfg.VRID, err)
+	}
+	cfg = cfg.withDefaults()
+	return &Machine{cfg: cfg, state: Initialize, master: cfg.Interval}, nil
+}
+
+// State returns what m is. A leaving master is Master until it has let go of its VIPs.
+func (m *Machine) State() State { return m.state }
+
+// Priority returns the priority that m advertises as master.
+func (m *Machine) Priority() uint8 { return m.cfg.Priority }
+
+// FaultReason returns why m cannot take part, or zero.
+func (m *Machine) FaultReason() Reason { return m.fault }
+
+// Leader returns the address and priority of the master that m follows as a backup, or an invalid
+// address and 0 when it follows nobody.
+func (m *Machine) Leader() (netip.Addr, uint8) { return m.leader, m.leaderPriority }
+
+// Advert returns the advert that SendAdvert with priority stands for.
+func (m *Machine) Advert(priority uint8) Advert { return m.cfg.advert(priority) }
+
+// Deadline returns when m wants Timeout, or the zero time when it waits for other events only.
+func (m *Machine) Deadline() time.Time { return earlier(m.expiry, m.announceAt) }
+
+// Step tells m that ev happened at now and returns what to do about it, in order. The slice is the
+// caller's. now must not go back. An event of a foreign type is a broken invariant and panics.
+func (m *Machine) Step(now time.Time, ev Event) []Action {
+	m.stall(now)
+	switch ev := ev.(type) {
+	case Startup:
+		m.startup(now)
+	case Leave:
+		m.leave(now)
+	case Shutdown:
+		m.shutdown()
+	case Timeout:
+		m.timeout(now)
+	case Received:
+		m.receive(now, ev)
+	case Drained:
+		m.drained(now)
+	case Fault:
+		m.fail(ev.Reason)
+	case Recovered:
+		m.recover(now)
+	case SetPriority:
+		m.setPriority(ev.Priority)
+	case SetSource:
+		m.cfg.Source = ev.Source
+	default:
+		panic(fmt.Sprintf("vrrp: step with foreign event %T", ev))
+	}
+	out := m.out
+	m.out = nil
+	return out
+}
+
+// do adds to what this step returns.
+func (m *Machine) do(actions ...Action) { m.out = append(m.out, actions...) }
+
+// stall looks at how late m is stepped, whatever the event. A late backup cannot know whether the
+// master was silent or itself deaf: it reads what the socket holds and listens for a grace period.
+// A late master says so; if it slept so long that another may be master by now, it steps back and
+// has itself elected again before it touches traffic.
+func (m *Machine) stall(now time.Time) {
+	if m.expiry.IsZero() || m.leaving {
+		return
+	}
+	late := now.Sub(m.expiry)
+	if late <= m.cfg.tolerance(m.master) {
+		return
+	}
+	m.do(Stalled{late})
+	switch {
+	case m.state == Backup:
+		m.doubt(now)
+	case late+m.cfg.Interval >= m.cfg.asleep():
+		m.toBackup(now, ReasonStall)
+		m.doubt(now)
+	}
+}
+
+// doubt has the socket drained and gives the master a grace period to be heard in.
+func (m *Machine) doubt(now time.Time) {
+	m.claiming = false
+	m.doubting = true
+	m.expiry = now.Add(m.cfg.grace(m.master))
+	m.do(Drain{})
+}
+
+// startup leaves Initialize.
+//
+// RFC 9568, Section 6.4.1: "If the priority = 255 (…) Send an ADVERTISEMENT (…) Transition to the
+// {Active} state. Else (…) Set Active_Down_Timer to Active_Down_Interval. Transition to the
+// {Backup} state."
+func (m *Machine) startup(now time.Time) {
+	if m.state != Initialize {
+		return
+	}
+	if m.fault != 0 {
+		m.do(RemoveVIPs{})
+		m.transition(Faulty, m.fault)
+		return
+	}
+	m.begin(now, ReasonStartup)
+}
+
+// begin enters Backup, or Master if m owns the addresses and is alone.
+func (m *Machine) begin(now time.Time, reason Reason) {
+	owner := m.cfg.Priority == PriorityOwner
+	if owner && !m.grouped {
+		m.toMaster(now, ReasonOwner)
+		return
+	}
+	if m.state == Initialize {
+		m.do(RemoveVIPs{})
+	}
+	m.toBackup(now, reason)
+	if owner {
+		m.cause = ReasonOwner
+		m.claim(now)
+	}
+}
+
+// leave begins the handing over of a master, and ends the life of any other Machine.
+func (m *Machine) leave(now time.Time) {
+	if m.leaving {
+		return
+	}
+	if m.state != Master {
+		m.shutdown()
+		return
+	}
+	m.do(SendAdvert{PriorityResign})
+	m.leaving, m.cause = true, ReasonNoSuccessor
+	m.announceAt = time.Time{}
+	m.expiry = now.Add(m.cfg.patience())
+}
+
+// shutdown ends the life of m at once.
+func (m *Machine) shutdown() {
+	if m.state == Master && !m.leaving {
+		m.do(SendAdvert{PriorityResign})
+	}
+	m.depart(ReasonShutdown)
+}
+
+// depart lets go of everything.
+func (m *Machine) depart(reason Reason) {
+	if m.state == Initialize {
+		return
+	}
+	if m.state == Master {
+		m.do(RemoveVIPs{})
+	}
+	m.reset()
+	m.transition(Initialize, reason)
+}
+
+// timeout does what is due.
+func (m *Machine) timeout(now time.Time) {
+	if due(m.announceAt, now) {
+		m.announceAt = time.Time{}
+		m.do(Announce{})
+	}
+	switch {
+	case !due(m.expiry, now):
+	case m.leaving:
+		m.depart(m.cause)
+	case m.state == Master:
+		m.advertise(now)
+	default:
+		m.do(Drain{})
+	}
+}
+
+// advertise sends the advert that is due and keeps the cadence of those before it.
+func (m *Machine) advertise(now time.Time) {
+	m.do(SendAdvert{m.cfg.Priority})
+	m.expiry = m.expiry.Add(m.cfg.Interval)
+	if !m.expiry.After(now) {
+		m.expiry = now.Add(m.cfg.Interval)
+	}
+}
+
+// drained believes the silence, now that nothing is left unread.
+func (m *Machine) drained(now time.Time) {
+	switch {
+	case m.state != Backup:
+	case m.doubting:
+		m.doubting = false
+		m.expiry = now.Add(m.cfg.grace(m.master))
+	case due(m.expiry, now):
+		m.claim(now)
+	}
+}
+
+// claim makes a lone backup master; a grouped one has its Group asked.
+func (m *Machine) claim(now time.Time) {
+	if m.grouped {
+		m.claiming = true
+		m.expiry = time.Time{}
+		return
+	}
+	m.toMaster(now, m.cause)
+}
+
+// fail enters Fault. The resignation is sent even so: the reason may lie elsewhere than in the
+// interface, and then the peer need not wait for silence.
+func (m *Machine) fail(reason Reason) {
+	m.fault = reason
+	switch {
+	case m.leaving:
+		m.depart(reason)
+		return
+	case m.state == Initialize || m.state == Faulty:
+		return
+	case m.state == Master:
+		m.do(SendAdvert{PriorityResign}, RemoveVIPs{})
+	}
+	m.reset()
+	m.transition(Faulty, reason)
+}
+
+// recover leaves Fault as startup leaves Initialize.
+func (m *Machine) recover(now time.Time) {
+	m.fault = 0
+	if m.state == Faulty {
+		m.begin(now, ReasonRecovered)
+	}
+}
+
+func (m *Machine) setPriority(p uint8) {
+	if m.cfg.Priority != PriorityOwner {
+		m.cfg.Priority = min(max(p, 1), PriorityOwner-1)
+	}
+}
+
+// toMaster takes the VIPs.
+//
+// RFC 9568, Section 6.4.2: "Send an ADVERTISEMENT. (…) broadcast a gratuitous ARP message (…) Set
+// the Adver_Timer to Advertisement_Interval. Transition to the {Active} state."
+func (m *Machine) toMaster(now time.Time, reason Reason) {
+	m.reset()
+	m.do(SendAdvert{m.cfg.Priority}, AddVIPs{}, Announce{})
+	m.expiry = now.Add(m.cfg.Interval)
+	if m.cfg.AnnounceDelay > 0 {
+		m.announceAt = now.Add(m.cfg.AnnounceDelay)
+	}
+	m.transition(Master, reason)
+}
+
+// toBackup lets go of the VIPs and listens.
+func (m *Machine) toBackup(now time.Time, reason Reason) {
+	if m.state == Master {
+		m.do(RemoveVIPs{})
+	}
+	m.reset()
+	m.cause = ReasonSilence
+	m.expiry = now.Add(m.cfg.down(m.master))
+	m.transition(Backup, reason)
+}
+
+// reset forgets what only the present state needs.
+func (m *Machine) reset() {
+	m.master = m.cfg.Interval
+	m.expiry, m.announceAt, m.preemptAt = time.Time{}, time.Time{}, time.Time{}
+	m.cause, m.doubting, m.leaving, m.claiming = 0, false, false, false
+	m.leader, m.leaderPriority = netip.Addr{}, 0
+}
+
+func (m *Machine) transition(to State, reason Reason) {
+	m.do(Transition{m.state, to, reason})
+	m.state = to
+}
+
+// due reports whether the timer t has run out; a zero one is not running.
+func due(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
+
+// earlier returns the timer that runs out first; a zero one is not running.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,275 @@
+package vrrp
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happened")
+
+// TestTranscripts plays each testdata/*.txt: blocks of commands, a line of dashes, and what
+// happened. A block ends at a blank line; lines that begin with # are for the reader.
+//
+//	member k=v …      adds a member to the group to come; see config
+//	startup leave shutdown timeout drained recovered fault recv priority source
+//	                  step the group at time at=, for member m= (0)
+//	run until=        gives every Timeout and Drained that is due until then
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("find transcripts: %v, %d files", err, len(files))
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := replay(t, want)
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("transcript (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// replay returns the transcript with the answers of now.
+func replay(t *testing.T, script []byte) []byte {
+	var out bytes.Buffer
+	p := &player{t: t, start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	p.now = p.start
+	answer := false
+	for lines := bufio.NewScanner(bytes.NewReader(script)); lines.Scan(); {
+		line := lines.Text()
+		switch {
+		case line == "----":
+			answer = true
+			fmt.Fprintf(&out, "----\n%s", p.flush())
+		case line == "":
+			answer = false
+			out.WriteString("\n")
+		case answer:
+		case strings.HasPrefix(line, "#"):
+			fmt.Fprintln(&out, line)
+		default:
+			fmt.Fprintln(&out, line)
+			p.command(line)
+		}
+	}
+	return out.Bytes()
+}
+
+// player is the group of one transcript and its time.
+type player struct {
+	t          *testing.T
+	start, now time.Time
+	configs    []Config
+	group      *Group
+	out        strings.Builder
+}
+
+// flush returns what happened since the last call, and the state of the group.
+func (p *player) flush() string {
+	if p.group == nil {
+		return "ok\n"
+	}
+	defer p.out.Reset()
+	p.out.WriteString("=")
+	for i := range p.group.Len() {
+		m := p.group.Member(i)
+		fmt.Fprintf(&p.out, " %s", m.State())
+		if m.claiming {
+			p.out.WriteString("(claims)")
+		}
+	}
+	if d := p.group.Deadline(); !d.IsZero() {
+		fmt.Fprintf(&p.out, ", wakes at %s", d.Sub(p.start))
+	}
+	return p.out.String() + "\n"
+}
+
+func (p *player) command(line string) {
+	words := strings.Fields(line)
+	args := map[string]string{}
+	for _, w := range words[1:] {
+		key, value, _ := strings.Cut(w, "=")
+		args[key] = value
+	}
+	if words[0] == "member" {
+		p.member(args)
+		return
+	}
+	if p.group == nil {
+		p.group = must(NewGroup(p.configs...))
+	}
+	if at, ok := args["at"]; ok {
+		p.now = p.start.Add(must(time.ParseDuration(at)))
+	}
+	if words[0] == "run" {
+		p.run(p.start.Add(must(time.ParseDuration(args["until"]))))
+		return
+	}
+	m := 0
+	if s, ok := args["m"]; ok {
+		m = must(strconv.Atoi(s))
+	}
+	p.step(m, p.event(words[0], args))
+}
+
+// member adds a configuration; a new one after the first step begins a new group.
+func (p *player) member(args map[string]string) {
+	if p.group != nil {
+		p.group, p.configs, p.now = nil, nil, p.start
+	}
+	c := Config{
+		Version: V3, VRID: 51, Priority: 100, Interval: time.Second,
+		Source: netip.MustParseAddr("192.168.1.2"),
+		Addrs:  []netip.Addr{netip.MustParseAddr("192.168.1.1")},
+	}
+	for key, value := range args {
+		switch key {
+		case "version":
+			c.Version = Version(must(strconv.Atoi(value)))
+		case "vrid":
+			c.VRID = uint8(must(strconv.Atoi(value)))
+		case "priority":
+			c.Priority = uint8(must(strconv.Atoi(value)))
+		case "every":
+			c.Interval = must(time.ParseDuration(value))
+		case "source":
+			c.Source = netip.MustParseAddr(value)
+		case "vip":
+			c.Addrs = []netip.Addr{netip.MustParseAddr(value)}
+		case "nopreempt":
+			c.NoPreempt = true
+		case "delay":
+			c.PreemptDelay = must(time.ParseDuration(value))
+		case "announce":
+			c.AnnounceDelay = must(time.ParseDuration(value))
+		case "pass":
+			c.Auth, c.Password = AuthSimple, MakePassword(value)
+		default:
+			p.t.Fatalf("member: unknown key %q", key)
+		}
+	}
+	p.configs = append(p.configs, c)
+}
+
+func (p *player) event(name string, args map[string]string) Event {
+	switch name {
+	case "startup":
+		return Startup{}
+	case "leave":
+		return Leave{}
+	case "shutdown":
+		return Shutdown{}
+	case "timeout":
+		return Timeout{}
+	case "drained":
+		return Drained{}
+	case "recovered":
+		return Recovered{}
+	case "fault":
+		return Fault{ReasonLinkDown}
+	case "priority":
+		return SetPriority{uint8(must(strconv.Atoi(args["to"])))}
+	case "source":
+		return SetSource{netip.MustParseAddr(args["to"])}
+	case "recv":
+		return p.received(args)
+	}
+	p.t.Fatalf("unknown command %q", name)
+	return nil
+}
+
+// received is the advert of a peer that is configured as member m but for args.
+func (p *player) received(args map[string]string) Received {
+	m := 0
+	if s, ok := args["m"]; ok {
+		m = must(strconv.Atoi(s))
+	}
+	a := p.configs[m].advert(p.configs[m].Priority)
+	ev := Received{From: netip.MustParseAddr("192.168.1.3"), TTL: TTL}
+	for key, value := range args {
+		switch key {
+		case "at", "m":
+		case "version":
+			a.Version = Version(must(strconv.Atoi(value)))
+		case "vrid":
+			a.VRID = uint8(must(strconv.Atoi(value)))
+		case "priority":
+			a.Priority = uint8(must(strconv.Atoi(value)))
+		case "every":
+			a.Interval = must(time.ParseDuration(value))
+		case "vip":
+			a.Addrs = []netip.Addr{netip.MustParseAddr(value)}
+		case "noauth":
+			a.Auth, a.Password = AuthNone, Password{}
+		case "pass":
+			a.Auth, a.Password = AuthSimple, MakePassword(value)
+		case "from":
+			ev.From = netip.MustParseAddr(value)
+		case "ttl":
+			ev.TTL = must(strconv.Atoi(value))
+		default:
+			p.t.Fatalf("recv: unknown key %q", key)
+		}
+	}
+	ev.Advert = a
+	return ev
+}
+
+// step gives one event and notes what is to be done.
+func (p *player) step(m int, ev Event) []MemberAction {
+	actions := p.group.Step(p.now, m, ev)
+	for _, a := range actions {
+		if p.group.Len() == 1 {
+			fmt.Fprintf(&p.out, "%-12s %s\n", p.now.Sub(p.start), a.Action)
+		} else {
+			fmt.Fprintf(&p.out, "%-12s %s\n", p.now.Sub(p.start), a)
+		}
+	}
+	return actions
+}
+
+// run is a driver whose sockets are always empty.
+func (p *player) run(until time.Time) {
+	for {
+		d := p.group.Deadline()
+		if d.IsZero() || d.After(until) {
+			break
+		}
+		p.now = d
+		for _, a := range p.step(All, Timeout{}) {
+			if _, ok := a.Action.(Drain); ok {
+				p.step(a.Member, Drained{})
+			}
+		}
+	}
+	p.now = until
+}
+
+// must is for values that the test itself wrote.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
