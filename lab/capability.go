@@ -7,8 +7,8 @@ import "fmt"
 // The zero Capability is unset.
 type Capability int
 
-// The capabilities. A kernel that lacks one makes a scenario that needs it a skip with a reason, never
-// a failure.
+// The capabilities. A kernel that lacks one makes a scenario that needs it a skip with a reason,
+// never a failure.
 const (
 	// Root: user 0 of the initial user namespace with its capabilities; IPVS's netlink needs it.
 	Root Capability = iota + 1

@@ -113,17 +113,15 @@ func InGuest() bool { return os.Getenv(guestVariable) != "" }
 // guest, runs this program in it from the start, and ends this process with that program's exit
 // status: it does not return then. Inside a guest it never boots another.
 //
+// The end of the context ends the guest as it stands. Signals are handed on to the program in the
+// guest, so the context should not be one that they end.
+//
 // Errors: a *MissingError when a capability is missing and no guest may or can be used; ErrNoImage
 // (wrapped) when no guest kernel is installed; anything else when the guest does not come up.
 func Enter(ctx context.Context, o Options) error {
-	if InGuest() {
-		return missing("guest", o.Need)
-	}
-	if o.Mode != UML {
-		err := missing("host", o.Need)
-		if err == nil || o.Mode == Host {
-			return err
-		}
+	stay, err := o.stay()
+	if stay || err != nil {
+		return err
 	}
 	status, err := RunInGuest(ctx, o)
 	if err != nil {
@@ -131,6 +129,23 @@ func Enter(ctx context.Context, o Options) error {
 	}
 	os.Exit(status)
 	return nil
+}
+
+// stay says whether this process goes on in the kernel it is in. An error says that it cannot, and
+// that no guest may help.
+func (o Options) stay() (bool, error) {
+	kernel := "host"
+	switch {
+	case InGuest():
+		kernel = "guest"
+	case o.Mode == UML:
+		return false, nil
+	}
+	err := missing(kernel, o.Need)
+	if err != nil && (InGuest() || o.Mode == Host) {
+		return false, err
+	}
+	return err == nil, nil
 }
 
 // missing returns a *MissingError when the current kernel lacks something of need.
@@ -210,4 +225,22 @@ func sourceTree(dir string) string {
 			return dir
 		}
 	}
+}
+
+// RunTests runs a test binary's tests in a kernel that has what they need, and returns their exit
+// status: here by run where this kernel has it, else by this same binary in a guest. A TestMain calls
+// it after Init and lab.Main. The status is not zero where there is an error.
+func RunTests(ctx context.Context, o Options, run func() int) (int, error) {
+	stay, err := o.stay()
+	if err != nil {
+		return 2, err
+	}
+	if stay {
+		return run(), nil
+	}
+	status, err := RunInGuest(ctx, o)
+	if err != nil {
+		return 2, err
+	}
+	return status, nil
 }

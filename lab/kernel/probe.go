@@ -77,6 +77,9 @@ func Probe(capabilities []lab.Capability) []Finding {
 		f := Finding{Name: c.String(), OK: true, Why: p.why, Remedy: p.remedy}
 		if err := run(); err != nil {
 			f.OK, f.Reason = false, err.Error()
+			if errors.Is(err, unix.EPERM) {
+				f.Remedy = needRoot
+			}
 		}
 		findings = append(findings, f)
 	}

@@ -1,0 +1,154 @@
+// Package faults breaks a lab on purpose: each fault says what it needs, is injected and verified,
+// and comes with its heal. It never measures and never judges.
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tandemlb/tandem/lab"
+)
+
+// Fault is one thing to break. Its String names kind and target, for example
+// "link-down lb1:eth0".
+type Fault interface {
+	fmt.Stringer
+	// Needs are the capabilities that injecting takes; nil: none beside the lab's own.
+	Needs() []lab.Capability
+	// Inject breaks it and returns when the fault has taken hold, seen where it shows, with the heal
+	// that undoes it. On an error nothing is broken. The lab must be up.
+	Inject(ctx context.Context, l *lab.Lab) (Heal, error)
+}
+
+// Heal undoes a fault and returns when it is undone, seen where it shows. A second call does nothing
+// and returns nil.
+type Heal func(ctx context.Context) error
+
+// Kind names a sort of fault. The zero Kind is unset.
+type Kind int
+
+// The kinds of faults.
+const (
+	// DirectorKilled: every process of the director is ended by SIGKILL.
+	DirectorKilled Kind = iota + 1
+	// DirectorTerminated: the director is asked to stop by SIGTERM, and does.
+	DirectorTerminated
+	// DirectorFrozen: every process of the director is stopped by SIGSTOP.
+	DirectorFrozen
+	// PowerOff: all cables of the node go dead, then all its processes; nothing is said.
+	PowerOff
+	// LinkDown: the cable of one interface is pulled. The target names it: NODE:INTERFACE.
+	LinkDown
+	// ServerStopped: the real server's program is ended; its node still answers, with a refusal.
+	ServerStopped
+)
+
+var kindNames = map[Kind]string{
+	DirectorKilled:     "director-killed",
+	DirectorTerminated: "director-terminated",
+	DirectorFrozen:     "director-frozen",
+	PowerOff:           "power-off",
+	LinkDown:           "link-down",
+	ServerStopped:      "server-stopped",
+}
+
+// String returns the kind's name, for example "director-killed".
+func (k Kind) String() string {
+	if name, ok := kindNames[k]; ok {
+		return name
+	}
+	return fmt.Sprintf("Kind(%d)", int(k))
+}
+
+// Kinds returns every kind in the order of declaration.
+func Kinds() []Kind {
+	kinds := make([]Kind, 0, len(kindNames))
+	for k := DirectorKilled; k <= ServerStopped; k++ {
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
+// ParseKind returns the kind of that name.
+func ParseKind(name string) (Kind, error) {
+	for _, k := range Kinds() {
+		if k.String() == name {
+			return k, nil
+		}
+	}
+	names := make([]string, 0, len(kindNames))
+	for _, k := range Kinds() {
+		names = append(names, k.String())
+	}
+	return 0, fmt.Errorf("parse fault %q: want one of %s", name, strings.Join(names, ", "))
+}
+
+// The names of the units that the faults end and start again.
+const (
+	// DirectorUnit is the unit of a director's daemon.
+	DirectorUnit = "director"
+	// ServerUnit is the unit of a real server's program.
+	ServerUnit = "server"
+)
+
+// New returns the fault of a kind on a target: a node's name, or NODE:INTERFACE for a link.
+func New(kind Kind, target string) (Fault, error) {
+	node, iface, hasInterface := strings.Cut(target, ":")
+	if node == "" || hasInterface != (kind == LinkDown) || hasInterface && iface == "" {
+		form := "NODE"
+		if kind == LinkDown {
+			form = "NODE:INTERFACE"
+		}
+		return nil, fmt.Errorf("make fault %s on %q: want %s", kind, target, form)
+	}
+	switch kind {
+	case DirectorKilled, DirectorTerminated, DirectorFrozen:
+		return processFault{kind: kind, node: node, unit: DirectorUnit}, nil
+	case ServerStopped:
+		return processFault{kind: kind, node: node, unit: ServerUnit}, nil
+	case PowerOff:
+		return powerFault{node: node}, nil
+	case LinkDown:
+		return linkFault{node: node, iface: iface}, nil
+	}
+	return nil, fmt.Errorf("make fault on %q: unknown kind %s", target, kind)
+}
+
+// findNode returns the node that a fault names.
+func findNode(l *lab.Lab, name string) (*lab.Node, error) {
+	if n, ok := l.Node(name); ok {
+		return n, nil
+	}
+	var names []string
+	for _, n := range l.Nodes() {
+		names = append(names, n.Name())
+	}
+	return nil, fmt.Errorf("find node %q: the lab has %s", name, strings.Join(names, ", "))
+}
+
+// once makes a heal that works one time; a failed one may be tried again.
+func once(heal Heal) Heal {
+	done := false
+	return func(ctx context.Context) error {
+		if done {
+			return nil
+		}
+		if err := heal(ctx); err != nil {
+			return err
+		}
+		done = true
+		return nil
+	}
+}
+
+// ErrNotHealed is in the error of a heal that ran and whose effect did not show.
+var ErrNotHealed = errors.New("the fault is still there")
+
+// ErrNotInjected is in the error of an Inject whose effect did not show.
+var ErrNotInjected = errors.New("the fault did not take hold")
+
+// terminateLimit is how long a director may take to stop when asked to, before it is a finding.
+const terminateLimit = 20 * time.Second

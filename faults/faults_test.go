@@ -1,0 +1,174 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/lab/kernel"
+	"github.com/tandemlb/tandem/topology"
+)
+
+func TestMain(m *testing.M) {
+	kernel.Init()
+	lab.Main()
+	need := []lab.Capability{lab.Root, lab.NetNS, lab.PIDNS, lab.Veth, lab.Bridge}
+	mode, err := kernel.ModeFromEnvironment()
+	status := 2
+	if err == nil {
+		status, err = kernel.RunTests(context.Background(), kernel.Options{Mode: mode, Need: need}, m.Run)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+	}
+	os.Exit(status)
+}
+
+func TestFaults(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Faults")
+}
+
+// Stand-ins for daemons: one with a child, that stops when asked to, and one that does not.
+const (
+	daemon   = `trap 'kill $!' TERM; sleep 1000 & echo ready; wait`
+	stubborn = `trap "" TERM; echo ready; while :; do sleep 1000; done`
+)
+
+var _ = Describe("a fault", func() {
+	var (
+		l    *lab.Lab
+		node *lab.Node
+	)
+
+	// unit starts a shell that stands for the director's daemon or the server's program.
+	unit := func(ctx SpecContext, name, script string) *lab.Unit {
+		u := node.AddUnit(name, func(ctx context.Context) (*lab.Process, error) {
+			p, err := node.Start(ctx, lab.Command{Name: "sh", Args: []string{"-c", script}, Init: true})
+			if err != nil {
+				return nil, err
+			}
+			return p, p.AwaitLine(ctx, func(text string) bool { return text == "ready" })
+		})
+		Expect(u.Start(ctx)).To(Succeed())
+		return u
+	}
+
+	inject := func(ctx SpecContext, kind faults.Kind, target string) faults.Heal {
+		fault, err := faults.New(kind, target)
+		Expect(err).NotTo(HaveOccurred())
+		heal, err := fault.Inject(ctx, l)
+		Expect(err).NotTo(HaveOccurred(), fault.String())
+		return heal
+	}
+
+	BeforeEach(func(ctx SpecContext) {
+		t, err := topology.Preset("fig5")
+		Expect(err).NotTo(HaveOccurred())
+		l, err = lab.Up(ctx, t, lab.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() error { return l.Close() })
+		node, _ = l.Node("lb1")
+	})
+
+	for _, kind := range []faults.Kind{faults.DirectorKilled, faults.DirectorTerminated} {
+		It("ends the director and starts it again: "+kind.String(), func(ctx SpecContext) {
+			u := unit(ctx, faults.DirectorUnit, daemon)
+			first := u.Process()
+			heal := inject(ctx, kind, "lb1")
+			Expect(first.Alive()).To(BeFalse())
+			Expect(node.Processes()).To(BeEmpty(), "its children are gone too")
+			Expect(heal(ctx)).To(Succeed())
+			Expect(u.Alive()).To(BeTrue())
+			again := u.Process()
+			Expect(heal(ctx)).To(Succeed(), "a second heal does nothing")
+			Expect(u.Process()).To(BeIdenticalTo(again))
+		})
+	}
+
+	It("that is not injected says so: a director that does not stop", func(ctx SpecContext) {
+		unit(ctx, faults.DirectorUnit, stubborn)
+		fault, err := faults.New(faults.DirectorTerminated, "lb1")
+		Expect(err).NotTo(HaveOccurred())
+		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		defer cancel()
+		_, err = fault.Inject(short, l)
+		Expect(err).To(MatchError(faults.ErrNotInjected))
+	})
+
+	It("freezes the director and lets it go on", func(ctx SpecContext) {
+		u := unit(ctx, faults.DirectorUnit, daemon)
+		heal := inject(ctx, faults.DirectorFrozen, "lb1")
+		Expect(u.Process().Frozen()).To(BeTrue())
+		Expect(heal(ctx)).To(Succeed())
+		Expect(u.Process().Frozen()).To(BeFalse())
+		Expect(u.Alive()).To(BeTrue())
+	})
+
+	It("takes a node's power and gives it back with all its programs", func(ctx SpecContext) {
+		u := unit(ctx, faults.DirectorUnit, daemon)
+		before, err := node.Addrs("eth0")
+		Expect(err).NotTo(HaveOccurred())
+		heal := inject(ctx, faults.PowerOff, "lb1")
+		Expect(u.Alive()).To(BeFalse())
+		Expect(node.Carrier("eth0")).To(BeFalse())
+		Expect(heal(ctx)).To(Succeed())
+		Expect(u.Alive()).To(BeTrue())
+		Expect(node.Carrier("eth0")).To(BeTrue())
+		Expect(node.Addrs("eth0")).To(Equal(before))
+	})
+
+	It("pulls one cable and plugs it in", func(ctx SpecContext) {
+		heal := inject(ctx, faults.LinkDown, "lb1:eth0")
+		Expect(node.Carrier("eth0")).To(BeFalse())
+		fault, _ := faults.New(faults.LinkDown, "lb1:eth0")
+		_, err := fault.Inject(ctx, l)
+		Expect(err).To(MatchError(ContainSubstring("down already")))
+		Expect(heal(ctx)).To(Succeed())
+		Expect(node.Carrier("eth0")).To(BeTrue())
+	})
+
+	It("ends a real server's program, not its node", func(ctx SpecContext) {
+		u := unit(ctx, faults.ServerUnit, daemon)
+		heal := inject(ctx, faults.ServerStopped, "lb1")
+		Expect(u.Alive()).To(BeFalse())
+		Expect(node.Powered()).To(BeTrue())
+		Expect(heal(ctx)).To(Succeed())
+		Expect(u.Alive()).To(BeTrue())
+	})
+
+	DescribeTable("on a target that is not there names what there is",
+		func(ctx SpecContext, kind faults.Kind, target, says string) {
+			fault, err := faults.New(kind, target)
+			if err == nil {
+				_, err = fault.Inject(ctx, l)
+			}
+			Expect(err).To(MatchError(ContainSubstring(says)))
+		},
+		Entry("an unknown node", faults.PowerOff, "lb9", "lb1, lb2"),
+		Entry("a node without that program", faults.ServerStopped, "client1", "no server"),
+		Entry("an unknown interface", faults.LinkDown, "lb1:eth7", "eth7"),
+		Entry("a link without an interface", faults.LinkDown, "lb1", "NODE:INTERFACE"),
+		Entry("a process with an interface", faults.DirectorKilled, "lb1:eth0", "NODE"),
+		Entry("nothing", faults.PowerOff, "", "NODE"),
+		Entry("an unset kind", faults.Kind(0), "lb1", "unknown kind"),
+	)
+})
+
+func TestKindsHaveNames(t *testing.T) {
+	for _, k := range faults.Kinds() {
+		if got, err := faults.ParseKind(k.String()); err != nil || got != k {
+			t.Errorf("parse %q: %v, %v; want %v", k.String(), got, err, k)
+		}
+	}
+	if _, err := faults.ParseKind("flood"); err == nil {
+		t.Error("an unknown kind parses")
+	}
+}

@@ -1,0 +1,256 @@
+package probe
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/reports"
+	"github.com/tandemlb/tandem/topology"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// The subjects of reports.State events.
+const (
+	stateMaster  = "master"
+	stateLeaving = "leaving"
+	stateSilent  = "silent"
+)
+
+// Adverts records who advertises, as the wire of each network shows it. It hears multicast adverts.
+//
+// A node is reported as "master" with its first advert and again when its priority changes, as
+// "leaving" with its first advert of priority 0, and as "silent" once three and a half of its own
+// intervals have passed without another.
+type Adverts struct {
+	lab   *lab.Lab
+	sink  func(reports.Event)
+	ready chan struct{}
+}
+
+// NewAdverts returns a probe of all networks of a lab that hands reports.State events to sink,
+// which must be safe for use by several goroutines.
+func NewAdverts(l *lab.Lab, sink func(reports.Event)) *Adverts {
+	return &Adverts{lab: l, sink: sink, ready: make(chan struct{})}
+}
+
+// String returns what the probe does.
+func (a *Adverts) String() string { return "listen to adverts in " + a.lab.Topology().Name }
+
+// Ready returns a channel that is closed when every network is listened to.
+func (a *Adverts) Ready() <-chan struct{} { return a.ready }
+
+// Run listens until the context ends and returns nil; an error means that a network could not be
+// listened to. It may be called once.
+func (a *Adverts) Run(ctx context.Context) error {
+	networks := a.lab.Topology().Networks
+	conns := make([]*packet.Conn, 0, len(networks))
+	defer func() {
+		for _, conn := range conns {
+			conn.Close()
+		}
+	}()
+	for _, network := range networks {
+		conn, err := a.listen(ctx, network.Name)
+		if err != nil {
+			return fmt.Errorf("listen to adverts on %s: %w", network.Name, err)
+		}
+		conns = append(conns, conn)
+	}
+	close(a.ready)
+	errs := make([]error, len(networks))
+	var listening sync.WaitGroup
+	for i, network := range networks {
+		listening.Go(func() { errs[i] = a.follow(ctx, network.Name, conns[i]) })
+	}
+	listening.Wait()
+	return errors.Join(errs...)
+}
+
+// listen opens a socket on a network's bridge that gets VRRP packets only.
+func (a *Adverts) listen(ctx context.Context, network string) (*packet.Conn, error) {
+	bridge, ok := a.lab.Fabric().Bridge(network)
+	if !ok {
+		return nil, errors.New("no such network")
+	}
+	filter, err := bpf.Assemble([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: ethernetHeader + 9, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolVRRP, SkipFalse: 1},
+		bpf.RetConstant{Val: 1 << 16},
+		bpf.RetConstant{Val: 0},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("assemble filter: %w", err)
+	}
+	var conn *packet.Conn
+	err = a.lab.Fabric().Do(ctx, func() error {
+		iface := &net.Interface{Index: bridge.Index, Name: bridge.Name}
+		conn, err = packet.Listen(iface, packet.Raw, unix.ETH_P_IP, &packet.Config{Filter: filter})
+		return err
+	})
+	return conn, err
+}
+
+// follow reads a network's adverts until the context ends. The deadline of its reads is the time at
+// which the next sender counts as silent.
+func (a *Adverts) follow(ctx context.Context, network string, conn *packet.Conn) error {
+	end := context.AfterFunc(ctx, func() { conn.Close() })
+	defer end()
+	speakers := newSpeakers(a.lab.Topology(), network)
+	frame := make([]byte, 1<<16)
+	for {
+		var deadline time.Time
+		if at, ok := speakers.deadline(); ok {
+			deadline = time.Now().Add(at - a.lab.Now())
+		}
+		if err := conn.SetReadDeadline(deadline); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("set deadline on %s: %w", network, err)
+		}
+		n, _, err := conn.ReadFrom(frame)
+		now := a.lab.Now()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case err != nil:
+			return fmt.Errorf("read adverts on %s: %w", network, err)
+		default:
+			if heard, err := parseAdvert(frame[:n]); err == nil {
+				a.report(speakers.hear(now, heard))
+			}
+		}
+		a.report(speakers.silence(now)...)
+	}
+}
+
+// report hands on the events that there are; the zero Event is none.
+func (a *Adverts) report(events ...reports.Event) {
+	for _, e := range events {
+		if e.Kind != "" {
+			a.sink(e)
+		}
+	}
+}
+
+// speakers follows who advertises on one network. It is pure: time comes in as an argument.
+type speakers struct {
+	network string
+	// names are the nodes by the address of their interface on the network.
+	names map[netip.Addr]string
+	heard map[speaker]*spoken
+}
+
+// speaker is one sender of one virtual router's adverts.
+type speaker struct {
+	source netip.Addr
+	router uint8
+}
+
+// spoken is the last that was heard of a speaker.
+type spoken struct {
+	name  string
+	last  advert
+	at    time.Duration
+	state string
+}
+
+// newSpeakers returns the speakers of a network, none of which has been heard.
+func newSpeakers(t topology.Topology, network string) *speakers {
+	s := &speakers{
+		network: network,
+		names:   make(map[netip.Addr]string),
+		heard:   make(map[speaker]*spoken),
+	}
+	for _, n := range t.Nodes {
+		if link, ok := n.LinkOn(network); ok {
+			s.names[link.Addr.Addr()] = n.Name
+		}
+	}
+	return s
+}
+
+// hear takes an advert in and returns the event that it means, or the zero Event.
+func (s *speakers) hear(now time.Duration, a advert) reports.Event {
+	key := speaker{a.source, a.router}
+	before, known := s.heard[key]
+	state := stateMaster
+	if a.priority == 0 {
+		state = stateLeaving
+	}
+	s.heard[key] = &spoken{name: s.name(a), last: a, at: now, state: state}
+	if known && before.state == state && before.last.priority == a.priority {
+		return reports.Event{}
+	}
+	return s.event(now, s.heard[key], "")
+}
+
+// silence returns an event for each speaker whose time is over.
+func (s *speakers) silence(now time.Duration) []reports.Event {
+	var events []reports.Event
+	for _, h := range s.heard {
+		if h.state != stateMaster || now < h.deadline() {
+			continue
+		}
+		h.state = stateSilent
+		events = append(events, s.event(now, h, fmt.Sprintf(", last advert at %v", h.at)))
+	}
+	slices.SortFunc(events, func(a, b reports.Event) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Detail, b.Detail))
+	})
+	return events
+}
+
+// deadline returns when the next speaker becomes silent; false if none can.
+func (s *speakers) deadline() (time.Duration, bool) {
+	var next time.Duration
+	found := false
+	for _, h := range s.heard {
+		if h.state == stateMaster && (!found || h.deadline() < next) {
+			next, found = h.deadline(), true
+		}
+	}
+	return next, found
+}
+
+// deadline returns when a speaker that says nothing more becomes silent. One that claims to have no
+// interval is taken to have a second's.
+func (h *spoken) deadline() time.Duration {
+	interval := cmp.Or(h.last.interval, time.Second)
+	return h.at + interval*7/2
+}
+
+// name returns the node that sent an advert, by its source address, else by its MAC address, which
+// a virtual MAC hides; else the source address.
+func (s *speakers) name(a advert) string {
+	if name, ok := s.names[a.source]; ok {
+		return name
+	}
+	for addr, name := range s.names {
+		if slices.Equal(lab.HardwareAddr(addr), a.mac) {
+			return name
+		}
+	}
+	return a.source.String()
+}
+
+// event describes what a speaker does now.
+func (s *speakers) event(now time.Duration, h *spoken, more string) reports.Event {
+	return reports.Event{
+		At:      now,
+		Kind:    reports.State,
+		Node:    h.name,
+		Subject: h.state,
+		Detail: fmt.Sprintf("%s: virtual router %d, priority %d%s",
+			s.network, h.last.router, h.last.priority, more),
+	}
+}
