@@ -11,6 +11,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon/netif"
 )
@@ -60,7 +61,7 @@ func newNode(t testing.TB) *Node {
 	}()
 	n.must("make network namespace", <-made)
 	var err error
-	n.nl, err = netlink.NewHandleAt(n.ns)
+	n.nl, err = netlink.NewHandleAt(n.ns, unix.NETLINK_ROUTE)
 	n.must("open netlink", err)
 	t.Cleanup(func() {
 		n.nl.Close()

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// defaultFile is where keepalived looks as well.
+const defaultFile = "/etc/keepalived/keepalived.conf"
+
+// action is what the command line asks for. Zero is to run the daemon.
+type action uint8
+
+const (
+	actionRun action = iota
+	actionTest
+	actionHelp
+	actionVersion
+	actionSignum
+)
+
+// command is the command line, read.
+type command struct {
+	action action
+	file   string
+	// testLog is where -t writes; empty means standard error.
+	testLog string
+	// signum is the number that --signum asks for.
+	signum unix.Signal
+
+	onlyVRRP, onlyServices bool
+	keepServices           bool
+	dump                   bool
+	detail                 int
+	namespace              string
+	pidFiles               []string
+	// ignored are the options that were given and have no effect.
+	ignored []string
+}
+
+// apply carries out one option of the command line, which was written as name.
+func (c *command) apply(o *option, name, value string) error {
+	if o.set == nil {
+		c.ignored = append(c.ignored, name)
+		return nil
+	}
+	if err := o.set(c, value); err != nil {
+		return fmt.Errorf("option %s %q: %w", name, value, err)
+	}
+	return nil
+}
+
+// level is the least level that is logged: -DD asks for more than one -D.
+func (c *command) level() slog.Level {
+	if c.detail > 1 {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+func (c *command) warn(w io.Writer) {
+	for _, name := range c.ignored {
+		fmt.Fprintf(w, "tandemd: warning: option %s: has no effect here\n", name)
+	}
+}
+
+// signals are the names of --signum whose signal the daemon understands.
+var signals = map[string]unix.Signal{"STOP": unix.SIGTERM, "RELOAD": unix.SIGHUP}
+
+func setSignum(c *command, value string) error {
+	s, ok := signals[strings.ToUpper(value)]
+	if !ok {
+		return fmt.Errorf("expected STOP or RELOAD")
+	}
+	c.action, c.signum = actionSignum, s
+	return nil
+}
+
+func setTest(c *command, value string) error {
+	c.action, c.testLog = actionTest, value
+	return nil
+}
+
+func addPIDFile(c *command, value string) error {
+	c.pidFiles = append(c.pidFiles, value)
+	return nil
+}
+
+// quietly makes an option that asks for what is so anyway.
+func quietly(*command, string) error { return nil }
+
+func flag(at func(*command) *bool) func(*command, string) error {
+	return func(c *command, _ string) error {
+		*at(c) = true
+		return nil
+	}
+}
+
+func text(at func(*command) *string) func(*command, string) error {
+	return func(c *command, value string) error {
+		*at(c) = value
+		return nil
+	}
+}
+
+func act(a action) func(*command, string) error {
+	return func(c *command, _ string) error {
+		c.action = a
+		return nil
+	}
+}
+
+// options is keepalived's command line.
+func options() []option {
+	return []option{
+		{'f', "use-file", required, "FILE", "read this configuration (" + defaultFile + ")",
+			text(func(c *command) *string { return &c.file })},
+		{'t', "config-test", optional, "FILE", "check the configuration, write what is wrong to " +
+			"FILE (standard error)", setTest},
+		{'d', "dump-conf", noArgument, "", "write the effective configuration to standard output",
+			flag(func(c *command) *bool { return &c.dump })},
+		{'P', "vrrp", noArgument, "", "run VRRP only",
+			flag(func(c *command) *bool { return &c.onlyVRRP })},
+		{'C', "check", noArgument, "", "run virtual services only",
+			flag(func(c *command) *bool { return &c.onlyServices })},
+		{'I', "dont-release-ipvs", noArgument, "",
+			"leave virtual services in the kernel at the stop",
+			flag(func(c *command) *bool { return &c.keepServices })},
+		{'s', "namespace", required, "NAME", "run in this network namespace",
+			text(func(c *command) *string { return &c.namespace })},
+		{'p', "pid", required, "FILE", "write the process ID to FILE", addPIDFile},
+		{'r', "vrrp_pid", required, "FILE", "the same, for it is one process", addPIDFile},
+		{'c', "checkers_pid", required, "FILE", "the same, for it is one process", addPIDFile},
+		{'D', "log-detail", noArgument, "", "log more, if given twice",
+			func(c *command, _ string) error { c.detail++; return nil }},
+		{'l', "log-console", noArgument, "", "log to standard error, as always", quietly},
+		{'n', "dont-fork", noArgument, "", "stay in the foreground, as always", quietly},
+		{'G', "no-syslog", noArgument, "", "log to no syslog, as always", quietly},
+		{0, "signum", required, "NAME", "print the number of the signal STOP or RELOAD", setSignum},
+		{'v', "version", noArgument, "", "print the version", act(actionVersion)},
+		{'h', "help", noArgument, "", "print this", act(actionHelp)},
+
+		{'B', "no_bfd", noArgument, "", "run no BFD", nil},
+		{0, "all", noArgument, "", "run every subsystem", nil},
+		{'S', "log-facility", required, "FACILITY", "facility of syslog", nil},
+		{'g', "log-file", optional, "FILE", "log to a file", nil},
+		{0, "flush-log-file", noArgument, "", "flush the log file", nil},
+		{'u', "umask", required, "MASK", "file mode creation mask", nil},
+		{'X', "release-vips", noArgument, "", "drop VIPs on a transition by signal", nil},
+		{'V', "dont-release-vrrp", noArgument, "", "leave VIPs at the stop", nil},
+		{'R', "dont-respawn", noArgument, "", "respawn no child", nil},
+		{'a', "address-monitoring", noArgument, "", "log changes of addresses", nil},
+		{'b', "bfd_pid", required, "FILE", "process ID of BFD", nil},
+		{'m', "core-dump", noArgument, "", "dump core", nil},
+		{'M', "core-dump-pattern", optional, "PATTERN", "name of core dumps", nil},
+		{'e', "all-config", noArgument, "", "missing included files are errors", nil},
+		{'i', "config-id", required, "ID", "choose conditional lines", nil},
+		{'x', "snmp", noArgument, "", "run SNMP", nil},
+		{'A', "snmp-agent-socket", required, "FILE", "socket of SNMP", nil},
+		{0, "ignore-sigint", noArgument, "", "ignore SIGINT", nil},
+		{0, "perf", optional, "WHEN", "record performance", nil},
+		{0, "debug", optional, "OPTIONS", "debug", nil},
+		{0, "no-mem-check", noArgument, "", "check no memory", nil},
+	}
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/daemon"
+	"github.com/tandemlb/tandem/daemon/netif/netiftest"
+)
+
+// asDaemon in the environment makes the test binary the program itself.
+const asDaemon = "TANDEMD_TEST_AS_DAEMON"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asDaemon) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+const configs = "../../daemon/config/testdata/"
+
+// TestExitStatus runs what ends by itself.
+func TestExitStatus(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		args           []string
+		want           int
+		stdout, stderr string // parts of them
+	}{
+		{"help", []string{"-h"}, 0, "--use-file=FILE", ""},
+		{"version", []string{"--version"}, 0, "tandemd ", ""},
+		{"signal number", []string{"--signum=RELOAD"}, 0, "1\n", ""},
+		{"unknown signal", []string{"--signum", "DATA"}, 2, "", "expected STOP or RELOAD"},
+		{"unknown option", []string{"-Z"}, 2, "", "option -Z: unknown"},
+		{"operand", []string{"x"}, 2, "", `argument "x": expected an option`},
+		{"test of a good file", []string{"-t", "-f", "testdata/good.conf"}, 0, "", ""},
+		{"test of a restricted file", []string{"-t", "-f", configs + "fig7.conf"}, 5, "",
+			"has no effect yet"},
+		{"test of a bad file", []string{"-t", "-f", configs + "broken.conf"}, 4, "",
+			"broken.conf:2:5: error: "},
+		{"test of no file", []string{"-t", "-f", "testdata/missing"}, 4, "", "no such file"},
+		{"run of a bad file", []string{"-f", configs + "broken.conf"}, 2, "",
+			"configuration is not valid"},
+		{"run of no file", []string{"-nlD", "-f", "testdata/missing"}, 6, "", "no configuration"},
+		{"option without effect", []string{"-x", "-f", "testdata/missing"}, 6, "",
+			"warning: option -x: has no effect here"},
+		{"namespace that is not there", []string{"-s", "tandemd-none"}, 1, "",
+			"open network namespace tandemd-none"},
+		{"process ID that cannot be written", []string{"-p", "testdata/missing/pid"}, 1, "",
+			"write process ID"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr strings.Builder
+			if got := run(tt.args, &stdout, &stderr); got != tt.want {
+				t.Errorf("run %q: got status %d, want %d\n%s", tt.args, got, tt.want, &stderr)
+			}
+			if !strings.Contains(stdout.String(), tt.stdout) {
+				t.Errorf("standard output: got %q, want %q in it", &stdout, tt.stdout)
+			}
+			if !strings.Contains(stderr.String(), tt.stderr) {
+				t.Errorf("standard error: got %q, want %q in it", &stderr, tt.stderr)
+			}
+		})
+	}
+}
+
+// TestConfigTestToFile checks that -tFILE writes to FILE, and nothing to standard error.
+func TestConfigTestToFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "said")
+	var stderr strings.Builder
+	if got := run([]string{"-t" + file, "-f", configs + "fig7.conf"}, &stderr, &stderr); got != 5 {
+		t.Errorf("run -t: got status %d, want 5", got)
+	}
+	said, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(said), "has no effect yet") || stderr.Len() > 0 {
+		t.Errorf("-t wrote %q, %v, and %q to standard error", said, err, &stderr)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"stopped", nil, 0},
+		{"no configuration", daemon.ErrNoConfig, 6},
+		{"bad configuration", daemon.ErrConfig, 2},
+		{"missing right", daemon.ErrPermission, 4},
+		{"kernel says no", unix.EPERM, 4},
+		{"anything else", errors.New("x"), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var err error
+			if tt.err != nil {
+				err = fmt.Errorf("start: %w", tt.err)
+			}
+			if got := status(err); got != tt.want {
+				t.Errorf("status(%v): got %d, want %d", err, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestStatusOfTest(t *testing.T) {
+	for verdict, want := range map[daemon.Verdict]int{
+		daemon.Usable: 0, daemon.Restricted: 5, daemon.Unsafe: 6, daemon.Unusable: 4,
+	} {
+		if got := testStatus(verdict); got != want {
+			t.Errorf("testStatus(%s): got %d, want %d", verdict, got, want)
+		}
+	}
+}
+
+// TestProcess runs the program in a network namespace: it becomes master, tells its supervisor,
+// answers to signals, and at TERM takes back its VIP and ends well.
+func TestProcess(t *testing.T) {
+	node, _ := netiftest.Pair(t)
+	dir := t.TempDir()
+	pidFile := filepath.Join(dir, "pid")
+	supervisor, err := net.ListenPacket("unixgram", filepath.Join(dir, "notify"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer supervisor.Close()
+
+	logFile := filepath.Join(dir, "log")
+	stderr, err := os.Create(logFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	logged := func() string {
+		text, err := os.ReadFile(logFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	process := exec.Command("/proc/self/exe", "-nlD", "-f", "testdata/good.conf", "-p", pidFile)
+	process.Env = append(os.Environ(), asDaemon+"=1", "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
+	process.Stderr = stderr
+	node.Do(func() { err = process.Start() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer process.Process.Kill() // does nothing to one that has ended
+
+	if err := supervisor.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	state := make([]byte, 100)
+	n, _, err := supervisor.ReadFrom(state)
+	if err != nil || string(state[:n]) != "READY=1" {
+		t.Errorf("supervisor was told %q, %v, want READY=1", state[:n], err)
+	}
+	waitFor(t, "VIP", func() bool { return hasVIP(t, node) })
+	pid, err := os.ReadFile(pidFile)
+	if want := fmt.Sprintf("%d\n", process.Process.Pid); err != nil || string(pid) != want {
+		t.Errorf("process ID: got %q, %v, want %q", pid, err, want)
+	}
+
+	for _, step := range []struct {
+		signal unix.Signal
+		said   string
+	}{
+		{unix.SIGUSR1, "signal has no effect yet"},
+		{unix.SIGHUP, "msg=\"reloaded"},
+	} {
+		if err := process.Process.Signal(step.signal); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, step.said, func() bool { return strings.Contains(logged(), step.said) })
+	}
+
+	if err := process.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Wait(); err != nil {
+		t.Errorf("after TERM: %v\n%s", err, logged())
+	}
+	if hasVIP(t, node) {
+		t.Error("after TERM: expected the VIP to be gone")
+	}
+	if _, err := os.Stat(pidFile); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after TERM: process ID is still there: %v", err)
+	}
+}
+
+// patience is how long a condition may take on a busy machine.
+const patience = 20 * time.Second
+
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+func hasVIP(t *testing.T, n *netiftest.Node) bool {
+	t.Helper()
+	state, err := n.Host.Interface(netiftest.Device).State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Contains(state.Addrs, netip.MustParsePrefix("192.168.1.1/24"))
+}

@@ -1,0 +1,246 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// build makes the Config of what was read, and checks what can only be seen of whole objects and
+// between them.
+func (d *decoder) build(r *root) *Config {
+	c := &Config{Global: r.global}
+	c.Global.GARP.settle()
+	d.buildInstances(r, c)
+	d.buildGroups(r, c)
+	d.buildServers(r, c)
+	return c
+}
+
+func (d *decoder) buildInstances(r *root, c *Config) {
+	byName := map[string]Pos{}
+	for i := range r.instances {
+		b := &r.instances[i]
+		if first, twice := byName[b.Name]; twice {
+			d.fail(b.Pos, "vrrp_instance %q: expected a name of its own; line %d has it",
+				b.Name, first.Line)
+			continue
+		}
+		byName[b.Name] = b.Pos
+		d.completeInstance(r, b)
+		c.Instances = append(c.Instances, b.Instance)
+	}
+	d.checkVRIDs(c.Instances)
+	d.checkVIPs(c.Instances)
+}
+
+// completeInstance fills in what follows from other fields.
+func (d *decoder) completeInstance(r *root, b *instanceBlock) {
+	if b.node.find("interface") == nil {
+		d.fail(b.Pos, "vrrp_instance %q: expected interface in it", b.Name)
+	}
+	if b.node.find("virtual_router_id") == nil {
+		d.fail(b.Pos, "vrrp_instance %q: expected virtual_router_id in it", b.Name)
+	}
+	if len(b.Peers) == 0 && b.source.IsValid() {
+		b.Source = b.source
+	}
+	b.GARP.settle()
+	if b.VMAC != nil {
+		b.VMAC.AdvertsOnParent = b.xmitBase
+	}
+	d.completeVIPs(b)
+	d.completeElection(r, b)
+	d.checkFamily(b)
+}
+
+func (d *decoder) completeElection(r *root, b *instanceBlock) {
+	if !b.Preempt && b.State == StateMaster && b.Priority != 255 {
+		d.warn(b.node.placeOf("nopreempt"), "vrrp_instance %q: expected state BACKUP beside "+
+			"nopreempt; BACKUP it is", b.Name)
+		b.State = StateBackup
+	}
+	if b.Priority == 0 {
+		b.Priority = 100
+		if b.State == StateMaster {
+			b.Priority = 255
+		}
+	}
+	if b.State == 0 {
+		b.State = StateBackup
+	}
+	if b.IPv6() && b.Version == 2 {
+		d.warn(b.node.placeOf("version"), "version \"2\": expected 3 for IPv6; 3 it is")
+	}
+	switch {
+	case b.IPv6():
+		b.Version = 3
+	case b.Version == 0:
+		b.Version = r.global.Version
+	}
+	d.checkInterval(b)
+	if b.Auth.Type != AuthNone && (b.Version == 3 || b.Strict) {
+		d.warn(b.node.placeOf("authentication"), "authentication: expected none in version 3 or "+
+			"strict mode; it is left out")
+		b.Auth = Auth{}
+	}
+}
+
+// checkInterval checks what each version can say on the wire: whole seconds in 8 bits in version 2
+// (RFC 3768, Section 5.3.7), centiseconds in 12 bits in version 3 (RFC 9568, Section 5.2.7).
+func (d *decoder) checkInterval(b *instanceBlock) {
+	step, last := time.Second, 255*time.Second
+	usage := "whole seconds from 1 to 255 in version 2"
+	if b.Version == 3 {
+		step, last = 10*time.Millisecond, 40950*time.Millisecond
+		usage = "seconds from 0.01 to 40.95 in steps of 0.01 in version 3"
+	}
+	if b.AdvertInterval < step || b.AdvertInterval > last || b.AdvertInterval%step != 0 {
+		d.fail(b.node.placeOf("advert_int"), "advert_int %q of %s: expected %s",
+			inSeconds(b.AdvertInterval), b.Name, usage)
+	}
+}
+
+// completeVIPs puts VIPs on the instance's interface and moves those that its adverts cannot carry.
+func (d *decoder) completeVIPs(b *instanceBlock) {
+	var own []VIP
+	for _, v := range b.VIPs {
+		if v.Prefix.Addr().Is4() != b.VIPs[0].Prefix.Addr().Is4() {
+			d.warn(v.Pos, "virtual_ipaddress %q: expected the family of the first; "+
+				"it is held, not advertised", v.Prefix)
+			b.ExcludedVIPs = append(b.ExcludedVIPs, v)
+			continue
+		}
+		own = append(own, v)
+	}
+	b.VIPs = own
+	for _, vs := range [][]VIP{b.VIPs, b.ExcludedVIPs} {
+		for i := range vs {
+			if vs[i].Device == "" {
+				vs[i].Device = b.Interface
+			}
+		}
+	}
+	if b.node.find("virtual_ipaddress") == nil {
+		d.fail(b.Pos, "vrrp_instance %q: expected at least one virtual_ipaddress", b.Name)
+	}
+}
+
+// checkFamily checks that all addresses of the adverts are of the instance's family.
+func (d *decoder) checkFamily(b *instanceBlock) {
+	check := func(keyword string, a netip.Addr) {
+		if a.IsValid() && a.Is6() != b.IPv6() {
+			d.fail(b.node.placeOf(keyword), "%s %q of %s: expected the family of its VIPs",
+				keyword, a, b.Name)
+		}
+	}
+	if b.source.IsValid() && b.Source == b.source {
+		check("mcast_src_ip", b.Source)
+	} else {
+		check("unicast_src_ip", b.Source)
+	}
+	check("mcast_dst_ip", b.Group)
+	for _, p := range b.Peers {
+		check("unicast_peer", p.Addr)
+	}
+	if b.Group.IsValid() && !b.Group.IsMulticast() {
+		d.fail(b.node.placeOf("mcast_dst_ip"), "mcast_dst_ip %q of %s: expected a multicast "+
+			"address", b.Group, b.Name)
+	}
+}
+
+// checkVRIDs checks that no two instances would take each other's adverts for their own.
+func (d *decoder) checkVRIDs(is []Instance) {
+	type router struct {
+		device        string
+		six           bool
+		vrid          uint8
+		source, group netip.Addr
+	}
+	seen := map[router]*Instance{}
+	for i := range is {
+		n := &is[i]
+		k := router{device: n.Interface, six: n.IPv6(), vrid: n.VRID, group: n.Group}
+		if len(n.Peers) > 0 {
+			k.source = n.Source
+		}
+		if first := seen[k]; first != nil && n.VRID != 0 {
+			d.fail(n.Pos, "virtual_router_id \"%d\" of %s: expected another than that of %s on %s "+
+				"(line %d)", n.VRID, n.Name, first.Name, n.Interface, first.Pos.Line)
+			continue
+		}
+		seen[k] = n
+	}
+}
+
+// checkVIPs drops the VIPs that an instance has twice, and tells of those that two instances have.
+func (d *decoder) checkVIPs(is []Instance) {
+	seen := map[netip.Addr]vipOwner{}
+	for i := range is {
+		is[i].VIPs = d.ownVIPs(is[i].Name, is[i].VIPs, seen)
+		is[i].ExcludedVIPs = d.ownVIPs(is[i].Name, is[i].ExcludedVIPs, seen)
+	}
+}
+
+// vipOwner is the instance that has a VIP, and the line that says so.
+type vipOwner struct {
+	instance string
+	line     int
+}
+
+func (d *decoder) ownVIPs(instance string, vs []VIP, seen map[netip.Addr]vipOwner) []VIP {
+	var own []VIP
+	for _, v := range vs {
+		first, twice := seen[v.Prefix.Addr()]
+		if twice && first.instance == instance {
+			d.warn(v.Pos, "virtual_ipaddress %q: expected once; line %d has it",
+				v.Prefix, first.line)
+			continue
+		}
+		own = append(own, v)
+		if twice {
+			d.warn(v.Pos, "virtual_ipaddress %q: expected in one instance; %s has it (line %d)",
+				v.Prefix, first.instance, first.line)
+			continue
+		}
+		seen[v.Prefix.Addr()] = vipOwner{instance, v.Pos.Line}
+	}
+	return own
+}
+
+func (d *decoder) buildGroups(r *root, c *Config) {
+	byName, byMember := map[string]Pos{}, map[string]string{}
+	for i := range r.groups {
+		g := &r.groups[i]
+		if first, twice := byName[g.Name]; twice {
+			d.fail(g.Pos, "vrrp_sync_group %q: expected a name of its own; line %d has it",
+				g.Name, first.Line)
+			continue
+		}
+		byName[g.Name] = g.Pos
+		if len(g.Members) == 0 {
+			d.fail(g.Pos, "vrrp_sync_group %q: expected group { … } with its instances", g.Name)
+		}
+		for j, m := range g.Members {
+			d.checkMember(c, g.places[j], m, byMember)
+			byMember[m] = g.Name
+		}
+		c.SyncGroups = append(c.SyncGroups, g.SyncGroup)
+	}
+}
+
+func (d *decoder) checkMember(c *Config, at Pos, member string, groups map[string]string) {
+	if c.Instance(member) == nil {
+		var names []string
+		for i := range c.Instances {
+			names = append(names, c.Instances[i].Name)
+		}
+		hint := ""
+		if near, ok := nearest(member, names); ok {
+			hint = " (did you mean " + near + "?)"
+		}
+		d.fail(at, "group %q: expected the name of a vrrp_instance%s", member, hint)
+	}
+	if g, twice := groups[member]; twice {
+		d.fail(at, "group %q: expected in one group; %s has it", member, g)
+	}
+}

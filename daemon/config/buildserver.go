@@ -1,0 +1,183 @@
+package config
+
+import "net/netip"
+
+// addServer reads the header of a virtual_server and settles the service with its real servers.
+func addServer(d *decoder, r *root, s *serverBlock, n *Node) {
+	s.Pos, s.node = n.Pos(), n
+	switch args := n.Args(); {
+	case len(args) > 0 && args[0].Text == "fwmark":
+		s.partly = true
+		arguments(d, &Node{Words: args}, number[uint32](1, 1<<32-1))
+	case len(args) > 0 && args[0].Text == "group":
+		s.partly = true
+		arguments(d, &Node{Words: args}, text("the name of a virtual_server_group"))
+	default:
+		a, ok := arguments(d, n, addressPort())
+		if !ok {
+			return
+		}
+		s.Address = a
+	}
+	s.VirtualServer.Alpha = s.timing.alpha
+	r.servers = append(r.servers, *s)
+}
+
+func (d *decoder) buildServers(r *root, c *Config) {
+	type service struct {
+		address  netip.AddrPort
+		protocol Protocol
+	}
+	seen := map[service]Pos{}
+	for i := range r.servers {
+		s := &r.servers[i]
+		d.completeServer(s)
+		if s.partly {
+			d.warn(s.Pos, "virtual_server: a service by fwmark or group has no effect yet in this "+
+				"version")
+			continue
+		}
+		k := service{s.Address, s.Protocol}
+		if first, twice := seen[k]; twice {
+			d.fail(s.Pos, "virtual_server %q: expected once for %s; line %d has it",
+				s.Address, s.Protocol, first.Line)
+			continue
+		}
+		seen[k] = s.Pos
+		if s.node.find("real_server") == nil {
+			d.warn(s.Pos, "virtual_server %q: expected at least one real_server; it is left out",
+				s.Address)
+			continue
+		}
+		c.VirtualServers = append(c.VirtualServers, s.VirtualServer)
+	}
+	d.checkHolders(c)
+}
+
+// completeServer fills in what follows from other fields.
+func (d *decoder) completeServer(s *serverBlock) {
+	if s.Scheduler == "" {
+		s.Scheduler = "wlc"
+	}
+	if s.Forward == 0 {
+		s.Forward = NAT
+	}
+	if s.Protocol == 0 {
+		if !s.partly && s.node.find("protocol") == nil {
+			d.warn(s.Pos, "virtual_server: expected protocol TCP, UDP or SCTP in it; UDP it is")
+		}
+		s.Protocol = UDP
+	}
+	if !s.partly && s.Address.Port() == 0 && s.Persistence == 0 &&
+		s.node.find("persistence_timeout") == nil {
+		d.fail(s.Pos, "virtual_server %q: expected a port, or persistence_timeout in it",
+			s.Address.Addr())
+	}
+	d.completeSorry(s)
+	seen := map[netip.AddrPort]Pos{}
+	for i := range s.reals {
+		r := &s.reals[i]
+		d.completeReal(s, r)
+		if first, twice := seen[r.Address]; twice {
+			d.fail(r.Pos, "real_server %q: expected once; line %d has it", r.Address, first.Line)
+			continue
+		}
+		seen[r.Address] = r.Pos
+		s.RealServers = append(s.RealServers, r.RealServer)
+	}
+	d.completeQuorum(s)
+}
+
+func (d *decoder) completeSorry(s *serverBlock) {
+	if !s.SorryServer.IsValid() {
+		return
+	}
+	if s.SorryServer.Port() == 0 {
+		s.SorryServer = netip.AddrPortFrom(s.SorryServer.Addr(), s.Address.Port())
+	}
+	d.checkRealFamily(s, s.node.placeOf("sorry_server"), "sorry_server", s.SorryServer)
+}
+
+// checkRealFamily: of the forwarding methods only the tunnel joins two families.
+func (d *decoder) checkRealFamily(s *serverBlock, at Pos, keyword string, a netip.AddrPort) {
+	if !s.partly && s.Forward != TUN && a.Addr().Is4() != s.Address.Addr().Is4() {
+		d.fail(at, "%s %q: expected the family of virtual_server %s", keyword, a, s.Address.Addr())
+	}
+}
+
+func (d *decoder) completeReal(s *serverBlock, r *realBlock) {
+	port := s.Address.Port()
+	switch {
+	case r.Address.Port() == 0:
+		r.Address = netip.AddrPortFrom(r.Address.Addr(), port)
+	case !s.partly && s.Forward != NAT && r.Address.Port() != port:
+		d.warn(r.Pos, "real_server %q: expected port %d, because %s cannot change it; %d it is",
+			r.Address, port, s.Forward, port)
+		r.Address = netip.AddrPortFrom(r.Address.Addr(), port)
+	}
+	d.checkRealFamily(s, r.Pos, "real_server", r.Address)
+	for i := range r.Checks {
+		d.completeCheck(s, r, &r.Checks[i])
+	}
+}
+
+// completeCheck fills in the target from the real server.
+func (d *decoder) completeCheck(s *serverBlock, r *realBlock, k *Check) {
+	a, port := k.Target.Addr(), k.Target.Port()
+	if !a.IsValid() {
+		a = r.Address.Addr()
+	}
+	if port == 0 {
+		port = r.Address.Port()
+	}
+	if port == 0 && !s.partly {
+		d.fail(k.Pos, "%s: expected connect_port, because %s has no port", k.Kind, r.Address.Addr())
+	}
+	k.Target = netip.AddrPortFrom(a, port)
+	if b := k.Bind.Addr(); b.IsValid() && b.Is4() != a.Is4() {
+		d.fail(k.Pos, "bindto %q: expected the family of %s", b, a)
+	}
+}
+
+// completeQuorum lowers what could never be reached, as keepalived does.
+func (d *decoder) completeQuorum(s *serverBlock) {
+	total := 0
+	for i := range s.RealServers {
+		total += s.RealServers[i].Weight
+	}
+	if s.Quorum > max(total, 1) {
+		d.warn(s.node.placeOf("quorum"),
+			"quorum \"%d\": expected at most the sum of the weights, %d; %d it is",
+			s.Quorum, total, max(total, 1))
+		s.Quorum = max(total, 1)
+	}
+	if s.Hysteresis >= s.Quorum && s.Hysteresis > 0 {
+		d.warn(s.node.placeOf("hysteresis"),
+			"hysteresis \"%d\": expected less than the quorum, %d; %d it is",
+			s.Hysteresis, s.Quorum, s.Quorum-1)
+		s.Hysteresis = s.Quorum - 1
+	}
+}
+
+// checkHolders says which services no instance brings packets to. A file without instances leaves
+// the addresses to somebody else.
+func (d *decoder) checkHolders(c *Config) {
+	held := map[netip.Addr]bool{}
+	for i := range c.Instances {
+		for _, vs := range [][]VIP{c.Instances[i].VIPs, c.Instances[i].ExcludedVIPs} {
+			for _, v := range vs {
+				held[v.Prefix.Addr()] = true
+			}
+		}
+	}
+	if len(c.Instances) == 0 {
+		return
+	}
+	for i := range c.VirtualServers {
+		s := &c.VirtualServers[i]
+		if !held[s.Address.Addr()] {
+			d.warn(s.Pos, "virtual_server %q: expected its address to be a VIP of an instance",
+				s.Address.Addr())
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// instance and service are blocks with nothing to say about them, with room for one more line.
+const (
+	instance = "vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\n" +
+		"virtual_ipaddress { 10.0.0.1/24 }\n%\n}"
+	service = "virtual_server 10.0.0.1 80 {\nprotocol TCP\nreal_server 10.0.0.9 80 { }\n%\n}"
+	real4   = "virtual_server 10.0.0.1 80 {\nprotocol TCP\nreal_server 10.0.0.9 80 {\n%\n}\n}"
+	check   = "virtual_server 10.0.0.1 80 {\nprotocol TCP\nreal_server 10.0.0.9 80 {\n" +
+		"HTTP_GET {\n%\n}\n}\n}"
+	two = "vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\n" +
+		"virtual_ipaddress { 10.0.0.1/24 }\n}\n" +
+		"vrrp_instance B {\ninterface eth0\nvirtual_router_id 2\n" +
+		"virtual_ipaddress { 10.0.0.2/24 }\n}\n%"
+)
+
+// TestDiagnostics has one case for each thing that can be said, with the whole of what is said.
+func TestDiagnostics(t *testing.T) { checkAll(t, diagnosticCases) }
+
+var diagnosticCases = []saying{
+	{"nothing wrong", instance, "", nil},
+	{"empty file", "%", "", []string{
+		`1:1: warning: file: expected at least one vrrp_instance or virtual_server`}},
+	{"NUL byte", instance, "priority 7\x00", []string{`5:11: error: NUL byte: expected text`}},
+	{"open quote", instance, `priority "7`, []string{
+		`5:10: error: quote ": expected its end on the same line`}},
+	{"comment in a word", instance, "authentication { auth_type PASS\nauth_pass a!b\n}", []string{
+		`6:12: warning: comment "!": expected a blank before it; write \! or quote the word ` +
+			`if it is part of it`}},
+	{"brace without keyword", instance, "}\n{ }", []string{
+		`6:1: error: brace {: expected a keyword before it`,
+		`7:1: error: brace }: expected no more than there are blocks open`}},
+	{"brace not closed", "vrrp_script a {\nscript /bin/true\n%", "", []string{
+		`1:1: warning: vrrp_script: has no effect yet in this version`,
+		`1:15: error: vrrp_script {: expected its closing brace before the end of the file`}},
+	{"brace not closed before the next", "global_defs {\n%" + instance, "", []string{
+		`1:13: error: global_defs {: expected its closing brace before vrrp_instance on line 2`}},
+	{"unknown keyword", instance, "prioirty 7", []string{
+		`5:1: error: prioirty "7": expected a keyword of vrrp_instance (did you mean priority?)`}},
+	{"unknown block", instance, "zzz { a\nb { c } }", []string{
+		`5:1: error: zzz: expected a keyword of vrrp_instance; its block is skipped`}},
+	{"keyword of another block", instance, "lb_algo rr", []string{
+		`5:1: error: lb_algo "rr": expected a keyword of vrrp_instance; ` +
+			`this one belongs in virtual_server`}},
+	{"block missing", instance, "track_interface", []string{
+		`5:1: error: track_interface: expected a block { … } after it`}},
+	{"block too many", instance, "priority { 7 }", []string{
+		`5:10: error: priority {: expected a whole number from 1 to 255 and no block`}},
+	{"block in a list", instance, "track_interface { eth1 { x } }", []string{
+		`5:24: error: eth1 {: expected INTERFACE [weight N [reverse]] and no block`}},
+	{"word before a block", instance, "authentication x { auth_type PASS\nauth_pass y }",
+		[]string{`5:16: error: authentication "x": expected { after the keyword`}},
+	{"word before a list", instance, "track_interface eth1 { }", []string{
+		`5:17: error: track_interface "eth1": expected { after the keyword`}},
+	{"twice", instance, "priority 7\npriority 8", []string{
+		`6:1: warning: priority: expected once in vrrp_instance; this one replaces line 5`}},
+	{"no effect", instance, "debug 2", []string{
+		`5:1: warning: debug: has no effect yet in this version`}},
+	{"include", "%\n" + instance, "include b.conf", []string{
+		`1:1: error: include "b.conf": expected no include: this version does not carry them out`}},
+	{"condition", instance, "@lb1 priority 7", []string{
+		`5:1: error: @lb1 "priority 7": expected no condition: ` +
+			`this version does not carry them out`}},
+	{"variable", "%\n" + instance, "$A=7", []string{
+		`1:1: error: $A=7: expected no variable: this version does not carry them out`}},
+	{"sequence", "%\n" + instance, "~SEQ(A,7)", []string{
+		`1:1: error: ~SEQ(A,7): expected no sequence: this version does not carry them out`}},
+
+	{"value missing", instance, "priority", []string{
+		`5:1: error: priority: expected a whole number from 1 to 255`}},
+	{"value too many", instance, "priority 7 8", []string{
+		`5:12: error: priority "8": expected a whole number from 1 to 255`}},
+	{"number out of range", instance, "priority 256", []string{
+		`5:10: error: priority "256": expected a whole number from 1 to 255`}},
+	{"number", instance, "priority 1e2", []string{
+		`5:10: error: priority "1e2": expected a whole number from 1 to 255`}},
+	{"seconds", instance, "preempt_delay -1", []string{
+		`5:15: error: preempt_delay "-1": expected seconds from 0 to 1000`}},
+	{"choice", instance, "state master", []string{
+		`5:7: error: state "master": expected one of MASTER, BACKUP (did you mean MASTER?)`}},
+	{"boolean", instance, "dont_track_primary ofn", []string{
+		`5:20: error: dont_track_primary "ofn": expected on or off, true or false, yes or no, ` +
+			`or nothing (did you mean on?)`}},
+	{"no value", instance, "nopreempt on", []string{
+		`5:11: error: nopreempt "on": expected no value`}},
+	{"address", instance, "mcast_src_ip 10.0.0", []string{
+		`5:14: error: mcast_src_ip "10.0.0": expected an IP address`}},
+	{"interface name", instance, "track_interface { a/b }", []string{
+		`5:19: error: track_interface "a/b": expected the name of an interface`}},
+	{"command", instance, `notify ""`, []string{
+		`5:1: warning: notify: has no effect yet in this version`,
+		`5:8: error: notify "": expected a command (in quotes if it has arguments), ` +
+			`and perhaps a user and a group`}},
+	{"account", "global_defs {\n%\n}", "script_user a b c", []string{
+		`2:1: warning: script_user: has no effect yet in this version`,
+		`2:17: error: script_user "c": expected a user and perhaps a group`}},
+	{"mail server", "global_defs {\n%\n}", "smtp_server a 0", []string{
+		`2:1: warning: smtp_server: has no effect yet in this version`,
+		`2:15: error: smtp_server "0": expected a host and perhaps a port from 1 to 65535`}},
+}
+
+// saying is a text and what is said about it: around with line in the place of its percent sign.
+type saying struct {
+	name, around, line string
+	want               []string
+}
+
+func checkAll(t *testing.T, cases []saying) {
+	t.Helper()
+	for _, tt := range cases {
+		t.Run(tt.name, func(t *testing.T) { checkSaid(t, tt.around, tt.line, tt.want) })
+	}
+}
+
+// checkSaid parses around with line in the place of its first percent sign. What has no effect yet
+// may be said besides: it changes from version to version.
+func checkSaid(t *testing.T, around, line string, want []string) {
+	t.Helper()
+	text := strings.ReplaceAll(strings.Replace(around, "%", line, 1), "%", "")
+	_, ds := Parse("f", []byte(text))
+	var got []string
+	for _, d := range ds {
+		said := strings.TrimPrefix(d.String(), "f:")
+		idle := strings.HasSuffix(said, "has no effect yet in this version")
+		if !idle || slices.Contains(want, said) {
+			got = append(got, said)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestLoadOfAMissingFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing.conf")
+	c, ds := Load(path)
+	if c != nil || ds.Err() == nil || !strings.HasPrefix(ds.String(), path+":1:1: error: file: ") {
+		t.Errorf("Load: got %v, %q, want an error at the file's first line", c, ds)
+	}
+}
+
+func TestErrIsNilForWarnings(t *testing.T) {
+	ds := Diagnostics{{Pos{"f", 1, 1}, Warning, "w"}}
+	if err := ds.Err(); err != nil {
+		t.Errorf("Err: got %v, want nil", err)
+	}
+	ds = append(ds, Diagnostic{Pos{"f", 2, 3}, Error, "e"})
+	if err := ds.Err(); err == nil || err.Error() != "f:2:3: error: e" {
+		t.Errorf("Err: got %v, want the error alone", err)
+	}
+}

@@ -1,0 +1,183 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Word is one word of the file, without its quotes.
+type Word struct {
+	Text   string
+	Pos    Pos
+	Quoted bool
+}
+
+// Node is one statement: words, and perhaps a block of further statements.
+type Node struct {
+	// Words are never empty; the first is the keyword.
+	Words []Word
+	// Open is the place of the block's brace; zero if there is no block.
+	Open Pos
+	// Children are the statements of the block.
+	Children []*Node
+}
+
+// Keyword is the first word.
+func (n *Node) Keyword() string { return n.Words[0].Text }
+
+// Pos is where the first word starts.
+func (n *Node) Pos() Pos { return n.Words[0].Pos }
+
+// Args are the words after the keyword.
+func (n *Node) Args() []Word { return n.Words[1:] }
+
+// HasBlock says whether there are braces, even with nothing in them.
+func (n *Node) HasBlock() bool { return !n.Open.IsZero() }
+
+// find is the last statement of the block with that keyword, or nil.
+func (n *Node) find(keyword string) *Node {
+	for i := len(n.Children) - 1; i >= 0; i-- {
+		if n.Children[i].Keyword() == keyword {
+			return n.Children[i]
+		}
+	}
+	return nil
+}
+
+// placeOf is where find finds the keyword, or the block itself.
+func (n *Node) placeOf(keyword string) Pos {
+	if c := n.find(keyword); c != nil {
+		return c.Pos()
+	}
+	return n.Pos()
+}
+
+// String draws the tree with one statement a line, places before it, blocks indented.
+func (n *Node) String() string {
+	var b strings.Builder
+	n.draw(&b, 0)
+	return b.String()
+}
+
+func (n *Node) draw(b *strings.Builder, depth int) {
+	fmt.Fprintf(b, "%d:%d\t%s", n.Pos().Line, n.Pos().Column, strings.Repeat("  ", depth))
+	for i, w := range n.Words {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if w.Quoted {
+			fmt.Fprintf(b, "%q", w.Text)
+		} else {
+			b.WriteString(w.Text)
+		}
+	}
+	if n.HasBlock() {
+		b.WriteString(" {}")
+	}
+	b.WriteByte('\n')
+	for _, c := range n.Children {
+		c.draw(b, depth+1)
+	}
+}
+
+// grammar is what reading the tree needs to know of the language.
+type grammar struct {
+	// isScript: see lexer.
+	isScript func(keyword string) bool
+	// isRoot tells the keywords of blocks that stand in no other block: one inside a block means
+	// that a closing brace is missing before it.
+	isRoot func(keyword string) bool
+}
+
+// treeReader builds the tree of a file, statement by statement.
+type treeReader struct {
+	grammar
+	report func(Diagnostic)
+	// root holds the statements outside of all blocks; open are the blocks being read, outermost
+	// first; last is the statement that a brace on the next line would belong to.
+	root Node
+	open []*Node
+	last *Node
+}
+
+// readTree returns the statements of the lines. It always returns a tree: what is wrong with braces
+// is reported at the brace and mended.
+func readTree(ls []line, g grammar, report func(Diagnostic)) []*Node {
+	r := treeReader{grammar: g, report: report}
+	for _, l := range ls {
+		x := lexer{line: l, isScript: g.isScript, report: report}
+		r.line(x.run())
+	}
+	for _, n := range r.open {
+		r.unclosed(n, "the end of the file")
+	}
+	return r.root.Children
+}
+
+func (r *treeReader) line(ts []token) {
+	for len(ts) > 0 {
+		switch ts[0].kind {
+		case tokenOpen:
+			r.openBlock(ts[0].Pos)
+			ts = ts[1:]
+		case tokenClose:
+			r.closeBlock(ts[0].Pos)
+			ts = ts[1:]
+		case tokenWord:
+			ts = r.statement(ts)
+		}
+	}
+}
+
+// statement takes the words up to the next brace or the line's end.
+func (r *treeReader) statement(ts []token) []token {
+	n := &Node{}
+	for len(ts) > 0 && ts[0].kind == tokenWord {
+		n.Words = append(n.Words, ts[0].Word)
+		ts = ts[1:]
+	}
+	if r.isRoot(n.Keyword()) && !n.Words[0].Quoted {
+		for _, o := range r.open {
+			r.unclosed(o, fmt.Sprintf("%s on line %d", n.Keyword(), n.Pos().Line))
+		}
+		r.open = nil
+	}
+	into := r.block()
+	into.Children = append(into.Children, n)
+	r.last = n
+	return ts
+}
+
+func (r *treeReader) unclosed(n *Node, before string) {
+	r.report(Diagnostic{n.Open, Error,
+		fmt.Sprintf("%s {: expected its closing brace before %s", n.Keyword(), before)})
+}
+
+func (r *treeReader) block() *Node {
+	if len(r.open) == 0 {
+		return &r.root
+	}
+	return r.open[len(r.open)-1]
+}
+
+// openBlock starts the block of the last statement. A brace that belongs to no statement gets one
+// of its own that is in no tree, so that what is in it is skipped.
+func (r *treeReader) openBlock(at Pos) {
+	n := r.last
+	if n == nil {
+		r.report(Diagnostic{at, Error, "brace {: expected a keyword before it"})
+		n = &Node{Words: []Word{{Text: "block", Pos: at}}}
+	}
+	n.Open = at
+	r.open = append(r.open, n)
+	r.last = nil
+}
+
+func (r *treeReader) closeBlock(at Pos) {
+	r.last = nil
+	if len(r.open) == 0 {
+		r.report(Diagnostic{at, Error, "brace }: expected no more than there are blocks open"})
+		return
+	}
+	r.open = r.open[:len(r.open)-1]
+}

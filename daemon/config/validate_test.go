@@ -1,0 +1,195 @@
+package config
+
+import "testing"
+
+// TestValidation has one case for each check of whole objects and between them.
+func TestValidation(t *testing.T) { checkAll(t, validationCases) }
+
+var validationCases = []saying{
+	{"instance needs", "vrrp_instance A {\n%\n}", "", []string{
+		`1:1: error: vrrp_instance "A": expected interface in it`,
+		`1:1: error: vrrp_instance "A": expected virtual_router_id in it`,
+		`1:1: error: vrrp_instance "A": expected at least one virtual_ipaddress`}},
+	{"instance without name", "vrrp_instance {\n%\n}", "interface eth0\nvirtual_router_id 1\n" +
+		"virtual_ipaddress { 10.0.0.1 }", []string{
+		`1:1: error: vrrp_instance: expected one name`}},
+	{"instance twice", two, "vrrp_instance A { }", []string{
+		`11:1: error: vrrp_instance "A": expected a name of its own; line 1 has it`}},
+	{"VRID twice", two, "vrrp_instance C {\ninterface eth0\nvirtual_router_id 2\n" +
+		"virtual_ipaddress { 10.0.0.3 }\n}", []string{
+		`11:1: error: virtual_router_id "2" of C: expected another than that of B on eth0 ` +
+			`(line 6)`}},
+	{"VRID twice on two interfaces", two, "vrrp_instance C {\ninterface eth1\n" +
+		"virtual_router_id 2\nvirtual_ipaddress { 10.0.0.3 }\n}", nil},
+	{"VRID twice in two families", two, "vrrp_instance C {\ninterface eth0\n" +
+		"virtual_router_id 2\nvirtual_ipaddress { fe80::3 }\n}", nil},
+	{"VIP twice in one", instance, "virtual_ipaddress { 10.0.0.1 }", []string{
+		`5:21: warning: virtual_ipaddress "10.0.0.1/32": expected once; line 4 has it`}},
+	{"VIP in two", two, "vrrp_instance C {\ninterface eth0\nvirtual_router_id 3\n" +
+		"virtual_ipaddress { 10.0.0.1 }\n}", []string{
+		`14:21: warning: virtual_ipaddress "10.0.0.1/32": expected in one instance; ` +
+			`A has it (line 4)`}},
+	{"VIP of the other family", instance, "virtual_ipaddress { fe80::1 }", []string{
+		`5:21: warning: virtual_ipaddress "fe80::1/128": expected the family of the first; ` +
+			`it is held, not advertised`}},
+	{"VIP", instance, "virtual_ipaddress { 0.0.0.0 }", []string{
+		`5:21: error: virtual_ipaddress "0.0.0.0": expected an IP address, ` +
+			`perhaps with a prefix length`}},
+	{"VIP option", instance, "virtual_ipaddress { 10.0.0.3 lable x }", []string{
+		`5:30: error: virtual_ipaddress "lable": expected one of -nodad, autojoin, brd, ` +
+			`broadcast, dev, home, label, mngtmpaddr, no_track, noprefixroute, peer, ` +
+			`preferred_lft, scope, track_group or use_vmac (did you mean label?)`}},
+	{"VIP option without value", instance, "virtual_ipaddress { 10.0.0.3 dev }", []string{
+		`5:30: error: virtual_ipaddress "dev": expected a value after it`}},
+	{"VIP scope", instance, "virtual_ipaddress { 10.0.0.3 scope near }", []string{
+		`5:36: error: scope "near": expected global, site, link, host or nowhere`}},
+	{"VIP broadcast", instance, "virtual_ipaddress_excluded { fe80::3/64 brd + }", []string{
+		`5:45: error: brd "+": expected an IPv4 address, + or -, for an IPv4 address`}},
+	{"VIP idle option", instance, "virtual_ipaddress { 10.0.0.3 home }", []string{
+		`5:30: warning: virtual_ipaddress "home": has no effect yet in this version`}},
+	{"v2 fraction", instance, "advert_int 0.5", []string{
+		`5:1: error: advert_int "0.5" of A: expected whole seconds from 1 to 255 in version 2`}},
+	{"v3 too long", instance, "version 3\nadvert_int 40.96", []string{
+		`6:1: error: advert_int "40.96" of A: expected seconds from 0.01 to 40.95 ` +
+			`in steps of 0.01 in version 3`}},
+	{"v3 too fine", instance, "version 3\nadvert_int 0.015", []string{
+		`6:1: error: advert_int "0.015" of A: expected seconds from 0.01 to 40.95 ` +
+			`in steps of 0.01 in version 3`}},
+	{"v3 longest", instance, "version 3\nadvert_int 40.95", nil},
+	{"v2 longest", instance, "advert_int 255", nil},
+	{"IPv6 in v2", "vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\n%\n}",
+		"version 2\nvirtual_ipaddress { fe80::1 }", []string{
+			`4:1: warning: version "2": expected 3 for IPv6; 3 it is`}},
+	{"nopreempt with MASTER", instance, "state MASTER\npriority 7\nnopreempt", []string{
+		`7:1: warning: vrrp_instance "A": expected state BACKUP beside nopreempt; BACKUP it is`}},
+	{"auth in v3", instance, "version 3\nauthentication { auth_type PASS\nauth_pass a\n}",
+		[]string{`6:1: warning: authentication: expected none in version 3 or strict mode; ` +
+			`it is left out`}},
+	{"auth without type", instance, "authentication { }", []string{
+		`5:1: error: authentication: expected auth_type PASS or AH in it`}},
+	{"auth without password", instance, "authentication { auth_type PASS }", []string{
+		`5:1: error: authentication: expected auth_pass in it`}},
+	{"auth AH", instance, "authentication { auth_type AH }", []string{
+		`5:1: warning: auth_type "AH": has no effect yet in this version`}},
+	{"auth password too long", instance, "authentication { auth_type PASS\nauth_pass 123456789\n}",
+		[]string{`5:1: warning: auth_pass: expected up to 8 characters; the rest is cut off`}},
+	{"peer", instance, "unicast_peer { host }", []string{
+		`5:16: error: unicast_peer "host": expected an IP address`}},
+	{"peer of the other family", instance, "unicast_peer { fe80::3 }", []string{
+		`5:1: error: unicast_peer "fe80::3" of A: expected the family of its VIPs`}},
+	{"peer TTL", instance, "unicast_peer { 10.0.0.3 min_ttl 9 max_ttl 8 }", []string{
+		`5:16: error: unicast_peer "10.0.0.3": expected min_ttl of at most max_ttl`}},
+	{"source of the other family", instance, "unicast_src_ip fe80::3", []string{
+		`5:1: error: unicast_src_ip "fe80::3" of A: expected the family of its VIPs`}},
+	{"multicast destination", instance, "mcast_dst_ip 10.0.0.3", []string{
+		`5:1: error: mcast_dst_ip "10.0.0.3" of A: expected a multicast address`}},
+	{"VMAC name", instance, "use_vmac a/b", []string{
+		`5:10: error: use_vmac "a/b": expected the name of an interface`}},
+	{"VMAC option", instance, "use_vmac a b", []string{
+		`5:12: warning: use_vmac "b": has no effect yet in this version`}},
+
+	{"group twice", two, "vrrp_sync_group G { group { A } }\nvrrp_sync_group G { group { B } }",
+		[]string{
+			`12:1: error: vrrp_sync_group "G": expected a name of its own; line 11 has it`}},
+	{"group empty", two, "vrrp_sync_group G { }", []string{
+		`11:1: error: vrrp_sync_group "G": expected group { … } with its instances`}},
+	{"member unknown", two, "vrrp_sync_group G { group { AB } }", []string{
+		`11:29: error: group "AB": expected the name of a vrrp_instance (did you mean A?)`}},
+	{"member twice", two, "vrrp_sync_group G { group { A } }\nvrrp_sync_group H { group { A } }",
+		[]string{`12:29: error: group "A": expected in one group; G has it`}},
+}
+
+// TestServerValidation does the same for virtual servers.
+func TestServerValidation(t *testing.T) { checkAll(t, serverCases) }
+
+var serverCases = []saying{
+	{"nothing wrong", service, "", nil},
+	{"address", "virtual_server host 80 {\n%\n}", "", []string{
+		`1:16: error: virtual_server "host": expected an IP address and a port from 0 to 65535`}},
+	{"port", "virtual_server 10.0.0.1 http {\n%\n}", "", []string{
+		`1:25: error: virtual_server "http": expected an IP address and a port ` +
+			`from 0 to 65535`}},
+	{"no port", "virtual_server 10.0.0.1 {\nprotocol TCP\nreal_server 10.0.0.9 80 { }\n%\n}", "",
+		[]string{`1:1: error: virtual_server "10.0.0.1": expected a port, ` +
+			`or persistence_timeout in it`}},
+	{"fwmark", "virtual_server fwmark 3 {\nreal_server 10.0.0.9 { TCP_CHECK { } }\n%\n}", "",
+		[]string{`1:1: warning: virtual_server: a service by fwmark or group has no effect yet ` +
+			`in this version`}},
+	{"fwmark number", "virtual_server fwmark 0 {\nreal_server 10.0.0.9 { }\n%\n}", "",
+		[]string{`1:1: warning: virtual_server: a service by fwmark or group has no effect yet ` +
+			`in this version`,
+			`1:23: error: fwmark "0": expected a whole number from 1 to 4294967295`}},
+	{"group", "virtual_server group g {\nreal_server 10.0.0.9 { }\n%\n}", "", []string{
+		`1:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
+			`version`}},
+	{"a virtual_server_group", "virtual_server_group g {\n10.0.0.1 80\n}\n%", "", []string{
+		`1:1: warning: virtual_server_group: has no effect yet in this version`}},
+	{"no protocol", "virtual_server 10.0.0.1 80 {\nreal_server 10.0.0.9 80 { }\n%\n}", "",
+		[]string{`1:1: warning: virtual_server: expected protocol TCP, UDP or SCTP in it; ` +
+			`UDP it is`}},
+	{"twice", service + "\n" + service, "", []string{
+		`6:1: error: virtual_server "10.0.0.1:80": expected once for TCP; line 1 has it`}},
+	{"no real server", "virtual_server 10.0.0.1 80 {\nprotocol TCP\n%\n}", "", []string{
+		`1:1: warning: virtual_server "10.0.0.1:80": expected at least one real_server; ` +
+			`it is left out`}},
+	{"scheduler", service, "lb_algo wrrr", []string{
+		`4:9: error: lb_algo "wrrr": expected one of rr, wrr, lc, wlc, lblc, lblcr, sh, mh, ` +
+			`dh, sed, nq, fo, ovf or twos (did you mean wrr?)`}},
+	{"forward", service, "lb_kind NAD", []string{
+		`4:9: error: lb_kind "NAD": expected one of NAT, DR, TUN (did you mean NAT?)`}},
+	{"forward missing", service, "lb_kind", []string{
+		`4:1: error: lb_kind: expected one of NAT, DR, TUN`}},
+	{"tunnel type", service, "lb_kind TUN type gre", []string{
+		`4:13: warning: lb_kind "type": has no effect yet in this version`,
+		`4:18: warning: lb_kind "gre": has no effect yet in this version`}},
+	{"persistence", service, "persistence_timeout 1.5", []string{
+		`4:21: error: persistence_timeout "1.5": expected a whole number from 0 to 2678400, ` +
+			`or nothing for 360`}},
+	{"quorum", service, "quorum 2", []string{
+		`4:1: warning: quorum "2": expected at most the sum of the weights, 1; 1 it is`}},
+	{"hysteresis", service, "hysteresis 1", []string{
+		`4:1: warning: hysteresis "1": expected less than the quorum, 1; 0 it is`}},
+	{"sorry server of the other family", service, "sorry_server fe80::1 80", []string{
+		`4:1: error: sorry_server "[fe80::1]:80": expected the family of virtual_server ` +
+			`10.0.0.1`}},
+	{"real server of the other family", service, "real_server fe80::1 80 { }", []string{
+		`4:1: error: real_server "[fe80::1]:80": expected the family of virtual_server ` +
+			`10.0.0.1`}},
+	{"real server of the other family in a tunnel", service,
+		"lb_kind TUN\nreal_server fe80::1 80 { }", nil},
+	{"real server twice", service, "real_server 10.0.0.9 { }", []string{
+		`4:1: error: real_server "10.0.0.9:80": expected once; line 3 has it`}},
+	{"port that cannot change", service, "lb_kind DR\nreal_server 10.0.0.8 81 { }", []string{
+		`5:1: warning: real_server "10.0.0.8:81": expected port 80, because DR cannot change ` +
+			`it; 80 it is`}},
+	{"weight", real4, "weight 65536", []string{
+		`4:8: error: weight "65536": expected a whole number from 0 to 65535`}},
+	{"checker with a word", real4, "TCP_CHECK x { }", []string{
+		`4:11: error: TCP_CHECK "x": expected { after the keyword`}},
+	{"checker without effect", real4, "MISC_CHECK { misc_path /bin/true }", []string{
+		`4:1: warning: MISC_CHECK: has no effect yet in this version`}},
+	{"checker's keyword", real4, "MISC_CHECK { misc_pth /bin/true }", []string{
+		`4:1: warning: MISC_CHECK: has no effect yet in this version`,
+		`4:14: error: misc_pth "/bin/true": expected a keyword of MISC_CHECK ` +
+			`(did you mean misc_path?)`}},
+	{"bind of the other family", real4, "TCP_CHECK { bindto fe80::1 }", []string{
+		`4:1: error: bindto "fe80::1": expected the family of 10.0.0.9`}},
+	{"no port to check", "virtual_server 10.0.0.1 {\nprotocol TCP\npersistence_timeout\n" +
+		"real_server 10.0.0.9 { TCP_CHECK { } }\n%\n}", "", []string{
+		`4:24: error: TCP_CHECK: expected connect_port, because 10.0.0.9 has no port`}},
+	{"no url", check, "", []string{`4:1: error: HTTP_GET: expected a url in it`}},
+	{"no path", check, "url { }", []string{`5:1: error: url: expected a path in it`}},
+	{"path", check, "url { path a }", []string{
+		`5:12: error: path "a": expected a path that starts with /`}},
+	{"digest", check, "url { path /\ndigest 12 }", []string{
+		`6:8: error: digest "12": expected an MD5 digest of 32 hexadecimal digits`}},
+	{"status", check, "url { path /\nstatus_code 200 300-299 }", []string{
+		`6:17: error: status_code "300-299": expected status codes from 100 to 999, ` +
+			`such as 200 or 200-299`}},
+	{"version", check, "url { path / }\nhttp_protocol 2", []string{
+		`6:15: error: http_protocol "2": expected one of 1.0, 1.0C, 1.1`}},
+	{"address that nobody holds", two + "\n" + service, "virtual_server 10.0.0.3 80 {\n" +
+		"protocol TCP\nreal_server 10.0.0.9 80 { }\n}\n", []string{
+		`11:1: warning: virtual_server "10.0.0.3": expected its address to be a VIP of an ` +
+			`instance`}},
+}

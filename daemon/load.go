@@ -1,0 +1,114 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/tandemlb/tandem/daemon/config"
+)
+
+// Verdict is what Examine thinks of a configuration. Zero is unset.
+type Verdict uint8
+
+// Usable means that the daemon would run it as it is written; Restricted that it would run it, but
+// not all of it as it is written; Unsafe that root would run a script which others can change;
+// Unusable that it would not run it. Each includes those before it.
+const (
+	Usable Verdict = iota + 1
+	Restricted
+	Unsafe
+	Unusable
+)
+
+// String returns the verdict in lower case.
+func (v Verdict) String() string {
+	switch v {
+	case Usable:
+		return "usable"
+	case Restricted:
+		return "restricted"
+	case Unsafe:
+		return "unsafe"
+	case Unusable:
+		return "unusable"
+	}
+	return fmt.Sprintf("Verdict(%d)", uint8(v))
+}
+
+// Examine reads the configuration as Run does, writes what there is to say about it to out, and
+// changes nothing. The error is that of writing.
+func Examine(file string, out io.Writer) (Verdict, error) {
+	cfg, ds := examine(file)
+	var weak config.Diagnostics
+	if cfg != nil {
+		weak = unsafeScripts(cfg)
+	}
+	_, err := io.WriteString(out, ds.String()+weak.String())
+	switch {
+	case ds.Err() != nil:
+		return Unusable, err
+	case len(weak) > 0:
+		return Unsafe, err
+	case len(ds) > 0:
+		return Restricted, err
+	}
+	return Usable, err
+}
+
+// examine reads the file. The Config is nil if it cannot be read at all.
+func examine(file string) (*config.Config, config.Diagnostics) {
+	cfg, ds := config.Load(file)
+	if cfg == nil {
+		return nil, ds
+	}
+	ds = append(ds, refusals(cfg)...)
+	ds.Sort()
+	return cfg, ds
+}
+
+// refusals tells of what the language has, and this version would do wrongly if it went on.
+func refusals(cfg *config.Config) config.Diagnostics {
+	var ds config.Diagnostics
+	refuse := func(i *config.Instance, text string) {
+		ds = append(ds, config.Diagnostic{
+			Pos: i.Pos, Severity: config.Error,
+			Text: fmt.Sprintf("vrrp_instance %q: expected %s", i.Name, text),
+		})
+	}
+	for k := range cfg.Instances {
+		i := &cfg.Instances[k]
+		if i.IPv6() {
+			refuse(i, "IPv4: this version sends no adverts by IPv6")
+		}
+		if len(i.Peers) > 0 {
+			refuse(i, "no unicast_peer: this version sends no adverts by unicast")
+		}
+	}
+	return ds
+}
+
+// load reads the file of o and takes out what o runs without.
+func load(o Options) (*config.Config, error) {
+	if _, err := os.Stat(o.File); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read configuration: %w: %w", ErrNoConfig, err)
+	}
+	cfg, ds := examine(o.File)
+	if o.Diagnostics != nil {
+		if _, err := io.WriteString(o.Diagnostics, ds.String()); err != nil {
+			return nil, fmt.Errorf("write diagnostics: %w", err)
+		}
+	}
+	if ds.Err() != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", o.File, ErrConfig)
+	}
+	if o.WithoutVRRP {
+		cfg.Instances, cfg.SyncGroups = nil, nil
+	}
+	if o.WithoutServices {
+		cfg.VirtualServers = nil
+	}
+	return cfg, nil
+}

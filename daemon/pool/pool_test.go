@@ -1,0 +1,344 @@
+package pool_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tandemlb/tandem/daemon/config"
+	"github.com/tandemlb/tandem/daemon/ipvs"
+	"github.com/tandemlb/tandem/daemon/pool"
+)
+
+// web returns the virtual server 192.168.1.1:80 with a real server 192.168.2.11:80, .12 and so on
+// for each weight, each with a check.
+func web(weights ...int) config.VirtualServer {
+	vs := config.VirtualServer{
+		Address:   netip.MustParseAddrPort("192.168.1.1:80"),
+		Protocol:  config.TCP,
+		Scheduler: "wlc",
+		Forward:   config.NAT,
+		Quorum:    1,
+	}
+	for i, w := range weights {
+		vs.RealServers = append(vs.RealServers, config.RealServer{
+			Address: server(i),
+			Weight:  w,
+			Checks: []config.Check{{
+				Kind: config.CheckTCP, Target: server(i),
+				ConnectTimeout: 5 * time.Second, DelayLoop: time.Minute, Retry: 1,
+			}},
+		})
+	}
+	return vs
+}
+
+// server returns the address of the i-th real server, from 0.
+func server(i int) netip.AddrPort {
+	return netip.MustParseAddrPort(fmt.Sprintf("192.168.2.%d:80", 11+i))
+}
+
+var sorry = netip.MustParseAddrPort("192.168.2.99:80")
+
+// health returns a word like "up down up" for the real servers of vs as Health; "?" is not known.
+func health(vs config.VirtualServer, words string) pool.Health {
+	h := make(pool.Health)
+	for i, w := range strings.Fields(words) {
+		if w != "?" {
+			h[pool.ID{Service: pool.Key(&vs), Server: server(i)}] = w == "up"
+		}
+	}
+	return h
+}
+
+// show returns destinations as "last octet=weight".
+func show(ds []ipvs.Destination) string {
+	var words []string
+	for _, d := range ds {
+		octets := d.Addr.Addr().As4()
+		words = append(words, fmt.Sprintf("%d=%d", octets[3], d.Weight))
+	}
+	return strings.Join(words, " ")
+}
+
+// with returns vs after change.
+func with(vs config.VirtualServer, change func(*config.VirtualServer)) config.VirtualServer {
+	change(&vs)
+	return vs
+}
+
+// Changes of a virtual server.
+
+func withSorry(vs *config.VirtualServer) { vs.SorryServer = sorry }
+
+func sorryInhibit(vs *config.VirtualServer) { vs.SorryServer, vs.SorryInhibit = sorry, true }
+
+func inhibit(vs *config.VirtualServer) {
+	withSorry(vs)
+	for i := range vs.RealServers {
+		vs.RealServers[i].InhibitOnFailure = true
+	}
+}
+
+func alpha(vs *config.VirtualServer) {
+	vs.Alpha = true
+	for i := range vs.RealServers {
+		vs.RealServers[i].Alpha = true
+	}
+}
+
+// desire is a virtual server with a health and what comes of it.
+type desire struct {
+	name   string
+	vs     config.VirtualServer
+	health string
+	want   string
+	quorum bool
+}
+
+func (d desire) judge(t *testing.T) {
+	vss := []config.VirtualServer{d.vs}
+	services, quorum := pool.Desired(vss, health(d.vs, d.health), nil)
+	if diff := cmp.Diff(d.want, show(services[0].Destinations)); diff != "" {
+		t.Errorf("destinations (-want +got):\n%s", diff)
+	}
+	if got := quorum[pool.Key(&d.vs)]; got != d.quorum {
+		t.Errorf("quorum %t, want %t", got, d.quorum)
+	}
+}
+
+func TestDesiredDestinations(t *testing.T) {
+	for _, d := range []desire{
+		{"nothing known yet", web(1, 2), "", "11=1 12=2", true},
+		{"all up", web(1, 2), "up up", "11=1 12=2", true},
+		{"one down", web(1, 2, 3), "up down up", "11=1 13=3", true},
+		{"all down", web(1, 2), "down down", "", false},
+		{"weight 0 stays", web(0, 2), "up up", "11=0 12=2", true},
+		{"only weight 0", web(0, 0), "up up", "11=0 12=0", false},
+		{"inhibit", with(web(1, 2), inhibit), "up down", "11=1 12=0", true},
+		{"inhibit and sorry", with(web(1, 2), inhibit), "down down", "11=0 12=0 99=1", false},
+		{"sorry waits", with(web(1, 2), withSorry), "up down", "11=1", true},
+		{"sorry serves", with(web(1, 2), withSorry), "down down", "99=1", false},
+		{"sorry with inhibit waits with weight 0", with(web(1, 2), sorryInhibit),
+			"up up", "11=1 12=2 99=0", true},
+		{"sorry with inhibit serves", with(web(1, 2), sorryInhibit), "down down", "99=1", false},
+		{"sorry is a real server too", with(web(1, 2),
+			func(vs *config.VirtualServer) { vs.SorryServer = server(0); vs.SorryInhibit = true }),
+			"up down", "11=1", true},
+		{"sorry is a real server too and serves", with(web(1, 2),
+			func(vs *config.VirtualServer) { inhibit(vs); vs.SorryServer = server(0) }),
+			"down down", "12=0 11=1", false},
+		{"quorum of weights lost without sorry", with(web(1, 2, 3),
+			func(vs *config.VirtualServer) { vs.Quorum = 4 }), "up up down", "11=1 12=2", false},
+		{"quorum of weights lost with sorry", with(web(1, 2, 3),
+			func(vs *config.VirtualServer) { withSorry(vs); vs.Quorum = 4 }),
+			"up up down", "99=1", false},
+		{"quorum above all weights is all of them", with(web(1, 2),
+			func(vs *config.VirtualServer) { withSorry(vs); vs.Quorum = 9 }),
+			"up up", "11=1 12=2", true},
+		{"only a sorry server", with(web(), withSorry), "", "99=1", false},
+	} {
+		t.Run(d.name, d.judge)
+	}
+}
+
+func TestDesiredWithAlpha(t *testing.T) {
+	for _, d := range []desire{
+		{"alpha not heard of", with(web(1, 2), alpha), "", "", false},
+		{"alpha half heard of", with(web(1, 2), alpha), "? up", "12=2", true},
+		{"alpha with sorry", with(with(web(1), alpha), withSorry), "", "99=1", false},
+		{"alpha of one check", with(web(1, 2), func(vs *config.VirtualServer) {
+			vs.RealServers[0].Checks[0].Alpha = true
+		}), "", "12=2", true},
+		{"alpha without checks", with(web(1), func(vs *config.VirtualServer) {
+			alpha(vs)
+			vs.RealServers[0].Checks = nil
+		}), "", "11=1", true},
+	} {
+		t.Run(d.name, d.judge)
+	}
+}
+
+func TestDesiredServices(t *testing.T) {
+	dns := web(1)
+	dns.Address, dns.Protocol = netip.MustParseAddrPort("192.168.1.1:53"), config.UDP
+	dns.Scheduler, dns.Forward = "rr", config.DR
+	sctp := web(1)
+	sctp.Protocol, sctp.Forward, sctp.Persistence = config.SCTP, config.TUN, 50*time.Second
+	services, _ := pool.Desired([]config.VirtualServer{web(3), dns, sctp, {}}, nil, nil)
+	destination := func(f ipvs.Forward, weight int) []ipvs.Destination {
+		return []ipvs.Destination{{Addr: server(0), Forward: f, Weight: weight}}
+	}
+	want := ipvs.Services{
+		{Key: ipvs.Key{Protocol: ipvs.TCP, Addr: sctp.Address},
+			Settings:     ipvs.Settings{Scheduler: "wlc"},
+			Destinations: destination(ipvs.NAT, 3)},
+		{Key: ipvs.Key{Protocol: ipvs.UDP, Addr: dns.Address},
+			Settings:     ipvs.Settings{Scheduler: "rr"},
+			Destinations: destination(ipvs.DR, 1)},
+		{Key: ipvs.Key{Protocol: ipvs.SCTP, Addr: sctp.Address},
+			Settings:     ipvs.Settings{Scheduler: "wlc", Persistence: 50 * time.Second},
+			Destinations: destination(ipvs.TUN, 1)},
+	}
+	addrs := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+	if diff := cmp.Diff(want, services, addrs); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestQuorumHysteresis walks one service through healths and looks at its quorum after each.
+func TestQuorumHysteresis(t *testing.T) {
+	type step struct {
+		health string
+		quorum bool
+	}
+	for _, tt := range []struct {
+		name               string
+		quorum, hysteresis int
+		steps              []step
+	}{
+		{"none", 3, 0, []step{
+			{"up up up up up", true}, {"up up up down down", true}, {"up up down down down", false},
+			{"up up up down down", true},
+		}},
+		{"one", 3, 1, []step{
+			{"up up up down down", true}, {"up up down down down", true},
+			{"up down down down down", false}, {"up up down down down", false},
+			{"up up up down down", false}, {"up up up up down", true},
+		}},
+		{"as large as the quorum: not below one", 3, 3, []step{
+			{"up up up up up", true}, {"up down down down down", true},
+			{"down down down down down", false}, {"up up up up down", false},
+			{"up up up up up", true},
+		}},
+		{"all of them can always gain it", 5, 2, []step{
+			{"up up up down down", true}, {"up up down down down", false},
+			{"up up up up down", false}, {"up up up up up", true},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			vs := web(1, 1, 1, 1, 1)
+			vs.Quorum, vs.Hysteresis = tt.quorum, tt.hysteresis
+			var quorum pool.Quorum
+			for i, s := range tt.steps {
+				h := health(vs, s.health)
+				_, quorum = pool.Desired([]config.VirtualServer{vs}, h, quorum)
+				if got := quorum[pool.Key(&vs)]; got != s.quorum {
+					t.Fatalf("step %d, %s: quorum %t, want %t", i, s.health, got, s.quorum)
+				}
+			}
+		})
+	}
+}
+
+func TestQuorumForgetsServicesThatAreGone(t *testing.T) {
+	vs := web(1)
+	_, quorum := pool.Desired([]config.VirtualServer{vs}, nil, nil)
+	_, quorum = pool.Desired(nil, nil, quorum)
+	if len(quorum) > 0 {
+		t.Errorf("left: %v", quorum)
+	}
+}
+
+// drawn is a random virtual server with a random health and past.
+type drawn struct {
+	vss    []config.VirtualServer
+	health pool.Health
+	was    pool.Quorum
+}
+
+func draw(t *rapid.T) drawn {
+	vs := web(rapid.SliceOfN(rapid.IntRange(0, 3), 1, 5).Draw(t, "weights")...)
+	vs.Quorum = rapid.IntRange(1, 8).Draw(t, "quorum")
+	vs.Hysteresis = rapid.IntRange(0, 8).Draw(t, "hysteresis")
+	vs.Alpha = rapid.Bool().Draw(t, "alpha")
+	vs.SorryInhibit = rapid.Bool().Draw(t, "sorry inhibit")
+	if rapid.Bool().Draw(t, "has sorry") {
+		vs.SorryServer = rapid.SampledFrom([]netip.AddrPort{sorry, server(0)}).Draw(t, "sorry")
+	}
+	d := drawn{health: make(pool.Health), was: make(pool.Quorum)}
+	for i := range vs.RealServers {
+		rs := &vs.RealServers[i]
+		rs.InhibitOnFailure = rapid.Bool().Draw(t, "inhibit")
+		rs.Alpha = rapid.Bool().Draw(t, "real alpha")
+		if rapid.Bool().Draw(t, "known") {
+			id := pool.ID{Service: pool.Key(&vs), Server: rs.Address}
+			d.health[id] = rapid.Bool().Draw(t, "up")
+		}
+	}
+	if rapid.Bool().Draw(t, "has past") {
+		d.was[pool.Key(&vs)] = rapid.Bool().Draw(t, "had quorum")
+	}
+	d.vss = []config.VirtualServer{vs}
+	return d
+}
+
+func TestDesiredProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := draw(t)
+		vs := &d.vss[0]
+		services, quorum := pool.Desired(d.vss, d.health, d.was)
+		for _, op := range ipvs.Diff(nil, services) {
+			if err := op.Validate(); err != nil {
+				t.Fatalf("not fit for the kernel: %v", err)
+			}
+		}
+		weights := make(map[netip.AddrPort]int)
+		for _, dst := range services[0].Destinations {
+			if _, twice := weights[dst.Addr]; twice {
+				t.Fatalf("%s is in twice", dst.Addr)
+			}
+			weights[dst.Addr] = dst.Weight
+		}
+		serves := vs.SorryServer.IsValid() && !quorum[pool.Key(vs)]
+		if serves && weights[vs.SorryServer] != 1 {
+			t.Fatalf("no quorum, but no sorry server: %s", show(services[0].Destinations))
+		}
+		for i := range vs.RealServers {
+			rs := &vs.RealServers[i]
+			if serves && rs.Address == vs.SorryServer {
+				continue
+			}
+			want := rs.Weight
+			if serves || !d.health.Up(vs, rs) {
+				want = 0
+			}
+			if got := weights[rs.Address]; got != want {
+				t.Fatalf("%s has weight %d, want %d", rs.Address, got, want)
+			}
+		}
+	})
+}
+
+func TestDesiredIsSettledAfterOneCall(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := draw(t)
+		services, quorum := pool.Desired(d.vss, d.health, d.was)
+		again, quorumAgain := pool.Desired(d.vss, d.health, quorum)
+		if diff := cmp.Diff(quorum, quorumAgain); diff != "" {
+			t.Fatalf("quorum flaps (-first +second):\n%s", diff)
+		}
+		if ops := ipvs.Diff(services, again); len(ops) > 0 {
+			t.Fatalf("services flap: %v", ops)
+		}
+	})
+}
+
+func TestRecoveryNeverCostsTheQuorum(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := draw(t)
+		_, before := pool.Desired(d.vss, d.health, d.was)
+		i := rapid.IntRange(0, len(d.vss[0].RealServers)-1).Draw(t, "recovers")
+		key := pool.Key(&d.vss[0])
+		d.health[pool.ID{Service: key, Server: server(i)}] = true
+		_, after := pool.Desired(d.vss, d.health, d.was)
+		if before[key] && !after[key] {
+			t.Fatalf("%s came up and the quorum was lost", server(i))
+		}
+	})
+}
