@@ -1,0 +1,37 @@
+# Tandem: a VRRP + IPVS director daemon, and the lab that proves it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+export CGO_ENABLED := 0
+
+.PHONY: help
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## build bin/tandem and bin/tandemd
+	@go build -o bin/ ./cmd/...
+
+.PHONY: kernel
+kernel: build ## fetch the guest kernel into your cache, unless it is there (no root)
+	@bin/tandem doctor --install >/dev/null
+
+.PHONY: demo
+demo: kernel ## break the figure-7 pair and show what the clients saw
+	@bin/tandem drill run --demo
+
+.PHONY: test
+test: kernel ## run every test; what needs IPVS or root runs in the guest kernel
+	@scripts/test
+
+.PHONY: check
+check: ## formatting, vet, staticcheck and import rules, without root
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	@go vet ./...
+	@go tool staticcheck ./...
+	@go test -run TestImports .
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser for 20 s each
+	@scripts/fuzz 20s

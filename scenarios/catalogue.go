@@ -1,0 +1,176 @@
+package scenarios
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/topology"
+)
+
+// All returns the catalogue in its order. Each call makes new values.
+func All() []Scenario {
+	return []Scenario{
+		fig5DirectorKilled(),
+		fig5DirectorTerminated(),
+		fig6RR(),
+		fig6WRR(),
+		fig6RealServerDown(),
+		fig7("director-killed", faults.DirectorKilled, "@master",
+			"Every process of the master is killed at once, as by an out-of-memory killer."),
+		fig7("director-terminated", faults.DirectorTerminated, "@master",
+			"The master is asked to stop, as for an upgrade."),
+		fig7("director-frozen", faults.DirectorFrozen, "@master",
+			"Every process of the master stands still and later goes on, as on a paused machine."),
+		fig7("director-powered-off", faults.PowerOff, "@master",
+			"The master loses power: it says nothing more, and forgets everything."),
+		fig7("client-link-down", faults.LinkDown, "@master:eth0",
+			"The master's cable on the client side is pulled."),
+		fig7("server-link-down", faults.LinkDown, "@master:eth1",
+			"The master's cable on the real-server side is pulled."),
+	}
+}
+
+// Demo are the names of the scenarios that `make demo` runs.
+func Demo() []string {
+	return []string{"fig6-rr", "fig6-real-server-down", "fig7-director-killed",
+		"fig7-director-terminated", "fig7-director-frozen", "fig7-client-link-down"}
+}
+
+// preset returns a preset, which exists.
+func preset(name string) topology.Topology {
+	t, err := topology.Preset(name)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// failover is a failover drill: break the master, see the other one take over, heal, see the first one
+// come back.
+func failover(s Scenario, kind faults.Kind, target string) Scenario {
+	t := s.Topology
+	takeover := slowest(t) + Allowance
+	settle := takeover
+	if kind == faults.DirectorKilled || kind == faults.DirectorFrozen {
+		settle = max(settle, leftover(t.VRRP)+Allowance)
+	}
+	s.Probes = []Probe{{Client: t.NodesOf(topology.Client)[0].Name, Target: serviceOf(t)}}
+	s.Steps = []Step{
+		Steady{},
+		Observe{For: time.Second},
+		Inject{Kind: kind, Target: target},
+		Await{Condition: Takeover{}, Limit: 2 * settle},
+		Await{Condition: Answers{InARow: 50}, Limit: takeover},
+		HealAll{},
+		Await{Condition: FailBack{}, Limit: 2 * takeover},
+		Await{Condition: Answers{InARow: 100}, Limit: takeover},
+	}
+	s.Bounds = []Bound{
+		OutageWithin(takeover),
+		OneOwnerWithin(settle),
+		FailBackWithin(takeover),
+		BackTogetherWithin(takeover),
+	}
+	return s
+}
+
+func fig5DirectorKilled() Scenario {
+	return failover(Scenario{
+		Name: "fig5-director-killed",
+		Doc: "Two directors keep one VIP, and answer requests to it themselves. Every process of " +
+			"the master's daemon is killed; the other one takes the VIP over, later it comes back.",
+		Topology: preset("fig5"),
+	}, faults.DirectorKilled, "@master")
+}
+
+func fig5DirectorTerminated() Scenario {
+	return failover(Scenario{
+		Name: "fig5-director-terminated",
+		Doc: "Two directors keep one VIP, and answer requests to it themselves. The master is " +
+			"asked to stop; the other one takes the VIP over, later it comes back.",
+		Topology: preset("fig5"),
+	}, faults.DirectorTerminated, "@master")
+}
+
+// fig7 is a failover drill on the whole network.
+func fig7(name string, kind faults.Kind, target, doc string) Scenario {
+	return failover(Scenario{
+		Name: "fig7-" + name,
+		Doc: doc + " Both VIPs must end on the other director, clients may wait no longer than the " +
+			"protocol needs, and after the heal the first director takes both back.",
+		Topology: preset("fig7"),
+	}, kind, target)
+}
+
+// fig6RR: rr begins with the real server that was added last, because the kernel puts new ones at
+// the head of its list, and goes on in turn (net/netfilter/ipvs/ip_vs_rr.c).
+func fig6RR() Scenario {
+	return Scenario{
+		Name: "fig6-rr",
+		Doc: "One director spreads 60 requests, one after another, by the scheduler rr: each real " +
+			"server gets every third one.",
+		Topology: fig6("rr", 1, 1, 1),
+		Steps:    []Step{Steady{}, Requests{Client: "client1", Count: 60}},
+		Bounds: []Bound{
+			Shares(map[string]int{"web1": 20, "web2": 20, "web3": 20}),
+			Order("web3", "web2", "web1"),
+		},
+	}
+}
+
+// fig6WRR: 60 requests are ten whole cycles of the weights' sum, so the shares are exact wherever in
+// the cycle the scheduler begins (net/netfilter/ipvs/ip_vs_wrr.c).
+func fig6WRR() Scenario {
+	return Scenario{
+		Name: "fig6-wrr",
+		Doc: "One director spreads 60 requests, one after another, by the scheduler wrr with the " +
+			"weights 3, 2 and 1: the shares are exactly as the weights.",
+		Topology: fig6("wrr", 3, 2, 1),
+		Steps:    []Step{Steady{}, Requests{Client: "client1", Count: 60}},
+		Bounds:   []Bound{Shares(map[string]int{"web1": 30, "web2": 20, "web3": 10})},
+	}
+}
+
+// fig6 is the preset with another scheduler and weights.
+func fig6(scheduler string, weights ...int) topology.Topology {
+	t := preset("fig6")
+	t.Services[0].Scheduler = scheduler
+	for i, w := range weights {
+		t.Services[0].RealServers[i].Weight = w
+	}
+	return t
+}
+
+func fig6RealServerDown() Scenario {
+	t := preset("fig6")
+	check := t.Services[0].Check
+	out, back := checkDeadline(check)+Allowance, checkRecovery(check)+Allowance
+	return Scenario{
+		Name: "fig6-real-server-down",
+		Doc: "The program of one of three real servers ends. The health check takes the server out " +
+			"of service, no request is lost after that, and it comes back by itself.",
+		Topology: t,
+		Probes:   []Probe{{Client: "client1", Target: serviceOf(t)}},
+		Steps: []Step{
+			Steady{},
+			Observe{For: time.Second},
+			Inject{Kind: faults.ServerStopped, Target: "web2"},
+			Await{Condition: Answers{InARow: 100}, Limit: out},
+			Observe{For: out},
+			HealAll{},
+			Await{Condition: FullTable{}, Limit: back},
+			Await{Condition: Answers{InARow: 100}, Limit: 5 * time.Second},
+		},
+		Bounds: []Bound{NothingLostAfter(out), BackInServiceWithin("web2", back)},
+	}
+}
+
+// vipAddrs are the addresses of a topology's VIPs.
+func vipAddrs(t topology.Topology) []netip.Addr {
+	addrs := make([]netip.Addr, 0, len(t.VIPs))
+	for _, v := range t.VIPs {
+		addrs = append(addrs, v.Addr)
+	}
+	return addrs
+}

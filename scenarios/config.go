@@ -1,0 +1,114 @@
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tandemlb/tandem/topology"
+)
+
+// Config returns the keepalived.conf of one director of a topology, that any director reads.
+func Config(t topology.Topology, n topology.Node) string {
+	var c confWriter
+	c.line("# %s: director %s", t.Name, n.Name)
+	c.open("global_defs")
+	c.line("router_id %s", n.Name)
+	c.close()
+	if len(t.VIPs) > 1 {
+		c.open("vrrp_sync_group %s", t.Name)
+		c.open("group")
+		for _, v := range t.VIPs {
+			c.line("%s", v.Name)
+		}
+		c.close()
+		c.close()
+	}
+	for _, v := range t.VIPs {
+		c.instance(t, n, v)
+	}
+	for _, s := range t.Services {
+		c.service(t, s)
+	}
+	return c.b.String()
+}
+
+// confWriter writes blocks of keepalived.conf, indented.
+type confWriter struct {
+	b     strings.Builder
+	depth int
+}
+
+func (c *confWriter) line(format string, args ...any) {
+	c.b.WriteString(strings.Repeat("    ", c.depth))
+	fmt.Fprintf(&c.b, format, args...)
+	c.b.WriteByte('\n')
+}
+
+func (c *confWriter) open(format string, args ...any) {
+	c.line(format+" {", args...)
+	c.depth++
+}
+
+func (c *confWriter) close() {
+	c.depth--
+	c.line("}")
+}
+
+func (c *confWriter) instance(t topology.Topology, n topology.Node, v topology.VIP) {
+	link, _ := n.LinkOn(v.Network)
+	c.open("vrrp_instance %s", v.Name)
+	c.line("state BACKUP")
+	c.line("interface %s", link.Interface)
+	c.line("virtual_router_id %d", v.RouterID)
+	c.line("priority %d", n.Priority)
+	c.line("version %d", t.VRRP.Version)
+	c.line("advert_int %s", seconds(t.VRRP.Advert))
+	c.open("virtual_ipaddress")
+	c.line("%s", v.Addr)
+	c.close()
+	c.close()
+}
+
+func (c *confWriter) service(t topology.Topology, s topology.Service) {
+	c.open("virtual_server %s %d", s.Addr.Addr(), s.Addr.Port())
+	c.line("delay_loop %s", seconds(s.Check.DelayLoop))
+	c.line("lb_algo %s", s.Scheduler)
+	c.line("lb_kind NAT")
+	c.line("protocol TCP")
+	for _, d := range s.RealServers {
+		node, ok := t.Node(d.Node)
+		if !ok || len(node.Links) == 0 {
+			continue // the topology does not validate
+		}
+		c.open("real_server %s %d", node.Links[0].Addr.Addr(), d.Port)
+		c.line("weight %d", d.Weight)
+		c.check(s.Check)
+		c.close()
+	}
+	c.close()
+}
+
+func (c *confWriter) check(k topology.Check) {
+	switch k.Kind {
+	case topology.TCPCheck:
+		c.open("TCP_CHECK")
+	case topology.HTTPCheck:
+		c.open("HTTP_GET")
+		c.open("url")
+		c.line("path /")
+		c.line("status_code 200")
+		c.close()
+	default:
+		return
+	}
+	c.line("connect_timeout %s", seconds(k.ConnectTimeout))
+	c.line("retry %d", k.Retry)
+	c.line("delay_before_retry %s", seconds(k.DelayBeforeRetry))
+	c.close()
+}
+
+// seconds prints a time as keepalived.conf has it: decimal seconds.
+func seconds(d time.Duration) string {
+	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.6f", d.Seconds()), "0"), ".")
+}

@@ -1,0 +1,163 @@
+package scenarios
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/lab/kernel"
+	"github.com/tandemlb/tandem/lab/probe"
+	"github.com/tandemlb/tandem/reports"
+	"github.com/tandemlb/tandem/topology"
+)
+
+// stallTolerance is how late the machine may be before a bound on time can no longer be judged: below
+// it the Allowance covers the delay.
+const stallTolerance = 100 * time.Millisecond
+
+// stallFactor is how many times a stall can enter a failover: it can delay noticing, taking over and
+// answering.
+const stallFactor = 3
+
+// logTail is how many lines of each node's log go into a report that is not a pass.
+const logTail = 30
+
+// recordingOf begins the recording of a run.
+func recordingOf(s Scenario, d Director, o Options, started time.Time) reports.Recording {
+	rec := reports.Recording{
+		Scenario: s.Name, Doc: s.Doc, Director: d.Name, Seed: o.Seed, Started: started.UTC(),
+		Command: o.Command, Diagram: topology.SVG(s.Topology), VIPs: vipsOf(s.Topology),
+	}
+	for _, n := range s.Topology.Nodes {
+		rec.Nodes = append(rec.Nodes, reports.Node{Name: n.Name, Role: n.Role.String()})
+	}
+	return rec
+}
+
+// describeHost says where this process runs.
+func describeHost() reports.Host {
+	var u unix.Utsname
+	_ = unix.Uname(&u) // it fails on a bad pointer only
+	release, _, _ := bytes.Cut(u.Release[:], []byte{0})
+	return reports.Host{Kernel: string(release), Guest: kernel.InGuest(), CPUs: runtime.NumCPU(),
+		Clock: "real"}
+}
+
+// observe starts the probes that watch without traffic of their own.
+func (r *run) observe(ctx, tasks context.Context) error {
+	t := r.scenario.Topology
+	if len(t.VIPs) == 0 {
+		return nil
+	}
+	var vips = vipAddrs(t)
+	w := probe.NewWatcher(r.lab.NodesOf(topology.Director), vips, r.sink)
+	if err := r.start(ctx, tasks, w); err != nil {
+		return err
+	}
+	return r.start(ctx, tasks, probe.NewAdverts(r.lab, r.sink))
+}
+
+// judge completes the recording and judges it. problem says why the run was broken off; nil: it was
+// not. A run that was broken off has no failures: what was missing may only not have come yet.
+func (r *run) judge(problem error) reports.Report {
+	rec := r.recording
+	rec.Events, rec.Requests = r.recorder.Events(), r.recorder.Requests()
+	findings := Judge(r.scenario, &rec)
+	if problem != nil {
+		for i := range findings {
+			if findings[i].Verdict == reports.Fail {
+				findings[i].Verdict = reports.Inconclusive
+			}
+		}
+		findings = append(findings, reports.Finding{
+			Bound: "run", Doc: "The scenario is carried out to its end.",
+			Verdict: reports.Inconclusive, Observed: "broken off", Limit: "carried out",
+			Detail: problem.Error(),
+		})
+	}
+	if reports.Judge(findings) != reports.Pass {
+		rec.Logs = map[string][]string{}
+		for _, n := range r.lab.Nodes() {
+			if lines := n.Tail(logTail); len(lines) > 0 {
+				rec.Logs[n.Name()] = lines
+			}
+		}
+	}
+	return reports.New(rec, findings, r.measures(&rec))
+}
+
+// Judge judges a recording, fresh or stored, by the bounds of its scenario. A timing bound that fails
+// is inconclusive where the machine stalled and the bound would have held with a limit wider by what
+// stalls can explain.
+func Judge(s Scenario, rec *reports.Recording) []reports.Finding {
+	late := Stall(rec)
+	findings := make([]reports.Finding, 0, len(s.Bounds)+1)
+	for _, b := range s.Bounds {
+		f := b.Judge(rec, 0)
+		f.Bound, f.Doc = b.Name, b.Doc
+		if b.Timing && f.Verdict == reports.Fail && late > stallTolerance &&
+			b.Judge(rec, stallFactor*late).Verdict == reports.Pass {
+			f.Verdict = reports.Inconclusive
+			f.Detail = strings.TrimPrefix(fmt.Sprintf("%s; the machine stalled for %s", f.Detail,
+				round(late)), "; ")
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// Stall returns the longest time by which the machine was late to send a planned request.
+func Stall(rec *reports.Recording) time.Duration {
+	var longest time.Duration
+	for _, q := range rec.Requests {
+		text, ok := strings.CutPrefix(q.Detail, "probe late by ")
+		if !ok {
+			continue
+		}
+		text, _, _ = strings.Cut(text, ";")
+		if d, err := time.ParseDuration(strings.TrimSpace(text)); err == nil {
+			longest = max(longest, d)
+		}
+	}
+	return longest
+}
+
+// measures are the figures that the report shows beside the bounds.
+func (r *run) measures(rec *reports.Recording) []reports.Measure {
+	var all []reports.Measure
+	add := func(name, value, doc string) {
+		all = append(all, reports.Measure{Name: name, Value: value, Doc: doc})
+	}
+	windows := []reports.Window{}
+	if w, ok := during(rec); ok {
+		windows = append(windows, w)
+	}
+	if w, ok := after(rec); ok {
+		windows = append(windows, w)
+	}
+	for _, w := range windows {
+		c := reports.Count(rec, w)
+		add("outage, "+w.Name, round(reports.Outage(rec, w).Length()),
+			"longest gap of unanswered requests of one client, by time of sending")
+		add("requests lost, "+w.Name, fmt.Sprintf("%d of %d", c.Lost(), c.Sent),
+			fmt.Sprintf("not answered within %s", probe.DefaultLimit))
+		for _, v := range rec.VIPs {
+			add("both hold "+v.Name+", "+w.Name, round(reports.Both(rec, v.Addr, w)),
+				"time in which more than one director's kernel held the VIP")
+			add("nobody holds "+v.Name+", "+w.Name, round(reports.Neither(rec, v.Addr, w)),
+				"time in which no director's kernel held the VIP")
+		}
+	}
+	l := reports.Latencies(rec, reports.Whole(rec))
+	if l.Count > 0 {
+		add("latency", fmt.Sprintf("p50 %s, p95 %s, max %s", round(l.P50), round(l.P95), round(l.Max)),
+			"from connect to the end of the answer")
+	}
+	add("longest stall", round(Stall(rec)), "how late the machine was to send a planned request")
+	return all
+}

@@ -1,0 +1,241 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/lab/probe"
+	"github.com/tandemlb/tandem/reports"
+	"github.com/tandemlb/tandem/topology"
+)
+
+// healLimit is how long healing and taking down may take after the steps, also when interrupted.
+const healLimit = 30 * time.Second
+
+// Options are the choices of one run. The zero Options are good.
+type Options struct {
+	// Seed is kept in the report; the scenarios of this catalogue draw nothing from it.
+	Seed uint64
+	// Dir is where configuration and logs go; it must exist. Empty: a temporary directory, removed
+	// afterwards.
+	Dir string
+	// Command is the command line that runs the same again, for the report.
+	Command string
+	// Progress is told what happens, as it happens, from several goroutines; nil: nobody is.
+	Progress func(at time.Duration, text string)
+}
+
+// Run carries out a scenario and judges it. The error says that the lab broke: it could not be built,
+// or not be taken down; a report that was already made comes with it. A scenario that does not reach
+// its steady state, that is interrupted, or whose heal fails is no error but an inconclusive report.
+// When Run returns, every fault is healed and nothing of the lab is left.
+func Run(ctx context.Context, s Scenario, d Director, o Options) (reports.Report, error) {
+	if err := s.Topology.Validate(); err != nil {
+		return reports.Report{}, fmt.Errorf("run %s: %w", s.Name, err)
+	}
+	if o.Dir == "" {
+		dir, err := os.MkdirTemp("", "tandem-run-")
+		if err != nil {
+			return reports.Report{}, fmt.Errorf("run %s: %w", s.Name, err)
+		}
+		defer os.RemoveAll(dir)
+		o.Dir = dir
+	}
+	started := time.Now()
+	l, err := lab.Up(ctx, s.Topology, lab.Options{LogDir: filepath.Join(o.Dir, "logs")})
+	if err != nil {
+		return reports.Report{}, fmt.Errorf("run %s: %w", s.Name, err)
+	}
+	r := &run{scenario: s, director: d, options: o, lab: l, owners: newOwners(s.Topology)}
+	r.recording = recordingOf(s, d, o, started)
+	r.recording.Host = describeHost()
+	problem := r.carryOut(ctx)
+	report := r.judge(problem)
+	if err := l.Close(); err != nil {
+		return report, fmt.Errorf("run %s: %w", s.Name, err)
+	}
+	return report, nil
+}
+
+// run is one scenario being carried out.
+type run struct {
+	scenario  Scenario
+	director  Director
+	options   Options
+	lab       *lab.Lab
+	recorder  probe.Recorder
+	recording reports.Recording
+	owners    *owners
+	probes    []*probe.HTTP
+	heals     []pendingHeal
+
+	tasks       sync.WaitGroup
+	taskContext context.Context // ends the tasks
+	mu          sync.Mutex
+	errs        []error // of tasks
+}
+
+// pendingHeal is a fault that holds.
+type pendingHeal struct {
+	fault reports.Event // as it was recorded
+	heal  faults.Heal
+}
+
+// carryOut does the steps, then heals and stops whatever holds. It returns why the run says nothing:
+// nil when it does.
+func (r *run) carryOut(ctx context.Context) error {
+	tasks, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.taskContext = tasks
+	err := r.prepare(ctx, tasks)
+	for _, step := range r.scenario.Steps {
+		if err != nil {
+			break
+		}
+		r.say(step.String())
+		r.event(reports.Event{Kind: reports.StepBegin, Subject: step.String()})
+		err = step.do(ctx, r)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), healLimit)
+	defer cancel()
+	err = errors.Join(err, r.healAll(after))
+	r.recording.Length = r.lab.Now()
+	stop()
+	r.tasks.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(append([]error{err}, r.errs...)...)
+}
+
+// prepare starts the observers and names the units.
+func (r *run) prepare(ctx, tasks context.Context) error {
+	if err := r.observe(ctx, tasks); err != nil {
+		return err
+	}
+	for _, n := range r.lab.NodesOf(topology.Director) {
+		file := filepath.Join(r.options.Dir, n.Name()+".conf")
+		text := Config(r.scenario.Topology, n.Spec())
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write configuration: %w", err)
+		}
+		n.AddUnit(faults.DirectorUnit, func(ctx context.Context) (*lab.Process, error) {
+			return r.director.start(ctx, n, file)
+		})
+		if len(r.scenario.Topology.Services) == 0 {
+			r.addServer(n) // the clients then talk to the director itself
+		}
+	}
+	for _, n := range r.lab.NodesOf(topology.RealServer) {
+		r.addServer(n)
+	}
+	return nil
+}
+
+// serverPort is where the built-in real servers listen.
+const serverPort = 80
+
+func (r *run) addServer(n *lab.Node) {
+	n.AddUnit(faults.ServerUnit, func(ctx context.Context) (*lab.Process, error) {
+		return n.StartRealServer(ctx, serverPort)
+	})
+}
+
+// task is something that measures until its context ends.
+type task interface {
+	fmt.Stringer
+	Run(ctx context.Context) error
+	Ready() <-chan struct{}
+}
+
+// start runs a task and waits until it is ready.
+func (r *run) start(ctx, tasks context.Context, t task) error {
+	failed := make(chan error, 1)
+	r.tasks.Go(func() {
+		if err := t.Run(tasks); err != nil {
+			r.mu.Lock()
+			r.errs = append(r.errs, err)
+			r.mu.Unlock()
+			failed <- err
+		}
+	})
+	select {
+	case <-t.Ready():
+		return nil
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// startUnits starts every unit of the lab, real servers first, and waits until they run.
+func (r *run) startUnits(ctx context.Context) error {
+	for _, name := range []string{faults.ServerUnit, faults.DirectorUnit} {
+		for _, n := range r.lab.Nodes() {
+			if u, ok := n.Unit(name); ok {
+				if err := u.Start(ctx); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// healAll heals what still holds, the last fault first. Every heal is tried.
+func (r *run) healAll(ctx context.Context) error {
+	var errs []error
+	for len(r.heals) > 0 {
+		last := r.heals[len(r.heals)-1]
+		r.heals = r.heals[:len(r.heals)-1]
+		if err := last.heal(ctx); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		ev := last.fault
+		ev.Kind = reports.FaultHeal
+		r.event(ev)
+		r.say(fmt.Sprintf("healed %s %s", ev.Subject, target(ev)))
+	}
+	return errors.Join(errs...)
+}
+
+// event records an event that happens now.
+func (r *run) event(ev reports.Event) {
+	ev.At = r.lab.Now()
+	r.sink(ev)
+}
+
+// sink records an event that a probe saw.
+func (r *run) sink(ev reports.Event) {
+	r.recorder.Event(ev)
+	if r.owners.see(ev) {
+		holders := r.owners.String()
+		r.sayAt(ev.At, "VIPs: "+holders)
+	}
+}
+
+func (r *run) say(text string) { r.sayAt(r.lab.Now(), text) }
+
+func (r *run) sayAt(at time.Duration, text string) {
+	if r.options.Progress != nil {
+		r.options.Progress(at, text)
+	}
+}
+
+// target prints what a fault's event was done to.
+func target(ev reports.Event) string {
+	if ev.Detail == "" {
+		return ev.Node
+	}
+	return ev.Node + ":" + ev.Detail
+}

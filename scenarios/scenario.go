@@ -1,0 +1,101 @@
+// Package scenarios holds named drills as data: a network, probes, steps and bounds. Run carries one
+// out in a lab and judges what was recorded. It knows directors as programs with a configuration
+// file, never from the inside.
+package scenarios
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/reports"
+	"github.com/tandemlb/tandem/topology"
+)
+
+// Scenario is one drill as data. It holds no state: it may be run many times, also at once.
+type Scenario struct {
+	// Name is unique in the catalogue, for example "fig7-director-killed".
+	Name string
+	// Doc says in a sentence or two what happens and what must hold.
+	Doc string
+	// Topology is the network; Run works on a copy.
+	Topology topology.Topology
+	// Needs are the capabilities beside those of every lab.
+	Needs []lab.Capability
+	// Probes run from the steady state to the end.
+	Probes []Probe
+	// Steps are carried out one after another.
+	Steps []Step
+	// Bounds judge the recording, each on its own.
+	Bounds []Bound
+}
+
+// Probe is an open-loop HTTP client; see lab/probe.
+type Probe struct {
+	// Client names the node that it runs on.
+	Client string
+	Target netip.AddrPort
+	// Rate is requests a second; 0: probe.DefaultRate.
+	Rate int
+}
+
+// Bound is one thing that must hold. Judge is a pure function of the recording, so that a stored run
+// can be judged again.
+type Bound struct {
+	// Name is short and unique in its scenario, Doc what is demanded, in one sentence.
+	Name, Doc string
+	// Timing says that a stall of the machine can break the bound.
+	Timing bool
+	// Judge returns what was observed and the verdict; name and doc are filled in. slack widens a
+	// limit on time: zero, but when it is asked whether a stall of the machine explains a failure.
+	Judge func(rec *reports.Recording, slack time.Duration) reports.Finding
+}
+
+// Needs returns everything that running the scenario takes of the kernel, each capability once.
+func Needs(s Scenario) []lab.Capability {
+	needs := []lab.Capability{lab.Root, lab.NetNS, lab.PIDNS, lab.Veth, lab.Bridge}
+	if len(s.Topology.Services) > 0 {
+		needs = append(needs, lab.IPVS)
+	}
+	for _, c := range s.Needs {
+		if !slices.Contains(needs, c) {
+			needs = append(needs, c)
+		}
+	}
+	return needs
+}
+
+// Find returns the scenarios of the catalogue that patterns name, in the catalogue's order: names,
+// or globs as of path.Match. A pattern that matches nothing is an error that lists the names.
+func Find(patterns ...string) ([]Scenario, error) {
+	all := All()
+	chosen := make([]bool, len(all))
+	for _, p := range patterns {
+		matched := false
+		for i, s := range all {
+			if ok, err := matchName(p, s.Name); err != nil {
+				return nil, err
+			} else if ok {
+				chosen[i], matched = true, true
+			}
+		}
+		if !matched {
+			var names []string
+			for _, s := range all {
+				names = append(names, s.Name)
+			}
+			return nil, fmt.Errorf("find scenario %q: there are\n  %s", p,
+				strings.Join(names, "\n  "))
+		}
+	}
+	var found []Scenario
+	for i, s := range all {
+		if chosen[i] {
+			found = append(found, s)
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,299 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/lab/probe"
+	"github.com/tandemlb/tandem/reports"
+	"github.com/tandemlb/tandem/topology"
+)
+
+// Step is one thing that a scenario does. Steps are values; their String is what a person reads.
+type Step interface {
+	fmt.Stringer
+	do(ctx context.Context, r *run) error
+}
+
+// steadyLimit is how long a scenario may take to its steady state: several times what the slowest
+// director takes on a quiet machine.
+const steadyLimit = 45 * time.Second
+
+// steadyAnswers is how many requests in a row must be answered before the state counts as steady.
+const steadyAnswers = 20
+
+// Steady starts everything and waits until one director holds every VIP, its table has every real
+// server, and the probes' requests are answered. A scenario begins with it. If it is not reached the
+// run is inconclusive.
+type Steady struct{}
+
+func (Steady) String() string { return "reach the steady state" }
+
+func (Steady) do(ctx context.Context, r *run) error {
+	ctx, cancel := context.WithTimeout(ctx, steadyLimit)
+	defer cancel()
+	if err := r.startUnits(ctx); err != nil {
+		return err
+	}
+	if err := r.awaitSteady(ctx); err != nil {
+		return fmt.Errorf("reach the steady state within %s: %w", steadyLimit, err)
+	}
+	return nil
+}
+
+func (r *run) awaitSteady(ctx context.Context) error {
+	first := best(r.scenario.Topology)
+	if len(r.scenario.Topology.VIPs) > 0 {
+		if err := r.owners.await(ctx, func(n string) bool { return n == first }); err != nil {
+			return fmt.Errorf("await the VIPs on %s: %w", first, err)
+		}
+	}
+	for _, n := range r.lab.NodesOf(topology.Director) {
+		if err := r.awaitTable(ctx, n); err != nil {
+			return err
+		}
+	}
+	if err := r.startProbes(ctx); err != nil {
+		return err
+	}
+	for _, p := range r.probes {
+		if err := p.AwaitAnswered(ctx, steadyAnswers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// best is the director that the priorities make master; the first where there is no VRRP.
+func best(t topology.Topology) string {
+	name, priority := "", -1
+	for _, n := range t.NodesOf(topology.Director) {
+		if int(n.Priority) > priority {
+			name, priority = n.Name, int(n.Priority)
+		}
+	}
+	return name
+}
+
+// Observe lets time pass while the probes run.
+type Observe struct{ For time.Duration }
+
+func (s Observe) String() string { return "observe for " + s.For.String() }
+
+func (s Observe) do(ctx context.Context, _ *run) error {
+	timer := time.NewTimer(s.For)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Inject injects a fault. Its target is a node, NODE:INTERFACE, or either with @master (the director
+// that holds the first VIP) or @backup (the first other one) for the node.
+type Inject struct {
+	Kind   faults.Kind
+	Target string
+}
+
+func (s Inject) String() string { return fmt.Sprintf("inject %s on %s", s.Kind, s.Target) }
+
+func (s Inject) do(ctx context.Context, r *run) error {
+	where, err := r.resolve(s.Target)
+	if err != nil {
+		return err
+	}
+	fault, err := faults.New(s.Kind, where)
+	if err != nil {
+		return err
+	}
+	node, detail, _ := strings.Cut(where, ":")
+	ev := reports.Event{Kind: reports.FaultInject, Node: node, Subject: s.Kind.String(),
+		Detail: detail}
+	r.event(ev)
+	heal, err := fault.Inject(ctx, r.lab)
+	if err != nil {
+		return err
+	}
+	r.say(fmt.Sprintf("%s: took hold", fault))
+	r.heals = append(r.heals, pendingHeal{ev, heal})
+	return nil
+}
+
+// resolve turns a target's selector into a node's name.
+func (r *run) resolve(where string) (string, error) {
+	selector, rest, hasRest := strings.Cut(where, ":")
+	name := selector
+	switch selector {
+	case "@master", "@backup":
+		var err error
+		if name, err = r.directorBy(selector); err != nil {
+			return "", fmt.Errorf("resolve %s: %w", where, err)
+		}
+	}
+	if hasRest {
+		return name + ":" + rest, nil
+	}
+	return name, nil
+}
+
+func (r *run) directorBy(selector string) (string, error) {
+	master, ok := r.owners.sole()
+	if len(r.scenario.Topology.VIPs) == 0 {
+		master, ok = best(r.scenario.Topology), true
+	}
+	if !ok {
+		return "", fmt.Errorf("no director alone holds every VIP (%s)", r.owners)
+	}
+	if selector == "@master" {
+		return master, nil
+	}
+	for _, n := range r.scenario.Topology.NodesOf(topology.Director) {
+		if n.Name != master {
+			return n.Name, nil
+		}
+	}
+	return "", errors.New("there is one director only")
+}
+
+// HealAll heals every fault that holds, the last one first.
+type HealAll struct{}
+
+func (HealAll) String() string { return "heal" }
+
+func (HealAll) do(ctx context.Context, r *run) error { return r.healAll(ctx) }
+
+// Requests sends a number of requests from a client, one strictly after the other: who answers is
+// what the scheduler decided.
+type Requests struct {
+	Client string
+	Count  int
+}
+
+func (s Requests) String() string {
+	return fmt.Sprintf("send %d requests one after another from %s", s.Count, s.Client)
+}
+
+func (s Requests) do(ctx context.Context, r *run) error {
+	n, ok := r.lab.Node(s.Client)
+	if !ok {
+		return fmt.Errorf("send requests: there is no node %s", s.Client)
+	}
+	if len(r.scenario.Topology.Services) == 0 {
+		return errors.New("send requests: the topology has no virtual service")
+	}
+	to := probe.HTTPConfig{Target: r.scenario.Topology.Services[0].Addr, Limit: 2 * time.Second}
+	requests, err := probe.Serial(ctx, n, to, s.Count)
+	for _, q := range requests {
+		r.recorder.Request(q)
+	}
+	return err
+}
+
+// Await waits until a condition holds. That it does not within the limit is no error: the bounds
+// judge what was seen.
+type Await struct {
+	Condition Condition
+	Limit     time.Duration
+}
+
+func (s Await) String() string { return "await " + s.Condition.String() }
+
+func (s Await) do(ctx context.Context, r *run) error {
+	limited, cancel := context.WithTimeout(ctx, s.Limit)
+	defer cancel()
+	err := s.Condition.wait(limited, r)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		text := fmt.Sprintf("%s did not come within %s", s.Condition, round(s.Limit))
+		r.say(text)
+		r.event(reports.Event{Kind: reports.Note, Subject: text, Detail: err.Error()})
+	}
+	return nil
+}
+
+// Condition is something to wait for.
+type Condition interface {
+	fmt.Stringer
+	wait(ctx context.Context, r *run) error
+}
+
+// Takeover holds when another director than the best one alone holds every VIP.
+type Takeover struct{}
+
+func (Takeover) String() string { return "the takeover" }
+
+func (Takeover) wait(ctx context.Context, r *run) error {
+	first := best(r.scenario.Topology)
+	return r.owners.await(ctx, func(n string) bool { return n != first })
+}
+
+// FailBack holds when the best director alone holds every VIP.
+type FailBack struct{}
+
+func (FailBack) String() string { return "the fail-back" }
+
+func (FailBack) wait(ctx context.Context, r *run) error {
+	first := best(r.scenario.Topology)
+	return r.owners.await(ctx, func(n string) bool { return n == first })
+}
+
+// Answers holds when every probe has got so many answers in a row, counted from now.
+type Answers struct{ InARow int }
+
+func (c Answers) String() string { return fmt.Sprintf("%d answers in a row", c.InARow) }
+
+func (c Answers) wait(ctx context.Context, r *run) error {
+	for _, p := range r.probes {
+		if err := p.AwaitAnswered(ctx, c.InARow); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FullTable holds when the kernel of every director has every real server in its table.
+type FullTable struct{}
+
+func (FullTable) String() string { return "every real server in the table" }
+
+func (FullTable) wait(ctx context.Context, r *run) error {
+	for _, n := range r.lab.NodesOf(topology.Director) {
+		if err := r.awaitTable(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startProbes starts the scenario's clients.
+func (r *run) startProbes(ctx context.Context) error {
+	for _, p := range r.scenario.Probes {
+		n, ok := r.lab.Node(p.Client)
+		if !ok {
+			return fmt.Errorf("start probe: there is no node %s", p.Client)
+		}
+		if err := r.startProbe(ctx, n, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) startProbe(ctx context.Context, n *lab.Node, p Probe) error {
+	h, err := probe.NewHTTP(n, probe.HTTPConfig{Target: p.Target, Rate: p.Rate}, r.recorder.Request)
+	if err != nil {
+		return err
+	}
+	r.probes = append(r.probes, h)
+	return r.start(ctx, r.taskContext, h)
+}
