@@ -48,6 +48,31 @@ var _ = Describe("keepalived", Label("keepalived"), func() {
 	}
 })
 
+var _ = Describe("a run that says nothing", func() {
+	sleeper := scenarios.Director{Name: "sleeper", Path: "/bin/sh",
+		Args: []string{"-c", "echo asleep; exec sleep 1000", "sh"}}
+
+	It("is inconclusive, with the last state and logs, where no director becomes master",
+		func(ctx SpecContext) {
+			s := scenarios.All()[0]
+			s.Steps = []scenarios.Step{scenarios.Steady{Within: time.Second}}
+			report, err := scenarios.Run(ctx, s, sleeper, scenarios.Options{})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(report.Verdict).To(Equal(reports.Inconclusive))
+			last := report.Findings[len(report.Findings)-1]
+			Expect(last.Bound).To(Equal("run"))
+			Expect(last.Detail).To(ContainSubstring("outer nobody"))
+			Expect(report.Recording.Logs["lb1"]).To(ContainElement(ContainSubstring("asleep")))
+		}, SpecTimeout(specTimeout))
+
+	It("is an error, with nothing built, where the topology is wrong", func(ctx SpecContext) {
+		s := scenarios.All()[0]
+		s.Topology.VIPs[0].Network = "nowhere"
+		_, err := scenarios.Run(ctx, s, sleeper, scenarios.Options{})
+		Expect(err).To(MatchError(ContainSubstring(`"nowhere"`)))
+	})
+})
+
 // carryOut runs a scenario and prints its report.
 func carryOut(ctx SpecContext, s scenarios.Scenario, director string) reports.Report {
 	d, err := scenarios.FindDirector(director)

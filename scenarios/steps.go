@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,20 +29,24 @@ const steadyLimit = 45 * time.Second
 const steadyAnswers = 20
 
 // Steady starts everything and waits until one director holds every VIP, its table has every real
-// server, and the probes' requests are answered. A scenario begins with it. If it is not reached the
-// run is inconclusive.
-type Steady struct{}
+// server, and the probes' requests are answered. A scenario begins with it. If it is not reached
+// the run is inconclusive.
+type Steady struct {
+	// Within is the limit; 0: steadyLimit.
+	Within time.Duration
+}
 
 func (Steady) String() string { return "reach the steady state" }
 
-func (Steady) do(ctx context.Context, r *run) error {
-	ctx, cancel := context.WithTimeout(ctx, steadyLimit)
+func (s Steady) do(ctx context.Context, r *run) error {
+	limit := cmp.Or(s.Within, steadyLimit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := r.startUnits(ctx); err != nil {
 		return err
 	}
 	if err := r.awaitSteady(ctx); err != nil {
-		return fmt.Errorf("reach the steady state within %s: %w", steadyLimit, err)
+		return fmt.Errorf("reach the steady state within %s: %w", limit, err)
 	}
 	return nil
 }

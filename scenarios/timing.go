@@ -41,11 +41,12 @@ func checkDeadline(c topology.Check) time.Duration {
 // checkRecovery is how long a real server that is back may stay out of service.
 func checkRecovery(c topology.Check) time.Duration { return c.DelayLoop + c.ConnectTimeout }
 
-// leftover is how long the addresses of a dead or frozen director may outlive it: a lease of three
-// adverts in whole seconds, and the 2 s within which the kernel carries out an expiry.
+// leftover is how long the addresses of a dead or frozen director may outlive it: a lease of four
+// adverts in whole seconds, which covers any backup's patience, and the 2 s within which the kernel
+// carries out an expiry.
 //
 // Source: net/ipv4/devinet.c, check_lifetime.
 func leftover(v topology.VRRP) time.Duration {
-	lease := (3*v.Advert + time.Second - 1).Truncate(time.Second)
+	lease := (4*v.Advert + time.Second - 1).Truncate(time.Second)
 	return lease + 2*time.Second
 }

@@ -53,10 +53,11 @@ type Config struct {
 	AnnounceRepeat int
 }
 
-// DefaultLease returns three intervals, rounded up to seconds, but at least MinLease: the shortest
-// time after which a peer takes over, so that a frozen master's addresses go when the peer's come.
+// DefaultLease returns four intervals, rounded up to seconds, but at least MinLease: longer than any
+// peer waits before it takes over, so that the kernel goes on forwarding for a dead daemon until the
+// peer does.
 func DefaultLease(interval time.Duration) time.Duration {
-	lease := (3*interval + time.Second - 1).Truncate(time.Second)
+	lease := (4*interval + time.Second - 1).Truncate(time.Second)
 	return max(lease, MinLease)
 }
 

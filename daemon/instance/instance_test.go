@@ -314,8 +314,9 @@ func TestStuckOwner(t *testing.T) {
 		l.mu.Unlock()
 		begin := time.Now()
 		b.awaitVIP(0, false)
-		if took := time.Since(begin); took > instance.MinLease {
-			t.Errorf("VIP stayed for %s, want at most the lease of %s", took, instance.MinLease)
+		lease := instance.DefaultLease(b.interval)
+		if took := time.Since(begin); took > lease {
+			t.Errorf("VIP stayed for %s, want at most the lease of %s", took, lease)
 		}
 		l.mu.Lock()
 		l.stuck = nil
@@ -461,9 +462,9 @@ func TestNewRefuses(t *testing.T) {
 func TestDefaultLease(t *testing.T) {
 	for interval, want := range map[time.Duration]time.Duration{
 		10 * time.Millisecond:   3 * time.Second,
-		time.Second:             3 * time.Second,
-		1100 * time.Millisecond: 4 * time.Second,
-		5 * time.Second:         15 * time.Second,
+		time.Second:             4 * time.Second,
+		1100 * time.Millisecond: 5 * time.Second,
+		5 * time.Second:         20 * time.Second,
 	} {
 		if got := instance.DefaultLease(interval); got != want {
 			t.Errorf("DefaultLease(%s) = %s, want %s", interval, got, want)

@@ -46,6 +46,10 @@ const (
 	orderBeat
 )
 
+// renewals is how often a lease is renewed while it lasts, given beats: at every advert, so that it
+// outlasts the peer's patience, which counts from the last one.
+const renewals = 8
+
 // repairEvery is how often addresses without a lease are looked after.
 const repairEvery = time.Second
 
@@ -124,7 +128,7 @@ func (h *holding) keep(beat time.Time) error {
 	now := time.Now()
 	every := repairEvery
 	if h.lease > 0 {
-		every = h.lease / 4
+		every = h.lease / renewals
 	}
 	if h.settled && (!h.wanted || now.Sub(h.keptTime) < every) {
 		return nil

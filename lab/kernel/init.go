@@ -22,8 +22,9 @@ const (
 	inputLine = "/dev/tty2"
 )
 
-// guestTemp is the guest's own temporary directory: memory, gone with the guest.
-const guestTemp = "/run/tmp"
+// guestTemp is the guest's own temporary directory: memory, gone with the guest. It is not below /run,
+// which nodes of a lab have for themselves.
+const guestTemp = "/dev/shm/tmp"
 
 // isGuestInit says whether this process is the first of a guest that Boot started.
 func isGuestInit() bool { return os.Getpid() == 1 && os.Getenv(guestVariable) == "init" }

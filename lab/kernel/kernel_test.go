@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/lab/kernel"
@@ -63,6 +65,8 @@ func playInGuest(role string) int {
 		signal.Notify(signals, unix.SIGUSR1)
 		fmt.Println("up")
 		<-signals
+	case "terminal":
+		return describeTerminal()
 	case "probe":
 		for _, f := range kernel.Probe(nil) {
 			fmt.Println(f.Name, f.OK, f.Reason)
@@ -77,6 +81,18 @@ func touch(dirs []string) int {
 	for _, dir := range dirs {
 		err := os.WriteFile(filepath.Join(dir, "touched"), []byte("by the guest"), 0o644)
 		fmt.Println(dir, err == nil)
+	}
+	return 0
+}
+
+// describeTerminal says what the program's terminal is like, and again when its size has changed.
+func describeTerminal() int {
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, unix.SIGWINCH)
+	for range 2 {
+		cols, rows, err := term.GetSize(int(os.Stdout.Fd()))
+		fmt.Println("terminal", term.IsTerminal(int(os.Stdin.Fd())), cols, rows, err)
+		<-changed
 	}
 	return 0
 }
@@ -143,6 +159,34 @@ func TestGuestHandsOnSignals(t *testing.T) {
 	_ = cmd.Wait()
 	if status := cmd.ProcessState.ExitCode(); status != 3 {
 		t.Errorf("exit status %d, want 3", status)
+	}
+}
+
+func TestGuestHasTheHostsTerminal(t *testing.T) {
+	cmd := inGuest(t, "terminal")
+	host, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: 100, Rows: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	lines := bufio.NewScanner(host)
+	for _, want := range []struct {
+		line string
+		size pty.Winsize
+	}{
+		{"terminal true 100 30 <nil>", pty.Winsize{Cols: 70, Rows: 20}},
+		{"terminal true 70 20 <nil>", pty.Winsize{Cols: 80, Rows: 24}},
+	} {
+		lines.Scan()
+		if got := strings.TrimSpace(lines.Text()); got != want.line {
+			t.Errorf("the guest's program says %q, want %q", got, want.line)
+		}
+		if err := pty.Setsize(host, &want.size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
