@@ -62,8 +62,8 @@ func findTandemd() (string, error) {
 	return kernel.LookTool("tandemd")
 }
 
-// Version asks the program for its version; empty where it does not say.
-func (d Director) Version(ctx context.Context, n *lab.Node) string {
+// version asks the program for its version, as run on a node; empty where it does not say.
+func (d Director) version(ctx context.Context, n *lab.Node) string {
 	result, err := n.Exec(ctx, d.Path, "-v")
 	if err != nil || result.Status != 0 {
 		return ""

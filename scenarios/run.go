@@ -109,11 +109,25 @@ func (r *run) carryOut(ctx context.Context) error {
 	defer cancel()
 	err = errors.Join(err, r.healAll(after))
 	r.recording.Length = r.lab.Now()
+	r.recording.Host.Versions = r.versions(after)
 	stop()
 	r.tasks.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return errors.Join(append([]error{err}, r.errs...)...)
+}
+
+// versions are those of the programs that took part, by name.
+func (r *run) versions(ctx context.Context) map[string]string {
+	directors := r.lab.NodesOf(topology.Director)
+	if len(directors) == 0 {
+		return nil
+	}
+	text := r.director.version(ctx, directors[0])
+	if text == "" {
+		return nil
+	}
+	return map[string]string{filepath.Base(r.director.Path): text}
 }
 
 // prepare starts the observers and names the units.
