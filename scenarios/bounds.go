@@ -57,34 +57,47 @@ func atMost(observed, limit time.Duration) reports.Finding {
 
 func round(d time.Duration) string { return d.Round(time.Millisecond).String() }
 
-// OutageWithin bounds the longest gap that any client saw from the fault to its heal.
-func OutageWithin(limit time.Duration) Bound {
+// timed makes a bound on a time within a window of the recording. doc has one verb, for the limit.
+func timed(
+	name, doc string, limit time.Duration, window func(*reports.Recording) (reports.Window, bool),
+	judge func(rec *reports.Recording, w reports.Window, limit time.Duration) reports.Finding,
+) Bound {
 	return Bound{
-		Name: reports.OutageBound, Timing: true,
-		Doc: fmt.Sprintf("No client goes unserved for more than %s after the fault.", round(limit)),
+		Name: name, Doc: fmt.Sprintf(doc, round(limit)), Timing: true,
 		Judge: func(rec *reports.Recording, slack time.Duration) reports.Finding {
-			w, ok := during(rec)
+			w, ok := window(rec)
 			if !ok {
 				return noWindow()
 			}
-			return outageIn(rec, w, limit+slack)
+			return judge(rec, w, limit+slack)
 		},
 	}
 }
 
+// OutageWithin bounds the longest gap that any client saw from the fault to its heal.
+func OutageWithin(limit time.Duration) Bound {
+	return timed(reports.OutageBound, "No client goes unserved for more than %s after the fault.",
+		limit, during, outageIn)
+}
+
 // FailBackWithin bounds the longest gap that any client saw after the heal.
 func FailBackWithin(limit time.Duration) Bound {
-	return Bound{
-		Name: "fail-back outage", Timing: true,
-		Doc: fmt.Sprintf("No client goes unserved for more than %s after the heal.", round(limit)),
-		Judge: func(rec *reports.Recording, slack time.Duration) reports.Finding {
-			w, ok := after(rec)
-			if !ok {
-				return noWindow()
-			}
-			return outageIn(rec, w, limit+slack)
-		},
-	}
+	return timed("fail-back outage", "No client goes unserved for more than %s after the heal.",
+		limit, after, outageIn)
+}
+
+// OneOwnerWithin demands that so long after the fault one director alone holds every VIP, and that
+// this stays so until the heal.
+func OneOwnerWithin(limit time.Duration) Bound {
+	return timed("one owner", "Within %s of the fault all VIPs are on one director, and on no "+
+		"other, and stay there.", limit, during, settledWithin)
+}
+
+// BackTogetherWithin demands that so long after the heal one director alone holds every VIP for
+// good.
+func BackTogetherWithin(limit time.Duration) Bound {
+	return timed("one owner again", "Within %s of the heal all VIPs are on one director, and on no "+
+		"other, and stay there.", limit, after, settledWithin)
 }
 
 // outageIn judges the longest gap in a window that must not be empty of requests.
@@ -100,39 +113,6 @@ func outageIn(rec *reports.Recording, w reports.Window, limit time.Duration) rep
 			round(gap.From), round(gap.To), gap.Lost)
 	}
 	return f
-}
-
-// OneOwnerWithin demands that so long after the fault one director alone holds every VIP, and that
-// this stays so until the heal.
-func OneOwnerWithin(limit time.Duration) Bound {
-	return Bound{
-		Name: "one owner", Timing: true,
-		Doc: fmt.Sprintf("Within %s of the fault all VIPs are on one director, and on no other, "+
-			"and stay there.", round(limit)),
-		Judge: func(rec *reports.Recording, slack time.Duration) reports.Finding {
-			w, ok := during(rec)
-			if !ok {
-				return noWindow()
-			}
-			return settledWithin(rec, w, limit+slack)
-		},
-	}
-}
-
-// BackTogetherWithin demands that so long after the heal one director alone holds every VIP for good.
-func BackTogetherWithin(limit time.Duration) Bound {
-	return Bound{
-		Name: "one owner again", Timing: true,
-		Doc: fmt.Sprintf("Within %s of the heal all VIPs are on one director, and on no other, "+
-			"and stay there.", round(limit)),
-		Judge: func(rec *reports.Recording, slack time.Duration) reports.Finding {
-			w, ok := after(rec)
-			if !ok {
-				return noWindow()
-			}
-			return settledWithin(rec, w, limit+slack)
-		},
-	}
 }
 
 // settledWithin judges when the owners of all VIPs came to rest in a window.
@@ -189,46 +169,39 @@ func holdersAt(rec *reports.Recording, at time.Duration) string {
 // NothingLostAfter demands that no request sent later than so long after the fault, and before its
 // heal, is lost.
 func NothingLostAfter(delay time.Duration) Bound {
-	return Bound{
-		Name: "out of service", Timing: true,
-		Doc: fmt.Sprintf("No request sent later than %s after the fault is lost.", round(delay)),
-		Judge: func(rec *reports.Recording, slack time.Duration) reports.Finding {
-			w, ok := during(rec)
-			if !ok || w.From+delay >= w.To {
-				return noWindow()
-			}
-			last, lost := w.From, 0
-			for _, q := range rec.Requests {
-				if w.Contains(q.Sent) && q.Outcome != reports.Answered {
-					last, lost = q.Sent, lost+1
-				}
-			}
-			f := atMost(last-w.From, delay+slack)
-			f.Detail = fmt.Sprintf("%d requests were lost, the last one %s after the fault", lost,
-				round(last-w.From))
-			return f
-		},
+	return timed("out of service", "No request sent later than %s after the fault is lost.", delay,
+		during, lastLost)
+}
+
+// lastLost judges when the last lost request of a window was sent. A window no longer than the limit
+// says nothing.
+func lastLost(rec *reports.Recording, w reports.Window, limit time.Duration) reports.Finding {
+	if w.Length() <= limit {
+		return noWindow()
 	}
+	last, lost := w.From, 0
+	for _, q := range rec.Requests {
+		if w.Contains(q.Sent) && q.Outcome != reports.Answered {
+			last, lost = q.Sent, lost+1
+		}
+	}
+	f := atMost(last-w.From, limit)
+	f.Detail = fmt.Sprintf("%d requests were lost, the last one %s after the fault", lost,
+		round(last-w.From))
+	return f
 }
 
 // BackInServiceWithin demands that a real server answers requests again so long after the heal.
 func BackInServiceWithin(server string, limit time.Duration) Bound {
-	return Bound{
-		Name: "back in service", Timing: true,
-		Doc: fmt.Sprintf("%s answers requests again within %s of the heal.", server, round(limit)),
-		Judge: func(rec *reports.Recording, slack time.Duration) reports.Finding {
-			w, ok := after(rec)
-			if !ok {
-				return noWindow()
-			}
+	return timed("back in service", server+" answers requests again within %s of the heal.", limit,
+		after, func(rec *reports.Recording, w reports.Window, limit time.Duration) reports.Finding {
 			for _, q := range rec.Requests {
 				if w.Contains(q.Sent) && q.Outcome == reports.Answered && q.Server == server {
-					return atMost(q.Sent-w.From, limit+slack)
+					return atMost(q.Sent-w.From, limit)
 				}
 			}
 			return reports.Finding{Verdict: reports.Fail, Observed: "never", Limit: round(limit)}
-		},
-	}
+		})
 }
 
 // Shares demands that each real server answered exactly so many of the requests, and that none was
