@@ -38,7 +38,7 @@ func TestFaults(t *testing.T) {
 
 // Stand-ins for daemons: one with a child, that stops when asked to, and one that does not.
 const (
-	daemon   = `trap 'kill $!' TERM; sleep 1000 & echo ready; wait`
+	daemon   = `trap 'kill -9 $!' TERM; sleep 1000 & echo ready; wait`
 	stubborn = `trap "" TERM; echo ready; while :; do sleep 1000; done`
 )
 

@@ -47,8 +47,7 @@ type guest struct {
 	exited  chan error
 }
 
-// boot starts a guest with the image. Its life hangs on this process: a PID namespace of its own
-// where that is allowed, whose death takes all of it along; else a parent-death signal.
+// boot starts a guest with the image. Its life hangs on this process; see startContained.
 func boot(ctx context.Context, im Image) (*guest, error) {
 	dir, err := os.MkdirTemp("", "tandem-guest-")
 	if err != nil {
@@ -104,7 +103,10 @@ func (g *guest) start(im Image) error {
 	return err
 }
 
-// startContained starts the kernel in a PID namespace, else without one.
+// startContained starts the kernel so that it ends with this process: in a PID namespace of its own,
+// whose death takes every process in it along. A user who is not root needs a user namespace for that.
+// Where neither is to be had, what remains is to ask the kernel to end, which it does not always do
+// whole: a killed one would leave the processes that it traces.
 func (g *guest) startContained() error {
 	attr := &syscall.SysProcAttr{
 		Setsid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: syscall.CLONE_NEWPID,
@@ -116,17 +118,15 @@ func (g *guest) startContained() error {
 	}
 	g.cmd.SysProcAttr = attr
 	err := g.cmd.Start()
-	if err == nil || !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOSPC) &&
-		!errors.Is(err, unix.EINVAL) {
+	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.ENOSPC) {
 		return err
 	}
-	// Without a namespace a killed kernel would leave its processes; a terminated one ends them.
-	retry := exec.Command(g.cmd.Path, g.cmd.Args[1:]...)
-	retry.Stdout, retry.Stderr = g.cmd.Stdout, g.cmd.Stderr
-	retry.ExtraFiles, retry.Env = g.cmd.ExtraFiles, g.cmd.Env
-	retry.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
-	g.cmd = retry
-	return retry.Start()
+	loose := exec.Command(g.cmd.Path, g.cmd.Args[1:]...)
+	loose.Stdout, loose.Stderr = g.cmd.Stdout, g.cmd.Stderr
+	loose.ExtraFiles, loose.Env = g.cmd.ExtraFiles, g.cmd.Env
+	loose.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	g.cmd = loose
+	return g.cmd.Start()
 }
 
 // openLines makes the two serial lines and returns the guest's ends in the order of its descriptors.
@@ -260,14 +260,19 @@ func (g *guest) receive() (int, error) {
 	}
 }
 
+// killLimit is how long a guest that is asked to end may take.
+const killLimit = 5 * time.Second
+
 // kill ends the guest at once and waits until it is gone. A second call does nothing more.
 func (g *guest) kill() {
-	s := unix.SIGKILL
-	if g.cmd.SysProcAttr.Cloneflags == 0 {
-		s = unix.SIGTERM
+	_ = g.cmd.Process.Signal(g.cmd.SysProcAttr.Pdeathsig)
+	var err error
+	select {
+	case err = <-g.exited:
+	case <-time.After(killLimit):
+		_ = g.cmd.Process.Kill()
+		err = <-g.exited
 	}
-	_ = g.cmd.Process.Signal(s)
-	err := <-g.exited
 	g.exited <- err
 }
 

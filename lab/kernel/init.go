@@ -105,7 +105,7 @@ func mountSystem() error {
 	if err := os.Mkdir(guestTemp, 0o777); err != nil {
 		return fmt.Errorf("make temporary directory: %w", err)
 	}
-	return os.Chmod(guestTemp, 0o1777)
+	return os.Chmod(guestTemp, 0o777|os.ModeSticky)
 }
 
 // openLine opens a serial line to the host and makes it pass every byte as it is.
