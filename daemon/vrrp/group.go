@@ -3,6 +3,7 @@ package vrrp
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -153,8 +154,22 @@ func (g *Group) settle(now time.Time) {
 	}
 	claiming := func(m *Machine) bool { return m.claiming }
 	if !g.any(func(m *Machine) bool { return !m.claiming }) {
+		before := len(g.out)
 		g.each(claiming, func(m *Machine) { m.toMaster(now, m.cause) })
+		announceLast(g.out[before:])
 	}
+}
+
+// announceLast puts the announcements behind all else: requests that follow the first one come back
+// through another member's VIP, which must be there by then.
+func announceLast(actions []MemberAction) {
+	rank := func(a MemberAction) int {
+		if a.Action == (Announce{}) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(actions, func(a, b MemberAction) int { return rank(a) - rank(b) })
 }
 
 // stalled reports whether this step has found any member late: what the others concluded from
