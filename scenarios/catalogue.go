@@ -51,9 +51,15 @@ func preset(name string) topology.Topology {
 func failover(s Scenario, kind faults.Kind, target string) Scenario {
 	t := s.Topology
 	takeover := slowest(t) + Allowance
-	settle := takeover
-	if kind == faults.DirectorKilled || kind == faults.DirectorFrozen {
+	settle, back := takeover, takeover
+	switch kind {
+	case faults.DirectorKilled:
+		settle, back = max(settle, leftover(t.VRRP)+Allowance), takeover+StartAllowance
+	case faults.DirectorFrozen:
 		settle = max(settle, leftover(t.VRRP)+Allowance)
+	case faults.DirectorTerminated, faults.PowerOff:
+		back = takeover + StartAllowance
+	case faults.LinkDown, faults.ServerStopped:
 	}
 	s.Probes = []Probe{{Client: t.NodesOf(topology.Client)[0].Name, Target: serviceOf(t)}}
 	s.Steps = []Step{
@@ -63,14 +69,14 @@ func failover(s Scenario, kind faults.Kind, target string) Scenario {
 		Await{Condition: Takeover{}, Limit: 2 * settle},
 		Await{Condition: Answers{InARow: 50}, Limit: takeover},
 		HealAll{},
-		Await{Condition: FailBack{}, Limit: 2 * takeover},
+		Await{Condition: FailBack{}, Limit: 2 * back},
 		Await{Condition: Answers{InARow: 100}, Limit: takeover},
 	}
 	s.Bounds = []Bound{
 		OutageWithin(takeover),
 		OneOwnerWithin(settle),
 		FailBackWithin(takeover),
-		BackTogetherWithin(takeover),
+		BackTogetherWithin(back),
 	}
 	return s
 }

@@ -10,6 +10,10 @@ import (
 // request is known to be lost, and as much again for the scheduling of a shared machine.
 const Allowance = 500 * time.Millisecond
 
+// StartAllowance is what a bound grants where a healed director's program has to start first: the
+// protocol's times count from when it runs.
+const StartAllowance = time.Second
+
 // masterDown is how long a backup of a priority waits for the master's adverts: 3 × advert + skew.
 //
 // Source: RFC 3768, Section 6.1; RFC 5798, Section 6.1.

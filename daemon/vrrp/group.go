@@ -149,7 +149,11 @@ func (g *Group) settle(now time.Time) {
 		g.each(func(m *Machine) bool { return m.claiming }, func(m *Machine) { m.doubt(now) })
 	}
 	master := func(m *Machine) bool { return m.state == Master && !m.leaving }
-	if g.any(func(m *Machine) bool { return m.state == Backup }) {
+	switch {
+	case !g.any(func(m *Machine) bool { return m.state == Backup }):
+	case g.any(func(m *Machine) bool { return !m.letGoAt.IsZero() }):
+		g.each(master, func(m *Machine) { m.yield(now, ReasonGroup) })
+	default:
 		g.each(master, func(m *Machine) { m.toBackup(now, ReasonGroup) })
 	}
 	claiming := func(m *Machine) bool { return m.claiming }

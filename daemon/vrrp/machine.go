@@ -25,6 +25,7 @@ type Machine struct {
 	// when leaving; zero: not running.
 	expiry     time.Time
 	announceAt time.Time // when to announce again; zero: never
+	letGoAt    time.Time // until when an outranked backup keeps its VIPs; zero: it has none
 	preemptAt  time.Time // until when a lower master is let be; zero: none heard
 	cause      Reason    // what expiry would mean in Backup and when leaving
 	doubting   bool      // grace begins anew with Drained
@@ -62,7 +63,9 @@ func (m *Machine) Leader() (netip.Addr, uint8) { return m.leader, m.leaderPriori
 func (m *Machine) Advert(priority uint8) Advert { return m.cfg.advert(priority) }
 
 // Deadline returns when m wants Timeout, or the zero time when it waits for other events only.
-func (m *Machine) Deadline() time.Time { return earlier(m.expiry, m.announceAt) }
+func (m *Machine) Deadline() time.Time {
+	return earlier(earlier(m.expiry, m.announceAt), m.letGoAt)
+}
 
 // Step tells m that ev happened at now and returns what to do about it, in order. The slice is the
 // caller's. now must not go back. An event of a foreign type is a broken invariant and panics.
@@ -192,11 +195,17 @@ func (m *Machine) depart(reason Reason) {
 	if m.state == Initialize {
 		return
 	}
-	if m.state == Master {
-		m.do(RemoveVIPs{})
-	}
+	m.letGo()
 	m.reset()
 	m.transition(Initialize, reason)
+}
+
+// letGo removes the VIPs of one who still has them.
+func (m *Machine) letGo() {
+	if m.state == Master || !m.letGoAt.IsZero() {
+		m.do(RemoveVIPs{})
+	}
+	m.letGoAt = time.Time{}
 }
 
 // timeout does what is due.
@@ -204,6 +213,9 @@ func (m *Machine) timeout(now time.Time) {
 	if due(m.announceAt, now) {
 		m.announceAt = time.Time{}
 		m.do(Announce{})
+	}
+	if due(m.letGoAt, now) {
+		m.letGo()
 	}
 	switch {
 	case !due(m.expiry, now):
@@ -258,8 +270,9 @@ func (m *Machine) fail(reason Reason) {
 	case m.state == Initialize || m.state == Faulty:
 		return
 	case m.state == Master:
-		m.do(SendAdvert{PriorityResign}, RemoveVIPs{})
+		m.do(SendAdvert{PriorityResign})
 	}
+	m.letGo()
 	m.reset()
 	m.transition(Faulty, reason)
 }
@@ -284,6 +297,7 @@ func (m *Machine) setPriority(p uint8) {
 // the Adver_Timer to Advertisement_Interval. Transition to the {Active} state."
 func (m *Machine) toMaster(now time.Time, reason Reason) {
 	m.reset()
+	m.letGoAt = time.Time{}
 	m.do(SendAdvert{m.cfg.Priority}, AddVIPs{}, Announce{})
 	m.expiry = now.Add(m.cfg.Interval)
 	if m.cfg.AnnounceDelay > 0 {
@@ -294,9 +308,20 @@ func (m *Machine) toMaster(now time.Time, reason Reason) {
 
 // toBackup lets go of the VIPs and listens.
 func (m *Machine) toBackup(now time.Time, reason Reason) {
-	if m.state == Master {
-		m.do(RemoveVIPs{})
-	}
+	m.letGo()
+	m.listen(now, reason)
+}
+
+// yield listens at once and lets go of the VIPs a little later: who outranks us sends its advert
+// before it adds them, and until it has, requests are served only here. Nothing is advertised
+// meanwhile.
+func (m *Machine) yield(now time.Time, reason Reason) {
+	m.listen(now, reason)
+	m.letGoAt = now.Add(linger)
+}
+
+// listen waits for adverts as a backup.
+func (m *Machine) listen(now time.Time, reason Reason) {
 	m.reset()
 	m.cause = ReasonSilence
 	m.expiry = now.Add(m.cfg.down(m.master))

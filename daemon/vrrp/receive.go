@@ -123,7 +123,7 @@ func (m *Machine) receiveMaster(now time.Time, ev Received) {
 	case theirs == PriorityResign:
 		m.assert(now)
 	case theirs > ours, theirs == ours && m.cfg.Source.Less(ev.From):
-		m.toBackup(now, ReasonOutranked)
+		m.yield(now, ReasonOutranked)
 		m.follow(now, ev)
 	default:
 		m.do(Contested{ev.From, theirs})
