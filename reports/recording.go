@@ -123,6 +123,9 @@ type Request struct {
 	// Server is the real server that answered, by its own word; empty when none did.
 	Server string `json:"server,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// Late is how late the probe itself was, beyond what it tolerates: the machine's doing and not
+	// the network's. Zero: in time.
+	Late time.Duration `json:"late_ns,omitempty"`
 }
 
 // Verdict is the judgement of a bound or a run. The zero Verdict is unset.

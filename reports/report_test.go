@@ -148,8 +148,8 @@ func TestWriteHistory(t *testing.T) {
 		Events: []Event{{0, StepBegin, "", "begin", ""}, {20 * ms, VIPAdd, "lb1", "192.168.1.1", ""},
 			{90 * ms, Note, "", "end", ""}},
 		Requests: []Request{
-			{10 * ms, ms, "client1", Answered, "web1", ""},
-			{20 * ms, time.Second, "client1", Timeout, "", "no answer within 1s"}},
+			{10 * ms, ms, "client1", Answered, "web1", "", 0},
+			{20 * ms, time.Second, "client1", Timeout, "", "no answer within 1s", 0}},
 	}
 	var b strings.Builder
 	if err := WriteHistory(&b, &rec); err != nil {

@@ -129,23 +129,23 @@ func TestBounds(t *testing.T) {
 func TestStallTurnsOnlyWhatItExplainsInconclusive(t *testing.T) {
 	tests := []struct {
 		name string
-		late string
+		late time.Duration
 		lost time.Duration
 		want reports.Verdict
 	}{
-		{"no stall", "", 3500 * time.Millisecond, reports.Fail},
-		{"a stall within the allowance", "probe late by 50ms", 3100 * time.Millisecond, reports.Fail},
-		{"a stall that explains it", "probe late by 300ms", 3500 * time.Millisecond,
+		{"no stall", 0, 3500 * time.Millisecond, reports.Fail},
+		{"a stall within the allowance", 50 * time.Millisecond, 3100 * time.Millisecond, reports.Fail},
+		{"a stall that explains it", 300 * time.Millisecond, 3500 * time.Millisecond,
 			reports.Inconclusive},
-		{"a stall that does not explain it", "probe late by 300ms; refused",
+		{"a stall that does not explain it", 300 * time.Millisecond,
 			5 * time.Second, reports.Fail},
-		{"a stall beside a pass", "probe late by 300ms", time.Second, reports.Pass},
+		{"a stall beside a pass", 300 * time.Millisecond, time.Second, reports.Pass},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			rec := story(func(r *reports.Recording) {
 				lose(r, 2*time.Second, 2*time.Second+tt.lost)
-				r.Requests[3].Detail = tt.late
+				r.Requests[3].Late = tt.late
 			})
 			s := Scenario{Bounds: []Bound{OutageWithin(3 * time.Second)}}
 			if got := Judge(s, rec)[0]; got.Verdict != tt.want {

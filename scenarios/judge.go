@@ -115,14 +115,7 @@ func Judge(s Scenario, rec *reports.Recording) []reports.Finding {
 func Stall(rec *reports.Recording) time.Duration {
 	var longest time.Duration
 	for _, q := range rec.Requests {
-		text, ok := strings.CutPrefix(q.Detail, "probe late by ")
-		if !ok {
-			continue
-		}
-		text, _, _ = strings.Cut(text, ";")
-		if d, err := time.ParseDuration(strings.TrimSpace(text)); err == nil {
-			longest = max(longest, d)
-		}
+		longest = max(longest, q.Late)
 	}
 	return longest
 }

@@ -87,6 +87,7 @@ func run(t *testing.T, tasks ...check.Task) *running {
 	return &running{Runner: r, t: t, start: time.Now(), reports: reports, stop: stop}
 }
 
+// after lets d pass on the bubble's clock, which jumps: nothing really sleeps.
 func (r *running) after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

@@ -41,7 +41,7 @@ func (r *reconciled) set(ss ipvs.Services) {
 	synctest.Wait()
 }
 
-// after lets d pass.
+// after lets d pass on the bubble's clock, which jumps: nothing really sleeps.
 func (r *reconciled) after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

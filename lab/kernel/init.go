@@ -32,50 +32,48 @@ func isGuestInit() bool { return os.Getpid() == 1 && os.Getenv(guestVariable) ==
 // runGuest is the life of a guest's first process: mount, load modules, run the program that the
 // host asked for, hand on what it prints, report its exit status. It never returns.
 func runGuest() {
-	status, err := serveGuest()
-	if err != nil {
+	if err := serveGuest(); err != nil {
 		fmt.Fprintln(os.Stderr, "guest:", err) // the console, which the host keeps for this case
 	}
-	_ = status
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	select {}
 }
 
-func serveGuest() (int, error) {
+func serveGuest() error {
 	if err := mountSystem(); err != nil {
-		return 0, err
+		return err
 	}
 	orders, err := openLine(orderLine)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	input, err := openLine(inputLine)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	out := &frameWriter{w: orders}
 	if err := out.write(frameReady, nil); err != nil {
-		return 0, err
+		return err
 	}
 	kind, payload, err := readFrame(orders)
 	if err != nil || kind != frameSpec {
-		return 0, fmt.Errorf("read spec: frame %q: %w", kind, err)
+		return fmt.Errorf("read spec: frame %q: %w", kind, err)
 	}
 	var s spec
 	if err := json.Unmarshal(payload, &s); err != nil {
-		return 0, fmt.Errorf("read spec: %w", err)
+		return fmt.Errorf("read spec: %w", err)
 	}
 	p, err := startGuestProgram(s, out)
 	if err != nil {
 		_ = out.write(frameBroken, []byte(err.Error()))
-		return 0, err
+		return err
 	}
 	go p.feed(input)
 	go p.obey(orders)
 	status := p.wait()
 	unix.Sync()
-	return status, out.write(frameExit, []byte{byte(status)})
+	return out.write(frameExit, []byte{byte(status)})
 }
 
 // mountSystem mounts what every program expects. The root is the host's, read-only.

@@ -282,6 +282,9 @@ func TestProbeOfOneRequest(t *testing.T) {
 				t.Errorf("request %+v; want %s by %q, detail %q",
 					r, test.want, test.server, test.detail)
 			}
+			if late := strings.HasPrefix(test.detail, "probe late"); late != (r.Late > 0) {
+				t.Errorf("late by %s; want it to be late: %t", r.Late, late)
+			}
 			if r.Sent != planned || r.Latency < test.planned || r.Client != "client1" {
 				t.Errorf("request %+v; want client1's of %v", r, planned)
 			}

@@ -125,6 +125,7 @@ func (p *prober) probe(planned time.Duration) httpRecord {
 	// Late to send, or late to notice that the limit was over.
 	late := max(begun-planned, ended-begun-p.order.Limit)
 	if late > p.order.Tolerance {
+		r.Late = late
 		r.Detail = strings.TrimSuffix(fmt.Sprintf("probe late by %v; %s", late, r.Detail), "; ")
 	}
 	return httpRecord{Request: r, Late: late}

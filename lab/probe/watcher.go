@@ -28,8 +28,7 @@ type Watcher struct {
 	sink  func(reports.Event)
 	ready chan struct{}
 
-	mu     sync.Mutex
-	change signal
+	mu sync.Mutex
 	// held says on which interface indexes a node has a VIP.
 	held map[hold]map[int]bool
 }
@@ -243,7 +242,6 @@ func (w *Watcher) set(h hold, index int, has bool) {
 	w.sink(reports.Event{
 		At: h.node.Lab().Now(), Kind: kind, Node: h.node.Name(), Subject: h.vip.String(),
 	})
-	w.change.notify()
 }
 
 // setCarrier reports a link that has lost its carrier or got it back.
@@ -267,44 +265,4 @@ func (w *Watcher) note(node *lab.Node, subject, detail string) {
 		At: node.Lab().Now(), Kind: reports.Note, Node: node.Name(),
 		Subject: subject, Detail: detail,
 	})
-}
-
-// Holders returns the names of the nodes that hold a VIP, in the order given to NewWatcher; none:
-// nil.
-func (w *Watcher) Holders(vip netip.Addr) []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.holders(vip)
-}
-
-// holders is Holders for who has the lock.
-func (w *Watcher) holders(vip netip.Addr) []string {
-	var names []string
-	for _, node := range w.nodes {
-		if len(w.held[hold{node, vip}]) > 0 {
-			names = append(names, node.Name())
-		}
-	}
-	return names
-}
-
-// Await waits until the nodes that hold a VIP are to cond's liking. It is called at once and after
-// every change, and must be quick.
-func (w *Watcher) Await(
-	ctx context.Context, vip netip.Addr, cond func(holders []string) bool,
-) error {
-	for {
-		w.mu.Lock()
-		holders := w.holders(vip)
-		changed := w.change.wait()
-		w.mu.Unlock()
-		if cond(holders) {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("await holder of %s, now %v: %w", vip, holders, context.Cause(ctx))
-		}
-	}
 }
