@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -18,6 +19,9 @@ import (
 
 // Device is the name of the interface of each node of Pair.
 const Device = "eth0"
+
+// carrierLimit is ten times what the kernel may take to notice a carrier.
+const carrierLimit = 10 * time.Second
 
 // Node is a network namespace with one interface, on a switch that is in a namespace of its own.
 type Node struct {
@@ -86,6 +90,35 @@ func (n *Node) plugIn(hub *Node, bridge *netlink.Bridge, port string, p netip.Pr
 	n.must("add address", n.nl.AddrAdd(n.link(Device), addr))
 	n.SetUp(true)
 	n.Plug(true)
+	n.awaitCarrier(Device)
+	hub.awaitCarrier(port)
+}
+
+// awaitCarrier waits until the device passes frames. The kernel notices a carrier up to a second
+// after it came (net/core/link_watch.c); a switch drops what reaches a port before that.
+func (n *Node) awaitCarrier(device string) {
+	n.t.Helper()
+	updates, done := make(chan netlink.LinkUpdate), make(chan struct{})
+	err := netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{
+		Namespace: &n.ns, ListExisting: true,
+	})
+	n.must("watch links", err)
+	defer func() {
+		close(done)
+		for range updates { // until the watch has ended
+		}
+	}()
+	limit := time.After(carrierLimit)
+	for {
+		select {
+		case u := <-updates:
+			if u.Attrs().Name == device && u.Attrs().OperState == netlink.OperUp {
+				return
+			}
+		case <-limit:
+			n.t.Fatalf("%s has no carrier after %s", device, carrierLimit)
+		}
+	}
 }
 
 // Do runs f in a goroutine whose thread is in the node's namespace and waits for it. Processes
