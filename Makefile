@@ -6,7 +6,7 @@ export CGO_ENABLED := 0
 
 .PHONY: help
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 .PHONY: build
 build: ## build bin/tandem and bin/tandemd
@@ -23,6 +23,14 @@ demo: kernel ## break the figure-7 pair and show what the clients saw
 .PHONY: test
 test: kernel ## run every test; what needs IPVS or root runs in the guest kernel
 	@scripts/test
+
+.PHONY: kernel-virtual
+kernel-virtual: build ## build the kernel with a virtual clock, unless it is there (8 min)
+	@bin/tandem kernel build >/dev/null
+
+.PHONY: test-virtual
+test-virtual: kernel-virtual ## run the drills on a virtual clock: the same every time
+	@scripts/test-virtual
 
 .PHONY: check
 check: ## formatting, vet, staticcheck and import rules, without root

@@ -29,14 +29,17 @@ var allowed = map[string][]string{
 	"cmd/tandemd": {"daemon", "daemon/config"},
 
 	// The lab: it knows the daemon as a program only.
-	"topology":   {},
-	"reports":    {},
-	"lab":        {"topology"},
-	"lab/kernel": {"lab"},
-	"lab/probe":  {"lab", "topology", "reports"},
-	"faults":     {"lab"},
-	"scenarios":  {"faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
-	"cmd/tandem": {"scenarios", "faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
+	"topology":          {},
+	"reports":           {},
+	"lab":               {"topology"},
+	"lab/kernel":        {"lab", "lab/kernel/build", "lab/kernel/debian"},
+	"lab/kernel/build":  {"lab/kernel/debian"},
+	"lab/kernel/debian": {},
+	"lab/probe":         {"lab", "topology", "reports"},
+	"faults":            {"lab"},
+	"scenarios":         {"faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
+	"cmd/tandem": {"scenarios", "faults", "lab", "lab/kernel", "lab/kernel/build", "lab/probe",
+		"topology", "reports"},
 }
 
 // testHelpers are packages of fakes that only tests import; they may import what they fake.

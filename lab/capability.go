@@ -33,6 +33,9 @@ const (
 	// RealTime: the kernel's clock is the wall's; what needs CPU time to pass (starvation, stalls)
 	// means nothing on a virtual clock.
 	RealTime
+	// VirtualTime: the kernel's clock moves on as soon as nothing is left to do, whatever the machine
+	// does; hours of it pass in minutes.
+	VirtualTime
 )
 
 // capabilityNames are the words that reports, `tandem doctor` and skip reasons use.
@@ -48,6 +51,7 @@ var capabilityNames = map[Capability]string{
 	Nftables:       "nftables",
 	NftablesBridge: "nftables-bridge",
 	RealTime:       "real-time",
+	VirtualTime:    "virtual-time",
 }
 
 // String returns the capability's name, for example "ipvs"; an unknown one prints its number.
@@ -61,7 +65,7 @@ func (c Capability) String() string {
 // Capabilities returns every capability in the order of declaration.
 func Capabilities() []Capability {
 	all := make([]Capability, 0, len(capabilityNames))
-	for c := Root; c <= RealTime; c++ {
+	for c := Root; c <= VirtualTime; c++ {
 		all = append(all, c)
 	}
 	return all

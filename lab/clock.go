@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,3 +32,18 @@ func Monotonic() time.Duration {
 	}
 	return time.Duration(ts.Nano())
 }
+
+// clockSource is the file that names what the kernel reads its clock from.
+const clockSource = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+// VirtualClock reports whether the kernel's clock is a virtual one, which moves on as soon as
+// nothing is left to do. A kernel that does not say what its clock is has a real one.
+//
+// Source: arch/um/kernel/time.c, setup_time_travel.
+func VirtualClock() bool {
+	name, err := os.ReadFile(clockSource)
+	return err == nil && virtualSource(string(name))
+}
+
+// virtualSource says whether a clock source is that of a virtual clock that needs nobody else.
+func virtualSource(name string) bool { return strings.TrimSpace(name) == "time-travel-clock" }

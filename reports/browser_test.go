@@ -113,6 +113,8 @@ func TestHTMLInBrowser(t *testing.T) {
 		"fail.html":     {failed()},
 		"unjudged.html": {unjudged()},
 		"several.html":  {passed(), failed(), unjudged(), hostile},
+		"virtual.html":  {simulated()},
+		"soak.html":     {soakReport()},
 	}
 	for name, reports := range pages {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +144,7 @@ func checkDOM(t *testing.T, dom string, reports []Report) {
 	if first, rest := strings.Index(dom, "<h1>"), strings.Index(dom, "<section"); first > rest {
 		t.Error("the verdict does not stand first")
 	}
-	if n := strings.Count(dom, `class="lanelabel"`); n < 10*len(reports) {
+	if n := strings.Count(dom, `class="lane"`); n < 10*len(reports) {
 		t.Errorf("%d lanes, want at least %d", n, 10*len(reports))
 	}
 	for _, foreign := range []string{"<script", "<img", "<image"} {

@@ -163,6 +163,24 @@ func unjudged() Report {
 	}, nil)
 }
 
+// simulated is a passed report of a run in virtual time.
+func simulated() Report {
+	r := passed()
+	r.Recording.Host.Clock = VirtualClock
+	r.Recording.Host.RealStarted = time.Date(2026, 11, 23, 7, 0, 0, 0, time.UTC)
+	r.Recording.Host.RealLength = 9*time.Second + 400*ms
+	return r
+}
+
+// brokenOffReport is of a run whose guest ended before anything was recorded.
+func brokenOffReport() Report {
+	r := simulated()
+	rec := Recording{Scenario: r.Recording.Scenario, Doc: r.Recording.Doc, Director: "tandemd",
+		Seed: 42, Host: r.Recording.Host, Command: r.Recording.Command, Diagram: fig7Diagram,
+		Nodes: r.Recording.Nodes, VIPs: r.Recording.VIPs}
+	return New(rec, []Finding{BrokenOff("process 'web' (pid 12) spun at 0x4512f0")}, nil)
+}
+
 func outageOf(rec *Recording) string { return shown(Outage(rec, Whole(rec)).Length()) }
 
 func measuresOf(rec *Recording) []Measure {

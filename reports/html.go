@@ -1,7 +1,9 @@
 package reports
 
 import (
+	"bufio"
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -19,8 +21,12 @@ var pageSource string
 
 var page = template.Must(template.New("report").Parse(pageSource))
 
-// maxEvents bounds the list of events of one drill; history.ndjson has all.
-const maxEvents = 250
+const (
+	// maxEvents bounds the list of events of one drill; history.ndjson has all.
+	maxEvents = 2000
+	// maxWindows is how many steps and faults are shown unfolded.
+	maxWindows = 24
+)
 
 // WriteHTML writes reports as one HTML page that needs nothing but itself: no script, no
 // request to anywhere. The verdict stands first; several reports begin with a table of them.
@@ -37,7 +43,8 @@ func WriteHTML(w io.Writer, reports []Report) error {
 	for i := range reports {
 		v.Drills = append(v.Drills, viewOf(&reports[i], fmt.Sprintf("drill-%d", i+1)))
 	}
-	if err := page.Execute(w, v); err != nil {
+	buffer := bufio.NewWriterSize(w, bufferSize)
+	if err := errors.Join(page.Execute(buffer, v), buffer.Flush()); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
 	return nil
@@ -64,6 +71,7 @@ type drillView struct {
 	Diagram, Timeline template.HTML
 	Figures           []figure
 	Legend            []legendEntry
+	Faults            []faultView
 	Windows           []windowView
 	Servers           []string
 	Events            []eventView
@@ -71,18 +79,16 @@ type drillView struct {
 	Logs              []logView
 	Outage, Lost      string
 	Limit             string
+	Clock, Meaning    string
+	Checksum          string
+	Host              string
 }
 
 // FirstID is the first drill's name, whose patterns the legends use.
 func (v pageView) FirstID() string { return v.Drills[0].ID }
 
-// Began is the wall-clock time of the run's start.
-func (v drillView) Began() string {
-	return v.Recording.Started.UTC().Format(time.DateTime) + " UTC"
-}
-
-// Lasted is the run's length.
-func (v drillView) Lasted() string { return shown(v.Recording.Length) }
+// Folded says whether the windows are too many to be shown unasked.
+func (v drillView) Folded() bool { return len(v.Windows) > maxWindows }
 
 // Sign is the verdict's sign.
 func (v drillView) Sign() string { return sign(v.Verdict) }
@@ -113,18 +119,27 @@ func viewOf(r *Report, id string) drillView {
 	rec := &r.Recording
 	cells := row(r)
 	v := drillView{
-		Report:   r,
-		ID:       id,
-		Diagram:  template.HTML(safeDiagram(rec.Diagram)),
-		Timeline: template.HTML(drawTimeline(rec, id)),
-		Figures:  figures(r),
-		Legend:   legend(rec),
-		Windows:  windows(rec),
-		Servers:  Servers(rec),
-		Events:   events(rec),
-		Outage:   cells[3],
-		Lost:     cells[4],
-		Limit:    cells[5],
+		Report:  r,
+		ID:      id,
+		Diagram: template.HTML(safeDiagram(rec.Diagram)),
+		Figures: figures(r),
+		Legend:  legend(rec),
+		Faults:  faultViews(rec),
+		Windows: windows(rec),
+		Servers: Servers(rec),
+		Events:  events(rec),
+		Outage:  cells[3],
+		Lost:    cells[4],
+		Limit:   cells[5],
+		Clock:   clockName(rec.Host),
+		Meaning: clockMeaning(rec.Host),
+		Host:    hostText(rec),
+	}
+	if len(rec.Events)+len(rec.Requests) > 0 {
+		v.Timeline = template.HTML(drawTimeline(rec, id))
+	}
+	if rec.Host.Virtual() {
+		v.Checksum = shortChecksum(r)
 	}
 	v.MoreEvents = len(rec.Events) - len(v.Events)
 	for _, node := range slices.Sorted(maps.Keys(rec.Logs)) {
@@ -149,22 +164,81 @@ func figures(r *Report) []figure {
 			figure{fmt.Sprint(count.Lost()), "requests lost", fmt.Sprintf("of %d sent", count.Sent)},
 			figure{shown(latency.P50), "median latency", "99 of 100 within " + shown(latency.P99)})
 	}
-	if len(rec.VIPs) > 0 {
-		both, neither := worstHolding(rec, whole)
-		note := "never without an owner"
-		if neither > 0 {
-			note = "none for " + shown(neither)
-		}
-		all = append(all, figure{shown(both), "two owners of one VIP", note})
+	if faults := Faults(rec); len(faults) > maxFaults {
+		all = append(all, faultFigure(faults))
+	}
+	if len(rec.VIPs) > 0 && len(rec.Events) > 0 {
+		all = append(all, holdingFigure(rec))
 	}
 	return all
 }
 
-// worstHolding returns the longest times within a window in which a VIP had two owners, or none.
-func worstHolding(rec *Recording, w Window) (both, neither time.Duration) {
+func faultFigure(faults []Fault) figure {
+	healed := 0
+	for _, f := range faults {
+		if f.Healed {
+			healed++
+		}
+	}
+	note := "all healed"
+	if healed < len(faults) {
+		note = fmt.Sprintf("%d healed", healed)
+	}
+	return figure{fmt.Sprint(len(faults)), "faults", note}
+}
+
+// holdingFigure is how long a VIP had two owners, or none: in all or, of a run with many faults, at
+// a time.
+func holdingFigure(rec *Recording) figure {
+	h := holdingOf(rec)
+	both, neither := h.worst(Whole(rec))
+	f := figure{shown(both), "two owners of one VIP", "never without an owner"}
+	if neither > 0 {
+		f.Note = "none for " + shown(neither)
+	}
+	if len(Faults(rec)) > maxFaults {
+		both, neither := h.longest()
+		f.Value, f.Name = shown(both), "longest time of two owners"
+		if neither > 0 {
+			f.Note = fmt.Sprintf("none for %s at most", shown(neither))
+		}
+	}
+	return f
+}
+
+// holding has the tenures of each VIP of a recording.
+type holding [][]Tenure
+
+func holdingOf(rec *Recording) holding {
+	var h holding
 	for _, vip := range rec.VIPs {
-		both = max(both, Both(rec, vip.Addr, w))
-		neither = max(neither, Neither(rec, vip.Addr, w))
+		h = append(h, Owners(rec, vip.Addr))
+	}
+	return h
+}
+
+// worst returns the longest times within a window in which a VIP had two owners, or none: of each
+// VIP all of them together.
+func (h holding) worst(w Window) (both, neither time.Duration) {
+	for _, tenures := range h {
+		both = max(both, heldOf(tenures, w, func(holders int) bool { return holders > 1 }))
+		neither = max(neither, heldOf(tenures, w, func(holders int) bool { return holders == 0 }))
+	}
+	return both, neither
+}
+
+// longest returns the longest unbroken times in which a VIP had two owners, or none after it once
+// had one.
+func (h holding) longest() (both, neither time.Duration) {
+	for _, tenures := range h {
+		for i, t := range tenures {
+			switch {
+			case len(t.Nodes) > 1:
+				both = max(both, t.Length())
+			case len(t.Nodes) == 0 && i > 0:
+				neither = max(neither, t.Length())
+			}
+		}
 	}
 	return both, neither
 }
@@ -180,13 +254,14 @@ func windows(rec *Recording) []windowView {
 	}
 	slices.SortStableFunc(all, func(a, b Window) int { return int(min(max(a.From-b.From, -1), 1)) })
 	var views []windowView
+	servers, h := Servers(rec), holdingOf(rec)
 	for _, w := range all {
-		both, neither := worstHolding(rec, w)
+		both, neither := h.worst(w)
 		count := Count(rec, w)
 		views = append(views, windowView{
 			Name: w.Name, From: shown(w.From), To: shown(w.To), Lasted: shown(w.Length()),
 			Sent: count.Sent, Lost: count.Lost(), Outage: outageText(Outage(rec, w)),
-			Neither: dashed(neither), Both: dashed(both), Shares: Shares(rec, w),
+			Neither: dashed(neither), Both: dashed(both), Shares: sharesOf(rec, w, servers),
 		})
 	}
 	return views
@@ -216,6 +291,14 @@ func legend(rec *Recording) []legendEntry {
 			t.palette[n.Name] = len(t.palette)
 			class, fill := t.colour(n.Name)
 			entries = append(entries, legendEntry{class, fill, n.Name})
+		}
+	}
+	for _, vip := range rec.VIPs {
+		if t.crowded(len(Owners(rec, vip.Addr))) {
+			return append(entries, legendEntry{"faultmark", "", "fault, inject to heal"},
+				legendEntry{"served", "", "answered"},
+				legendEntry{"gone", "", "longest time without"},
+				legendEntry{"twice", "", "longest time of two owners"})
 		}
 	}
 	return append(entries,

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -18,9 +19,9 @@ func WriteJSON(w io.Writer, r Report) error {
 	return nil
 }
 
-// ReadJSON reads what WriteJSON wrote. It refuses a format newer than FormatVersion, unknown
-// fields, and values that no recording has: events or requests out of order, negative times,
-// unknown verdicts, kinds or outcomes.
+// ReadJSON reads what WriteJSON wrote, now or in any older format, as a report of FormatVersion. It
+// refuses a newer format, unknown fields, and values that no recording has: events or requests out
+// of order, negative times, unknown verdicts, clocks, kinds or outcomes.
 func ReadJSON(r io.Reader) (Report, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {
@@ -48,6 +49,7 @@ func ReadJSON(r io.Reader) (Report, error) {
 	if err := report.check(); err != nil {
 		return Report{}, fmt.Errorf("read report: %w", err)
 	}
+	report.Version = FormatVersion // older ones only lack what may be left out
 	return report, nil
 }
 
@@ -64,6 +66,13 @@ func (r *Report) check() error {
 	}
 	if r.Recording.Length < 0 {
 		return fmt.Errorf("length %s: expected none below zero", r.Recording.Length)
+	}
+	host := r.Recording.Host
+	if !slices.Contains([]string{"", RealClock, VirtualClock}, host.Clock) {
+		return fmt.Errorf("clock %q: expected %s or %s", host.Clock, RealClock, VirtualClock)
+	}
+	if host.RealLength < 0 {
+		return fmt.Errorf("real length %s: expected none below zero", host.RealLength)
 	}
 	if err := checkEvents(r.Recording.Events); err != nil {
 		return err
@@ -104,6 +113,9 @@ func checkRequests(requests []Request) error {
 	return nil
 }
 
+// bufferSize is how much is written at once: a system call is dear in a guest kernel.
+const bufferSize = 1 << 16
+
 // requestKind marks a request in a history, beside the kinds of events.
 const requestKind Kind = "request"
 
@@ -111,7 +123,8 @@ const requestKind Kind = "request"
 // have at_ns and kind; a request's kind is "request" and its time that of sending. At equal times
 // events come first.
 func WriteHistory(w io.Writer, rec *Recording) error {
-	enc := json.NewEncoder(w)
+	buffer := bufio.NewWriterSize(w, bufferSize)
+	enc := json.NewEncoder(buffer)
 	events := rec.Events
 	write := func(line any) error {
 		if err := enc.Encode(line); err != nil {
@@ -135,6 +148,9 @@ func WriteHistory(w io.Writer, rec *Recording) error {
 		if err := write(ev); err != nil {
 			return err
 		}
+	}
+	if err := buffer.Flush(); err != nil {
+		return fmt.Errorf("write history: %w", err)
 	}
 	return nil
 }

@@ -3,16 +3,29 @@ package reports
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
 // FormatVersion is the version of Report's JSON form. It grows when a reader of the old form would
-// misread the new one.
-const FormatVersion = 1
+// misread or refuse the new one. Version 2 added Host's RealStarted and RealLength.
+const FormatVersion = 2
 
 // OutageBound is the name of the bound on the longest gap that a client saw; tables show its
 // figures beside the verdict.
 const OutageBound = "outage"
+
+// RunBound is the name of the finding on a run that was not carried out to its end.
+const RunBound = "run"
+
+// BrokenOff returns the finding on a run that was broken off, and why, for example "process 'web'
+// (pid 12) spun at 0x4512f0". Nothing follows from such a run: the finding is inconclusive.
+func BrokenOff(why string) Finding {
+	return Finding{
+		Bound: RunBound, Doc: "The scenario is carried out to its end.", Verdict: Inconclusive,
+		Observed: "broken off", Limit: "carried out", Detail: why,
+	}
+}
 
 // Judge returns the verdict over findings: fail if one fails, else inconclusive if one is not a
 // pass or there is none to judge by, else pass.
@@ -66,6 +79,9 @@ func summary(r *Report) string {
 	case r.Verdict == Fail:
 		return fmt.Sprintf("%s broke %d of %s of %s: %s was %s, the limit is %s.", rec.Director, n,
 			bounds, rec.Scenario, first.Bound, first.Observed, first.Limit)
+	case r.Verdict == Inconclusive && brokenOff(r.Findings) != nil:
+		return fmt.Sprintf("%s with %s was broken off: %s.", rec.Scenario, rec.Director,
+			strings.TrimSuffix(orElse(brokenOff(r.Findings).Detail, "no reason was given"), "."))
 	case r.Verdict == Inconclusive && n == 0:
 		return fmt.Sprintf("Nothing of %s was judged with %s.", rec.Scenario, rec.Director)
 	case r.Verdict == Inconclusive:
@@ -74,6 +90,17 @@ func summary(r *Report) string {
 	}
 	return fmt.Sprintf("%s held %s of %s; %s.", rec.Director, allOf(len(r.Findings), "bound"),
 		rec.Scenario, lossText(rec))
+}
+
+// brokenOff finds the finding on a run that was broken off; nil: it was not.
+func brokenOff(findings []Finding) *Finding {
+	i := slices.IndexFunc(findings, func(f Finding) bool {
+		return f.Bound == RunBound && f.Verdict == Inconclusive
+	})
+	if i < 0 {
+		return nil
+	}
+	return &findings[i]
 }
 
 // lossText says what the clients lost.
@@ -125,10 +152,17 @@ func orElse(s, other string) string {
 	return s
 }
 
-// shown prints a time to a millisecond, short ones to ten microseconds.
+// shown prints a time to a millisecond, short ones to ten microseconds, without parts that are zero
+// at its end: "24h".
 func shown(d time.Duration) string {
 	if d > -10*time.Millisecond && d < 10*time.Millisecond {
 		return d.Round(10 * time.Microsecond).String()
 	}
-	return d.Round(time.Millisecond).String()
+	s := d.Round(time.Millisecond).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
 }

@@ -88,6 +88,12 @@ func suiteOf(r *Report) junitSuite {
 		},
 		Output: r.Summary,
 	}
+	if rec.Host.Virtual() {
+		s.Properties = append(s.Properties, junitProperty{"checksum", Checksum(*r)})
+	}
+	if meaning := clockMeaning(rec.Host); meaning != "" {
+		s.Output += fmt.Sprintf("\nSeed %d, %s: %s.", rec.Seed, clockName(rec.Host), meaning)
+	}
 	class := "tandem." + rec.Scenario + "." + rec.Director
 	for _, f := range r.Findings {
 		s.add(class, f)

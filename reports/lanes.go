@@ -16,6 +16,8 @@ const (
 	// fullBin is how many answers of one server a bin should hold, lest chance shows as pattern.
 	fullBin    = 5
 	hoverWidth = 16.0
+	// denseBin is the most answers in a bin that bars show; more are drawn as one shape.
+	denseBin = 50
 	// mergeWidth joins losses nearer than that.
 	mergeWidth = 2.0
 )
@@ -27,14 +29,13 @@ func (t *timeline) states() {
 		return
 	}
 	t.heading("VRRP state, by the adverts")
+	if t.crowded(len(spans)) {
+		t.crowdedStates(spans)
+		return
+	}
 	for _, node := range directors(t.rec, spans) {
 		top := t.lane(node, node+": VRRP state by its adverts, a row for each virtual router")
-		var routers []string
-		for _, s := range spans {
-			if s.node == node && !slices.Contains(routers, s.router) {
-				routers = append(routers, s.router)
-			}
-		}
+		routers := routersOf(spans, node)
 		height := laneHeight / float64(max(len(routers), 1))
 		for _, s := range spans {
 			if s.node != node || s.state == "" {
@@ -58,6 +59,17 @@ func (t *timeline) states() {
 			t.stateLabels(node, spans, routers, top)
 		}
 	}
+}
+
+// routersOf returns the virtual routers that a node advertised for, in order of appearance.
+func routersOf(spans []stateSpan, node string) []string {
+	var routers []string
+	for _, s := range spans {
+		if s.node == node && !slices.Contains(routers, s.router) {
+			routers = append(routers, s.router)
+		}
+	}
+	return routers
 }
 
 // stateLabels writes the state over the rows of a lane where all routers agree.
@@ -143,13 +155,18 @@ func (t *timeline) owners() {
 	}
 	t.heading("Owner of each VIP, by the kernels")
 	for _, vip := range t.rec.VIPs {
+		tenures := Owners(t.rec, vip.Addr)
+		if t.crowded(len(tenures)) {
+			t.crowdedOwners(vip, tenures)
+			continue
+		}
 		top := t.lane("VIP "+vip.Name, fmt.Sprintf("VIP %s %s: who holds it", vip.Name, vip.Addr))
-		for _, o := range Owners(t.rec, vip.Addr) {
+		for _, o := range tenures {
 			b := box{from: o.From, to: o.To}
 			lasted := fmt.Sprintf("from %s to %s, for %s", shown(o.From), shown(o.To), shown(o.Length()))
 			switch len(o.Nodes) {
 			case 0:
-				b.class, b.label = "nobody", "nobody "+shown(o.Length())
+				b.class, b.label, b.short = "nobody", "nobody "+shown(o.Length()), "nobody"
 				b.title = fmt.Sprintf("nobody holds %s %s", vip.Addr, lasted)
 			case 1:
 				b.class, b.fill = t.colour(o.Nodes[0])
@@ -158,6 +175,7 @@ func (t *timeline) owners() {
 			default:
 				who := strings.Join(o.Nodes, " and ")
 				b.class, b.fill, b.label = "both", "cross", "both "+shown(o.Length())
+				b.short = "both"
 				b.title = fmt.Sprintf("%s hold %s at once %s", who, vip.Addr, lasted)
 				x := num(t.x(o.From + o.Length()/2))
 				fmt.Fprintf(&t.out, `<path class="bothmark" d="M%s %sl-5 -7h10z"><title>%s</title></path>`+
@@ -175,18 +193,18 @@ func (t *timeline) servers() {
 		return
 	}
 	t.heading("Requests answered by each real server")
-	bins := int((chartRight - chartLeft) / t.binWidth(len(names)))
-	width := (chartRight - chartLeft) / float64(bins)
+	bins := int(t.room() / t.binWidth(len(names)))
+	width := t.room() / float64(bins)
 	counts := map[string][]int{}
 	most := 1
-	for _, r := range t.rec.Requests {
+	for _, r := range within(t.rec, Whole(t.rec)) {
 		if r.Outcome != Answered {
 			continue
 		}
 		if counts[r.Server] == nil {
 			counts[r.Server] = make([]int, bins)
 		}
-		bin := min(int((t.x(r.Sent)-chartLeft)/width), bins-1)
+		bin := min(int((t.x(r.Sent)-t.left)/width), bins-1)
 		counts[r.Server][bin]++
 		most = max(most, counts[r.Server][bin])
 	}
@@ -202,7 +220,7 @@ func (t *timeline) servers() {
 func (t *timeline) binWidth(servers int) float64 {
 	width := narrowBin
 	for width < widestBin &&
-		float64(len(t.rec.Requests)/servers)*width/(chartRight-chartLeft) < fullBin {
+		float64(len(t.rec.Requests)/servers)*width/t.room() < fullBin {
 		width *= 2
 	}
 	return width
@@ -212,14 +230,18 @@ func (t *timeline) binWidth(servers int) float64 {
 func (t *timeline) density(name string, counts []int, most int, width, top float64) {
 	var path strings.Builder
 	for i, n := range counts {
-		if n > 0 {
+		if n > 0 && most <= denseBin {
 			height := max(laneHeight*float64(n)/float64(most), 1)
-			fmt.Fprintf(&path, "M%s %sv-%s", num(chartLeft+(float64(i)+0.5)*width),
+			fmt.Fprintf(&path, "M%s %sv-%s", num(t.left+(float64(i)+0.5)*width),
 				num(top+laneHeight), num(height))
 		}
 	}
-	fmt.Fprintf(&t.out, `<path class="served" stroke-width="%s" d="%s"/>`+"\n", num(width-1),
-		path.String())
+	if most > denseBin {
+		t.profile(counts, most, width, top)
+	} else {
+		fmt.Fprintf(&t.out, `<path class="served" stroke-width="%s" d="%s"/>`+"\n", num(width-1),
+			path.String())
+	}
 	perBin := t.rec.Length / time.Duration(len(counts))
 	hoverBins := max(int(hoverWidth/width), 1)
 	for i := 0; i < len(counts); i += hoverBins {
@@ -232,7 +254,7 @@ func (t *timeline) density(name string, counts []int, most int, width, top float
 			continue
 		}
 		fmt.Fprintf(&t.out, `<rect class="hover" x="%s" y="%s" width="%s" height="%s"><title>%s: %d `+
-			`answered, %s to %s</title></rect>`+"\n", num(chartLeft+float64(i)*width), num(top),
+			`answered, %s to %s</title></rect>`+"\n", num(t.left+float64(i)*width), num(top),
 			num(float64(end-i)*width), num(laneHeight), html.EscapeString(name), n,
 			shown(perBin*time.Duration(i)), shown(perBin*time.Duration(end)))
 	}
@@ -247,8 +269,16 @@ func (t *timeline) clients() {
 	t.heading("Requests lost by each client")
 	outage := Outage(t.rec, Whole(t.rec))
 	for _, name := range names {
+		losses := t.losses(name)
+		if len(losses) > maxLosses {
+			t.crowdedLosses(name)
+			if outage.Lost > 0 && outage.Client == name {
+				t.bracket(outage)
+			}
+			continue
+		}
 		top := t.lane(name, name+": requests lost, by the time of sending")
-		for _, l := range t.losses(name) {
+		for _, l := range losses {
 			part := float64(l.count.Lost()) / float64(max(l.count.Sent, 1))
 			height := laneHeight * max(part, 0.35)
 			b := box{class: "lost", from: l.from, to: l.to,
@@ -275,7 +305,7 @@ func (t *timeline) bracket(g Gap) {
 		label += " or more"
 	}
 	half := float64(len(label)) * letterWidth / 2
-	middle := min(max((from+to)/2, chartLeft+half), chartRight-half)
+	middle := min(max((from+to)/2, t.left+half), chartRight-half)
 	fmt.Fprintf(&t.out, `<text class="outage" x="%s" y="%s" text-anchor="middle">%s</text>`+"\n",
 		num(middle), num(y+15), html.EscapeString(label))
 	t.y += 26

@@ -27,10 +27,7 @@ func (g Gap) Length() time.Duration { return g.To - g.From }
 func Gaps(rec *Recording, w Window) []Gap {
 	var gaps []Gap
 	current := map[string]int{} // client -> the place in gaps of its open one
-	for _, r := range rec.Requests {
-		if !w.Contains(r.Sent) {
-			continue
-		}
+	for _, r := range within(rec, w) {
 		i, open := current[r.Client]
 		switch {
 		case r.Outcome != Answered && open:
@@ -78,22 +75,27 @@ func longest(gaps []Gap) Gap {
 // Clients returns the names of the clients that sent requests, in the topology's order, unknown
 // ones after that in order of name.
 func Clients(rec *Recording) []string {
-	return named(rec, "client", func(r Request) string { return r.Client }, false)
+	return named(rec, "client", func(r *Request) string { return r.Client }, false)
 }
 
 // Servers returns the names of the topology's real servers in its order, and after them what else
 // answered in order of name.
 func Servers(rec *Recording) []string {
-	return named(rec, "real-server", func(r Request) string { return r.Server }, true)
+	return named(rec, "real-server", func(r *Request) string { return r.Server }, true)
 }
 
 // named collects the names of a role's nodes and of requests: of those nodes all, or only those
 // that stand in a request.
-func named(rec *Recording, role string, of func(Request) string, all bool) []string {
+func named(rec *Recording, role string, of func(*Request) string, all bool) []string {
 	seen := map[string]bool{}
-	for _, r := range rec.Requests {
-		if name := of(r); name != "" {
-			seen[name] = true
+	var few []string // of the names seen, to look up most without the map
+	for i := range rec.Requests {
+		name := of(&rec.Requests[i])
+		if name == "" || slices.Contains(few, name) {
+			continue
+		}
+		if seen[name] = true; len(few) < 8 {
+			few = append(few, name)
 		}
 	}
 	var names []string
@@ -122,10 +124,7 @@ func (c Counts) Lost() int { return c.Sent - c.Answered }
 // Count counts the requests sent within a window.
 func Count(rec *Recording, w Window) Counts {
 	var c Counts
-	for _, r := range rec.Requests {
-		if !w.Contains(r.Sent) {
-			continue
-		}
+	for _, r := range within(rec, w) {
 		c.Sent++
 		switch r.Outcome {
 		case Answered:
@@ -151,13 +150,16 @@ type Share struct {
 
 // Shares counts the answered requests of a window by real server, in the order of Servers,
 // those with none included.
-func Shares(rec *Recording, w Window) []Share {
+func Shares(rec *Recording, w Window) []Share { return sharesOf(rec, w, Servers(rec)) }
+
+// sharesOf is Shares with the servers known.
+func sharesOf(rec *Recording, w Window, servers []string) []Share {
 	count := map[string]int{}
 	for _, server := range Turns(rec, w) {
 		count[server]++
 	}
 	var shares []Share
-	for _, server := range Servers(rec) {
+	for _, server := range servers {
 		shares = append(shares, Share{server, count[server]})
 	}
 	return shares
@@ -167,8 +169,8 @@ func Shares(rec *Recording, w Window) []Share {
 // request in order of sending.
 func Turns(rec *Recording, w Window) []string {
 	var turns []string
-	for _, r := range rec.Requests {
-		if w.Contains(r.Sent) && r.Outcome == Answered {
+	for _, r := range within(rec, w) {
+		if r.Outcome == Answered {
 			turns = append(turns, r.Server)
 		}
 	}
@@ -185,8 +187,8 @@ type Latency struct {
 // percentiles are of the nearest rank, so each is a latency that occurred.
 func Latencies(rec *Recording, w Window) Latency {
 	var all []time.Duration
-	for _, r := range rec.Requests {
-		if w.Contains(r.Sent) && r.Outcome == Answered {
+	for _, r := range within(rec, w) {
+		if r.Outcome == Answered {
 			all = append(all, r.Latency)
 		}
 	}

@@ -64,25 +64,29 @@ func (t Tenure) Length() time.Duration { return t.To - t.From }
 func Owners(rec *Recording, vip netip.Addr) []Tenure {
 	spans := Spans(rec, vip)
 	cuts := []time.Duration{0, rec.Length}
+	gained, lost := map[time.Duration][]string{}, map[time.Duration][]string{}
 	for _, s := range spans {
 		cuts = append(cuts, s.From, s.To)
+		if s.From < s.To {
+			gained[s.From] = append(gained[s.From], s.Node)
+			lost[s.To] = append(lost[s.To], s.Node)
+		}
 	}
 	slices.Sort(cuts)
 	cuts = slices.Compact(cuts)
+	var holders []string // at the cut, in order
 	var tenures []Tenure
-	for i := 1; i < len(cuts); i++ {
-		t := Tenure{From: cuts[i-1], To: cuts[i]}
-		for _, s := range spans {
-			if s.From <= t.From && t.To <= s.To {
-				t.Nodes = append(t.Nodes, s.Node)
-			}
-		}
-		slices.Sort(t.Nodes)
-		if n := len(tenures); n > 0 && slices.Equal(tenures[n-1].Nodes, t.Nodes) {
-			tenures[n-1].To = t.To
+	for i := range len(cuts) - 1 {
+		holders = slices.DeleteFunc(holders, func(node string) bool {
+			return slices.Contains(lost[cuts[i]], node)
+		})
+		holders = append(holders, gained[cuts[i]]...)
+		slices.Sort(holders)
+		if n := len(tenures); n > 0 && slices.Equal(tenures[n-1].Nodes, holders) {
+			tenures[n-1].To = cuts[i+1]
 			continue
 		}
-		tenures = append(tenures, t)
+		tenures = append(tenures, Tenure{append([]string(nil), holders...), cuts[i], cuts[i+1]})
 	}
 	return tenures
 }
@@ -98,8 +102,13 @@ func Neither(rec *Recording, vip netip.Addr, w Window) time.Duration {
 }
 
 func held(rec *Recording, vip netip.Addr, w Window, by func(holders int) bool) time.Duration {
+	return heldOf(Owners(rec, vip), w, by)
+}
+
+// heldOf is held with the tenures known.
+func heldOf(tenures []Tenure, w Window, by func(holders int) bool) time.Duration {
 	var total time.Duration
-	for _, t := range Owners(rec, vip) {
+	for _, t := range tenures {
 		if by(len(t.Nodes)) {
 			total += w.overlap(t.From, t.To)
 		}

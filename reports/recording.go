@@ -17,7 +17,8 @@ type Recording struct {
 	// Director is what ran on the directors: "tandemd", "keepalived" or a command.
 	Director string `json:"director"`
 	Seed     uint64 `json:"seed"`
-	// Started is the wall-clock time of offset zero.
+	// Started is the wall-clock time of offset zero by the run's own clock: in virtual time that of
+	// the simulated clock.
 	Started time.Time `json:"started"`
 	// Length is the offset at which recording ended.
 	Length time.Duration `json:"length_ns"`
@@ -45,8 +46,13 @@ type Host struct {
 	Kernel string `json:"kernel"`
 	Guest  bool   `json:"guest"`
 	CPUs   int    `json:"cpus"`
-	// Clock is "real" or "virtual".
+	// Clock is RealClock or VirtualClock; empty: not known.
 	Clock string `json:"clock"`
+	// RealStarted is the wall-clock time at which the run began, on whatever clock the run took place;
+	// zero: not known.
+	RealStarted time.Time `json:"real_started,omitzero"`
+	// RealLength is the wall time that the run took; zero: not known.
+	RealLength time.Duration `json:"real_length_ns,omitempty"`
 	// Versions are the versions of what took part, by name.
 	Versions map[string]string `json:"versions,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -62,6 +63,13 @@ func TestSummary(t *testing.T) {
 		{"inconclusive", unjudged(), "1 of 1 bound of director-frozen could not be judged with " +
 			"tandemd: outage: the host stalled for 812ms at 6.1s."},
 		{"nothing judged", New(quiet, nil, nil), "Nothing of idle was judged with tandemd."},
+		{"broken off", brokenOffReport(), "director-killed with tandemd was broken off: process 'web' " +
+			"(pid 12) spun at 0x4512f0."},
+		{"broken off beside others", New(quiet, []Finding{{Verdict: Inconclusive}, BrokenOff("")}, nil),
+			"idle with tandemd was broken off: no reason was given."},
+		{"a failure outweighs it", New(quiet, []Finding{{Bound: "b", Verdict: Fail, Observed: "2",
+			Limit: "1"}, BrokenOff("")}, nil),
+			"tandemd broke 1 of 2 bounds of idle: b was 2, the limit is 1."},
 		{"no requests", New(quiet, []Finding{{Verdict: Pass}}, nil),
 			"tandemd held the one bound of idle; no client sent requests."},
 	}
@@ -75,7 +83,8 @@ func TestSummary(t *testing.T) {
 }
 
 func TestJSONRoundTrip(t *testing.T) {
-	for _, want := range []Report{passed(), failed(), unjudged(), New(Recording{}, nil, nil)} {
+	for _, want := range []Report{passed(), failed(), unjudged(), simulated(),
+		brokenOffReport(), New(Recording{}, nil, nil)} {
 		var b bytes.Buffer
 		if err := WriteJSON(&b, want); err != nil {
 			t.Fatal(err)
@@ -94,7 +103,7 @@ func TestReadJSONRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"empty", "", "read report: unexpected end of JSON input"},
 		{"no report", "{}", "no format version"},
-		{"newer", `{"version":2,"new":1}`, "format version 2 is newer than 1"},
+		{"newer", `{"version":3,"new":1}`, "format version 3 is newer than 2"},
 		{"unknown field", `{"version":1,"verdict":"pass","x":1}`, `unknown field "x"`},
 		{"unknown verdict", `{"version":1,"verdict":"ok"}`, `verdict "ok": expected pass`},
 		{"unknown finding", `{"version":1,"verdict":"pass","findings":[{"bound":"b"}]}`,
@@ -108,6 +117,10 @@ func TestReadJSONRefuses(t *testing.T) {
 		{"unknown outcome", `{"version":1,"verdict":"pass","recording":{"requests":[{}]}}`,
 			`request 0: unknown outcome ""`},
 		{"negative length", `{"version":1,"verdict":"pass","recording":{"length_ns":-1}}`, "length -1ns"},
+		{"unknown clock", `{"version":2,"verdict":"pass","recording":{"host":{"clock":"sand"}}}`,
+			`clock "sand": expected real or virtual`},
+		{"negative real length", `{"version":2,"verdict":"pass","recording":{"host":{
+			"real_length_ns":-1}}}`, "real length -1ns"},
 		{"trailing", `{"version":1,"verdict":"pass"}{}`, "after top-level value"},
 	}
 	for _, tt := range tests {
@@ -117,6 +130,53 @@ func TestReadJSONRefuses(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestReadJSONOfOldFormat: what the first format wrote is read as a report of today.
+func TestReadJSONOfOldFormat(t *testing.T) {
+	var b bytes.Buffer
+	if err := WriteJSON(&b, passed()); err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Replace(b.String(), `{"version":2,`, `{"version":1,`, 1)
+	if old == b.String() {
+		t.Fatal("the report does not begin with its version")
+	}
+	got, err := ReadJSON(strings.NewReader(old))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(passed(), got, compareRecordings); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// counter counts calls of Write: each costs a system call where it goes to a file.
+type counter struct{ calls, bytes int }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.calls++
+	c.bytes += len(b)
+	return len(b), nil
+}
+
+func TestWritersWriteLargePieces(t *testing.T) {
+	r := passed()
+	for name, write := range map[string]func(*counter) error{
+		"WriteJSON":    func(c *counter) error { return WriteJSON(c, r) },
+		"WriteHistory": func(c *counter) error { return WriteHistory(c, &r.Recording) },
+		"WriteJUnit":   func(c *counter) error { return WriteJUnit(c, []Report{r}) },
+		"WriteText":    func(c *counter) error { return WriteText(c, []Report{r}, 80, false) },
+		"WriteHTML":    func(c *counter) error { return WriteHTML(c, []Report{r}) },
+	} {
+		var c counter
+		if err := write(&c); err != nil {
+			t.Fatal(err)
+		}
+		if most := c.bytes/bufferSize + 3; c.calls > most {
+			t.Errorf("%s: %d calls for %d bytes, want at most %d", name, c.calls, c.bytes, most)
+		}
 	}
 }
 
@@ -165,7 +225,7 @@ func TestWriteHistory(t *testing.T) {
 
 func TestWriteJUnit(t *testing.T) {
 	var b strings.Builder
-	reports := []Report{passed(), failed(), unjudged(), New(Recording{}, nil, nil)}
+	reports := []Report{passed(), failed(), unjudged(), simulated(), New(Recording{}, nil, nil)}
 	reports[1].Findings[1].Detail += " <&\x00>"
 	if err := WriteJUnit(&b, reports); err != nil {
 		t.Fatal(err)
@@ -175,8 +235,8 @@ func TestWriteJUnit(t *testing.T) {
 	if err := xml.Unmarshal([]byte(b.String()), &back); err != nil {
 		t.Fatal(err)
 	}
-	if back.Tests != 7 || back.Failures != 1 || back.Skipped != 2 {
-		t.Errorf("tests %d, failures %d, skipped %d; want 7, 1, 2", back.Tests, back.Failures,
+	if back.Tests != 10 || back.Failures != 1 || back.Skipped != 2 {
+		t.Errorf("tests %d, failures %d, skipped %d; want 10, 1, 2", back.Tests, back.Failures,
 			back.Skipped)
 	}
 }
@@ -185,6 +245,13 @@ func TestWriteText(t *testing.T) {
 	long := unjudged()
 	long.Recording.Scenario = strings.Repeat("very-", 12) + "long"
 	long.Findings[0].Detail = "steers \x1b[2J the terminal"
+	sick := soakReport()
+	for i := range 12 {
+		sick.Findings = append(sick.Findings, Finding{Bound: fmt.Sprintf("bound %d", i+1), Verdict: Fail,
+			Observed: "3", Limit: "2", Detail: "it broke"})
+	}
+	sick.Findings = append([]Finding{{Bound: "unsure", Verdict: Inconclusive}}, sick.Findings...)
+	sick = New(sick.Recording, sick.Findings, nil)
 	tests := []struct {
 		name    string
 		reports []Report
@@ -194,6 +261,8 @@ func TestWriteText(t *testing.T) {
 		{"plain", []Report{passed(), failed(), unjudged()}, 80, false},
 		{"color", []Report{passed(), failed(), unjudged()}, 80, true},
 		{"narrow", []Report{passed(), long, New(Recording{}, nil, nil)}, 60, false},
+		{"virtual", []Report{simulated(), brokenOffReport(), failed()}, 80, false},
+		{"soak", []Report{soakReport(), sick}, 80, false},
 		{"none", nil, 0, false},
 	}
 	for _, tt := range tests {
@@ -216,7 +285,7 @@ func TestWriteText(t *testing.T) {
 }
 
 func FuzzReadJSON(f *testing.F) {
-	for _, r := range []Report{passed(), failed(), unjudged()} {
+	for _, r := range []Report{passed(), failed(), unjudged(), simulated()} {
 		r.Recording.Requests = r.Recording.Requests[490:500]
 		var b bytes.Buffer
 		if err := WriteJSON(&b, r); err != nil {
@@ -224,6 +293,11 @@ func FuzzReadJSON(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
+	var b bytes.Buffer
+	if err := WriteJSON(&b, brokenOffReport()); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := ReadJSON(bytes.NewReader(b))
 		if err != nil {
@@ -242,6 +316,9 @@ func FuzzReadJSON(f *testing.F) {
 		}
 		if err := WriteHTML(&html, []Report{r}); err != nil {
 			t.Errorf("show what was read: %v", err)
+		}
+		if sum := Checksum(r); sum != Checksum(back) {
+			t.Errorf("checksum %s, of what was written and read %s", sum, Checksum(back))
 		}
 	})
 }

@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -11,10 +12,14 @@ import (
 // narrowest is the least width of a text table.
 const narrowest = 60
 
-// WriteText writes the verdict table for a terminal: a line for each report, below it a line
-// for each finding that is not a pass, and a sentence over all. No line is wider than width, of
-// which less than 60 counts as 60. Colour is written only when asked for; the verdicts also
-// differ in sign and word.
+// maxReasons is how many findings that are no pass are explained for one report.
+const maxReasons = 8
+
+// WriteText writes the verdict table for a terminal: a line for each report, below it for each
+// finding that is not a pass why, of a run with several faults what they came to, and of one in
+// virtual time its checksum; at the end a sentence over all and one on the clock. No line is wider
+// than width, of which less than 60 counts as 60. Colour is written only when asked for; the
+// verdicts also differ in sign and word.
 func WriteText(w io.Writer, reports []Report, width int, color bool) error {
 	t := textTable{width: max(width, narrowest), color: color}
 	rows := [][]string{{"SCENARIO", "DIRECTOR", "VERDICT", "OUTAGE", "LOST/SENT", "BOUND"}}
@@ -25,13 +30,10 @@ func WriteText(w io.Writer, reports []Report, width int, color bool) error {
 	t.row(rows[0], "")
 	for i := range reports {
 		t.row(rows[i+1], reports[i].Verdict)
-		for _, f := range reports[i].Findings {
-			if f.Verdict != Pass {
-				t.reason(f)
-			}
-		}
+		t.details(&reports[i])
 	}
 	t.line("\n" + tally(reports))
+	t.clocks(reports)
 	if _, err := io.WriteString(w, t.out.String()); err != nil {
 		return fmt.Errorf("write verdicts: %w", err)
 	}
@@ -162,6 +164,64 @@ func (t *textTable) paint(s string, v Verdict) string {
 	}
 	code := map[Verdict]string{Pass: "32", Fail: "31"}[v]
 	return "\x1b[" + orElse(code, "33") + "m" + s + "\x1b[0m"
+}
+
+// details writes what stands below a report's row.
+func (t *textTable) details(r *Report) {
+	findings := slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool {
+		return f.Verdict == Pass
+	})
+	slices.SortStableFunc(findings, func(a, b Finding) int { return failsFirst(a) - failsFirst(b) })
+	for _, f := range findings[:min(len(findings), maxReasons)] {
+		t.reason(f)
+	}
+	if more := len(findings) - maxReasons; more > 0 {
+		t.remark(fmt.Sprintf("and %s that did not pass", plural(more, "other bound")))
+	}
+	if text := tollText(&r.Recording); text != "" {
+		t.remark(text)
+	}
+	if r.Recording.Host.Virtual() {
+		t.remark(fmt.Sprintf("seed %d, checksum %s", r.Recording.Seed, shortChecksum(r)))
+	}
+}
+
+func failsFirst(f Finding) int {
+	if f.Verdict == Fail {
+		return 0
+	}
+	return 1
+}
+
+// remark writes a text below a report's row.
+func (t *textTable) remark(text string) {
+	for _, line := range wrapped(printable(text), t.width-4) {
+		t.line("    " + line)
+	}
+}
+
+// clocks says what the clock of the reports means, or of each sort of clock.
+func (t *textTable) clocks(reports []Report) {
+	for _, clock := range []string{VirtualClock, RealClock} {
+		n := 0
+		for _, r := range reports {
+			if r.Recording.Host.Clock == clock {
+				n++
+			}
+		}
+		if n == 0 {
+			continue
+		}
+		h := Host{Clock: clock}
+		text := clockName(h) + ": " + clockMeaning(h) + "."
+		text = strings.ToUpper(text[:1]) + text[1:]
+		if n < len(reports) {
+			text = fmt.Sprintf("%d in %s", n, strings.ToLower(text[:1])+text[1:])
+		}
+		for _, line := range wrapped(text, t.width) {
+			t.line(line)
+		}
+	}
 }
 
 // reason writes why a finding is not a pass.

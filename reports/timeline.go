@@ -13,12 +13,20 @@ import (
 const (
 	chartWidth  = 1200.0
 	chartLeft   = 112.0
+	widestLabel = 200.0
 	chartRight  = 1188.0
 	laneHeight  = 22.0
 	laneGap     = 9.0
 	letterWidth = 6.6
+	boldWidth   = 8.4 // of a lane's label
 	// maxTicks is how many marks of time fit.
 	maxTicks = 12
+	// maxSteps is how many steps of a scenario can be told apart behind the lanes, maxLines how many
+	// faults can be marked across them.
+	maxSteps = 40
+	maxLines = 24
+	// noteWidth joins notes nearer than that.
+	noteWidth = 12.0
 )
 
 // timeline draws a recording as lanes over one axis of time.
@@ -29,13 +37,19 @@ type timeline struct {
 	out     strings.Builder
 	y       float64
 	palette map[string]int
+	// left is where the axis begins, right of the lanes' labels.
+	left float64
+	// tallest is the longest time for which a VIP had no owner, or two, or a client no answer.
+	tallest time.Duration
 }
 
 // drawTimeline returns a recording's timeline as an SVG element: faults, the VRRP state of each
 // director, the owner of each VIP, the requests that each real server answered and those that each
 // client lost. Everything in it has a title to hover over.
 func drawTimeline(rec *Recording, id string) string {
-	t := &timeline{rec: rec, id: id, y: 40, palette: map[string]int{}}
+	t := &timeline{rec: rec, id: id, y: 40, palette: map[string]int{}, left: labelWidth(rec)}
+	both, neither := holdingOf(rec).longest()
+	t.tallest = max(both, neither, Outage(rec, Whole(rec)).Length())
 	for _, n := range rec.Nodes {
 		if n.Role == "director" {
 			t.palette[n.Name] = len(t.palette)
@@ -73,10 +87,24 @@ func num(f float64) string {
 // x is the place of an offset on the axis; what is outside the recording is put at its edge.
 func (t *timeline) x(at time.Duration) float64 {
 	if t.rec.Length <= 0 {
-		return chartLeft
+		return t.left
 	}
 	part := min(max(float64(at)/float64(t.rec.Length), 0), 1)
-	return chartLeft + part*(chartRight-chartLeft)
+	return t.left + part*t.room()
+}
+
+// room is the width of the axis.
+func (t *timeline) room() float64 { return chartRight - t.left }
+
+// labelWidth is the room that the lanes' labels need: more where kinds of faults are among them.
+func labelWidth(rec *Recording) float64 {
+	width := chartLeft
+	if faults := Faults(rec); len(faults) > maxFaults {
+		for _, f := range faults {
+			width = max(width, min(float64(len(f.Name))*boldWidth+12, widestLabel))
+		}
+	}
+	return width
 }
 
 // patterns are the hatchings that tell directors and conflicts apart without colour.
@@ -97,7 +125,11 @@ func (t *timeline) patterns() string {
 
 // axis draws the steps and the marks of time, behind the lanes.
 func (t *timeline) axis(bottom float64) {
-	for i, s := range Steps(t.rec) {
+	steps := Steps(t.rec)
+	if len(steps) > maxSteps {
+		steps = nil
+	}
+	for i, s := range steps {
 		from, to := t.x(s.From), t.x(s.To)
 		fmt.Fprintf(&t.out, `<rect class="step s%d" x="%s" y="2" width="%s" height="%s">`+
 			"<title>%s</title></rect>\n", i%2, num(from), num(to-from), num(bottom-2),
@@ -108,26 +140,53 @@ func (t *timeline) axis(bottom float64) {
 	}
 	step := tickStep(t.rec.Length)
 	for at := time.Duration(0); at <= t.rec.Length && at >= 0; at += step {
-		x := num(t.x(at))
-		fmt.Fprintf(&t.out, `<path class="grid" d="M%s 34V%s"/>`+"\n", x, num(bottom))
-		label := strconv.FormatFloat(at.Seconds(), 'f', -1, 64) + " s"
+		x, anchor := t.x(at), "middle"
+		label := tickLabel(at, step, t.rec.Length)
+		if x+float64(len(label))*letterWidth/2 > chartWidth {
+			anchor = "end"
+		}
+		fmt.Fprintf(&t.out, `<path class="grid" d="M%s 34V%s"/>`+"\n", num(x), num(bottom))
 		for _, y := range []float64{30, bottom + 16} {
-			fmt.Fprintf(&t.out, `<text class="tick" x="%s" y="%s" text-anchor="middle">%s</text>`+"\n",
-				x, num(y), label)
+			fmt.Fprintf(&t.out, `<text class="tick" x="%s" y="%s" text-anchor="%s">%s</text>`+"\n",
+				num(x), num(y), anchor, label)
 		}
 	}
 }
 
-// tickStep is the least of 1, 2, 5, 10, … units of time that needs no more than maxTicks steps.
+// tickSteps are the steps that people count time in; above and below them come powers of ten.
+var tickSteps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second,
+	15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute,
+	10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 3 * time.Hour,
+	6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour}
+
+// tickStep is the least usual step of time of which no more than maxTicks are needed.
 func tickStep(length time.Duration) time.Duration {
-	for unit := time.Microsecond; unit < 1000*time.Hour; unit *= 10 {
+	for unit := time.Microsecond; unit < time.Second; unit *= 10 {
 		for _, factor := range []time.Duration{1, 2, 5} {
 			if length/maxTicks < unit*factor {
 				return unit * factor
 			}
 		}
 	}
-	return length/maxTicks + 1
+	for _, step := range tickSteps {
+		if length/maxTicks < step {
+			return step
+		}
+	}
+	return length/maxTicks/time.Hour*time.Hour + time.Hour
+}
+
+// tickLabel is the label of a mark of time: in hours, minutes or seconds, whatever the axis needs.
+func tickLabel(at, step, length time.Duration) string {
+	switch {
+	case step >= time.Hour:
+		return fmt.Sprintf("%d h", at/time.Hour)
+	case step >= time.Minute && length >= 2*time.Hour:
+		return fmt.Sprintf("%d:%02d h", at/time.Hour, at%time.Hour/time.Minute)
+	case step >= time.Minute:
+		return fmt.Sprintf("%d min", at/time.Minute)
+	}
+	return strconv.FormatFloat(at.Seconds(), 'f', -1, 64) + " s"
 }
 
 // fitted is a label that fits a width, or nothing.
@@ -149,11 +208,25 @@ func (t *timeline) text(class string, x, y float64, text string) {
 
 // lane begins a lane with its label and returns its top.
 func (t *timeline) lane(label, title string) float64 {
+	top := t.laneOnly(title)
+	t.text("lanelabel", 4, top+laneHeight-6, cut(label, 15))
+	return top
+}
+
+// scaledLane begins a lane whose label says below it what its tallest bar stands for.
+func (t *timeline) scaledLane(label, scale, title string) float64 {
+	top := t.laneOnly(title)
+	t.text("scaledlabel", 4, top+laneHeight-11, cut(label, int((t.left-8)/boldWidth)))
+	t.text("scale", 4, top+laneHeight+2, cut(scale, 18))
+	return top
+}
+
+// laneOnly begins a lane without a label.
+func (t *timeline) laneOnly(title string) float64 {
 	top := t.y
 	fmt.Fprintf(&t.out, `<g class="lane"><rect x="0" y="%s" width="%s" height="%s"/><title>%s</title>`+
 		"</g>\n", num(top-laneGap/2), num(chartWidth), num(laneHeight+laneGap),
 		html.EscapeString(title))
-	t.text("lanelabel", 4, top+laneHeight-6, cut(label, 15))
 	t.y += laneHeight + laneGap
 	return top
 }
@@ -171,6 +244,8 @@ type box struct {
 	class, fill  string
 	from, to     time.Duration
 	label, title string
+	// short stands in place of a label that does not fit whole.
+	short string
 }
 
 // box draws a bar at least two units wide.
@@ -185,19 +260,28 @@ func (t *timeline) box(b box, top, height float64) {
 		fmt.Fprintf(&t.out, `<rect class="texture" fill="url(#%s-%s)" %s>%s</rect>`+"\n", t.id, b.fill,
 			place, title)
 	}
-	if label := fitted(b.label, width); label != "" && height > 14 {
+	label := fitted(b.label, width)
+	if label != b.label && b.short != "" {
+		label = fitted(b.short, width)
+	}
+	if label != "" && height > 14 {
 		fmt.Fprintf(&t.out, `<text class="boxlabel" x="%s" y="%s" text-anchor="middle">%s</text>`+"\n",
 			num(from+width/2), num(top+height/2+4.5), html.EscapeString(label))
 	}
 }
 
-// faults has a lane for each fault that overlaps another, one for those that do not.
+// faults has a lane for each fault that overlaps another, one for those that do not; of many
+// faults it has one for each kind.
 func (t *timeline) faults() {
 	faults := Faults(t.rec)
 	if len(faults) == 0 {
 		return
 	}
 	t.heading("Faults")
+	if len(faults) > maxFaults {
+		t.faultKinds(faults)
+		return
+	}
 	var ends []time.Duration // of each lane
 	var tops []float64
 	for _, f := range faults {
@@ -208,17 +292,21 @@ func (t *timeline) faults() {
 			tops = append(tops, t.lane("", "faults, from inject to heal"))
 		}
 		ends[i] = f.To
-		title := fmt.Sprintf("%s %s: injected at %s, healed at %s", f.Label(), f.Detail, shown(f.From),
-			shown(f.To))
-		if !f.Healed {
-			title = fmt.Sprintf("%s %s: injected at %s, never healed", f.Label(), f.Detail, shown(f.From))
-		}
-		t.box(box{class: "fault", from: f.From, to: f.To, label: f.Label(), title: title},
+		t.box(box{class: "fault", from: f.From, to: f.To, label: f.Label(), title: f.story()},
 			tops[i], laneHeight)
 	}
 }
 
-// notes has one lane with a mark for each note, at most maxEvents of them.
+// story says in words what a fault was and how long it lasted.
+func (f Fault) story() string {
+	what := strings.TrimSpace(f.Label() + " " + f.Detail)
+	if !f.Healed {
+		return fmt.Sprintf("%s: injected at %s, never healed", what, shown(f.From))
+	}
+	return fmt.Sprintf("%s: injected at %s, healed at %s", what, shown(f.From), shown(f.To))
+}
+
+// notes has one lane with a mark for each note, or for several that are close together.
 func (t *timeline) notes() {
 	var notes []Event
 	for _, ev := range t.rec.Events {
@@ -230,16 +318,32 @@ func (t *timeline) notes() {
 		return
 	}
 	top := t.lane("notes", "notes")
-	for _, ev := range notes[:min(len(notes), maxEvents)] {
-		text := fmt.Sprintf("%s %s: %s %s", shown(ev.At), ev.Node, ev.Subject, ev.Detail)
+	for len(notes) > 0 {
+		n := 1
+		for n < len(notes) && t.x(notes[n].At)-t.x(notes[0].At) < noteWidth {
+			n++
+		}
+		text := noteText(notes[0])
+		if n > 1 {
+			text = fmt.Sprintf("%d notes to %s, the first: %s", n, shown(notes[n-1].At), text)
+		}
 		fmt.Fprintf(&t.out, `<path class="note" d="M%s %sl6 7l-6 7l-6 -7z"><title>%s</title></path>`+"\n",
-			num(t.x(ev.At)), num(top+4), html.EscapeString(text))
+			num(t.x(notes[0].At)), num(top+4), html.EscapeString(text))
+		notes = notes[n:]
 	}
 }
 
-// faultLines draws inject and heal across all lanes.
+func noteText(ev Event) string {
+	return fmt.Sprintf("%s %s: %s %s", shown(ev.At), ev.Node, ev.Subject, ev.Detail)
+}
+
+// faultLines draws inject and heal across all lanes, unless there are too many to see past them.
 func (t *timeline) faultLines(bottom float64) {
-	for _, f := range Faults(t.rec) {
+	faults := Faults(t.rec)
+	if len(faults) > maxLines {
+		return
+	}
+	for _, f := range faults {
 		fmt.Fprintf(&t.out, `<path class="inject" d="M%s 34V%s"/>`+"\n", num(t.x(f.From)), num(bottom))
 		if f.Healed {
 			fmt.Fprintf(&t.out, `<path class="heal" d="M%s 34V%s"/>`+"\n", num(t.x(f.To)), num(bottom))

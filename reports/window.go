@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,18 @@ func (w Window) overlap(from, to time.Duration) time.Duration {
 
 // Whole is the window of the whole recording.
 func Whole(rec *Recording) Window { return Window{Name: "whole run", To: rec.Length} }
+
+// within returns the requests of a recording that were sent in a window. It relies on their order.
+func within(rec *Recording, w Window) []Request {
+	first := func(at time.Duration) int {
+		i, _ := slices.BinarySearchFunc(rec.Requests, at, func(r Request, at time.Duration) int {
+			return cmp.Compare(r.Sent, at)
+		})
+		return i
+	}
+	from := first(w.From)
+	return rec.Requests[from:max(from, first(w.To))]
+}
 
 // Fault is one fault of a recording and the window in which it lasted.
 type Fault struct {
@@ -82,4 +95,21 @@ func Steps(rec *Recording) []Window {
 		steps = append(steps, Window{Name: ev.Subject, From: ev.At, To: max(rec.Length, ev.At)})
 	}
 	return steps
+}
+
+// aftermaths returns for each fault the window from its injection to that of the next one after its
+// heal, or to the recording's end: what happens in it is the fault's doing, or the heal's.
+func aftermaths(rec *Recording, faults []Fault) []Window {
+	windows := make([]Window, len(faults))
+	for i, f := range faults {
+		w := Window{Name: f.Label(), From: f.From, To: max(rec.Length, f.From)}
+		for _, next := range faults[i+1:] {
+			if next.From >= f.To {
+				w.To = next.From
+				break
+			}
+		}
+		windows[i] = w
+	}
+	return windows
 }

@@ -117,7 +117,7 @@ func outageIn(rec *reports.Recording, w reports.Window, limit time.Duration) rep
 
 // settledWithin judges when the owners of all VIPs came to rest in a window.
 func settledWithin(rec *reports.Recording, w reports.Window, limit time.Duration) reports.Finding {
-	at, ok := settled(rec, w)
+	at, ok := settled(ownersOf(rec), w)
 	if !ok {
 		return reports.Finding{Verdict: reports.Fail, Observed: "never", Limit: round(limit),
 			Detail: "at the end: " + holdersAt(rec, w.To-1)}
@@ -129,12 +129,21 @@ func settledWithin(rec *reports.Recording, w reports.Window, limit time.Duration
 	return f
 }
 
-// settled returns the first time in a window from which on, to the window's end, the same single
-// director holds every VIP.
-func settled(rec *reports.Recording, w reports.Window) (time.Duration, bool) {
-	at, sole := w.From, ""
+// ownersOf are the tenures of each VIP.
+func ownersOf(rec *reports.Recording) [][]reports.Tenure {
+	var all [][]reports.Tenure
 	for _, v := range rec.VIPs {
-		for _, t := range reports.Owners(rec, v.Addr) {
+		all = append(all, reports.Owners(rec, v.Addr))
+	}
+	return all
+}
+
+// settled returns the first time in a window from which on, to the window's end, the same single
+// director holds every VIP, of which owners has the tenures.
+func settled(owners [][]reports.Tenure, w reports.Window) (time.Duration, bool) {
+	at, sole := w.From, ""
+	for _, tenures := range owners {
+		for _, t := range tenures {
 			if t.To <= w.From || t.From >= w.To {
 				continue
 			}
@@ -179,16 +188,23 @@ func lastLost(rec *reports.Recording, w reports.Window, limit time.Duration) rep
 	if w.Length() <= limit {
 		return noWindow()
 	}
-	last, lost := w.From, 0
+	last, lost := lostIn(rec, w)
+	f := atMost(last-w.From, limit)
+	f.Detail = fmt.Sprintf("%d requests were lost, the last one %s after the fault", lost,
+		round(last-w.From))
+	return f
+}
+
+// lostIn returns when the last lost request of a window was sent, its begin where there is none, and
+// how many there are.
+func lostIn(rec *reports.Recording, w reports.Window) (last time.Duration, lost int) {
+	last = w.From
 	for _, q := range rec.Requests {
 		if w.Contains(q.Sent) && q.Outcome != reports.Answered {
 			last, lost = q.Sent, lost+1
 		}
 	}
-	f := atMost(last-w.From, limit)
-	f.Detail = fmt.Sprintf("%d requests were lost, the last one %s after the fault", lost,
-		round(last-w.From))
-	return f
+	return last, lost
 }
 
 // BackInServiceWithin demands that a real server answers requests again so long after the heal.

@@ -8,7 +8,13 @@ import (
 	"github.com/tandemlb/tandem/topology"
 )
 
-// All returns the catalogue in its order. Each call makes new values.
+// Catalogue returns every scenario in the catalogue's order, long ones included. Each call makes new
+// values.
+func Catalogue() []Scenario {
+	return append(All(), fig5MillionAdverts(), fig7Soak())
+}
+
+// All returns the catalogue's scenarios that are not long, in its order. Each call makes new values.
 func All() []Scenario {
 	return []Scenario{
 		fig5DirectorKilled(),
@@ -28,6 +34,7 @@ func All() []Scenario {
 			"The master's cable on the client side is pulled."),
 		fig7("server-link-down", faults.LinkDown, "@master:eth1",
 			"The master's cable on the real-server side is pulled."),
+		fig7RandomFaults(),
 	}
 }
 
@@ -46,37 +53,52 @@ func preset(name string) topology.Topology {
 	return t
 }
 
+// limits are what a fault may cost.
+type limits struct {
+	// outage is the longest gap of service until the heal, settle the time until one director alone
+	// holds every VIP.
+	outage, settle time.Duration
+	// failBack and together are the same after the heal.
+	failBack, together time.Duration
+}
+
+// masterLimits are those of a fault of the master.
+func masterLimits(t topology.Topology, kind faults.Kind) limits {
+	takeover := slowest(t) + Allowance
+	l := limits{outage: takeover, settle: takeover, failBack: takeover, together: takeover}
+	switch kind {
+	case faults.DirectorKilled:
+		l.settle, l.together = max(takeover, leftover(t.VRRP)+Allowance), takeover+StartAllowance
+	case faults.DirectorFrozen:
+		l.settle = max(takeover, leftover(t.VRRP)+Allowance)
+	case faults.DirectorTerminated, faults.PowerOff:
+		l.together = takeover + StartAllowance
+	case faults.LinkDown, faults.ServerStopped:
+	}
+	return l
+}
+
 // failover is a failover drill: break the master, see the other one take over, heal, see the first one
 // come back.
 func failover(s Scenario, kind faults.Kind, target string) Scenario {
 	t := s.Topology
-	takeover := slowest(t) + Allowance
-	settle, back := takeover, takeover
-	switch kind {
-	case faults.DirectorKilled:
-		settle, back = max(settle, leftover(t.VRRP)+Allowance), takeover+StartAllowance
-	case faults.DirectorFrozen:
-		settle = max(settle, leftover(t.VRRP)+Allowance)
-	case faults.DirectorTerminated, faults.PowerOff:
-		back = takeover + StartAllowance
-	case faults.LinkDown, faults.ServerStopped:
-	}
+	l := masterLimits(t, kind)
 	s.Probes = []Probe{{Client: t.NodesOf(topology.Client)[0].Name, Target: serviceOf(t)}}
 	s.Steps = []Step{
 		Steady{},
 		Observe{For: time.Second},
 		Inject{Kind: kind, Target: target},
-		Await{Condition: Takeover{}, Limit: 2 * settle},
-		Await{Condition: Answers{InARow: 50}, Limit: takeover},
+		Await{Condition: Takeover{}, Limit: 2 * l.settle},
+		Await{Condition: Answers{InARow: 50}, Limit: l.outage},
 		HealAll{},
-		Await{Condition: FailBack{}, Limit: 2 * back},
-		Await{Condition: Answers{InARow: 100}, Limit: takeover},
+		Await{Condition: FailBack{}, Limit: 2 * l.together},
+		Await{Condition: Answers{InARow: 100}, Limit: l.outage},
 	}
 	s.Bounds = []Bound{
-		OutageWithin(takeover),
-		OneOwnerWithin(settle),
-		FailBackWithin(takeover),
-		BackTogetherWithin(back),
+		OutageWithin(l.outage),
+		OneOwnerWithin(l.settle),
+		FailBackWithin(l.failBack),
+		BackTogetherWithin(l.together),
 	}
 	return s
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/lab/kernel"
 	"github.com/tandemlb/tandem/lab/probe"
 	"github.com/tandemlb/tandem/reports"
@@ -44,8 +45,12 @@ func describeHost() reports.Host {
 	var u unix.Utsname
 	_ = unix.Uname(&u) // it fails on a bad pointer only
 	release, _, _ := bytes.Cut(u.Release[:], []byte{0})
+	clock := reports.RealClock
+	if lab.VirtualClock() {
+		clock = reports.VirtualClock
+	}
 	return reports.Host{Kernel: string(release), Guest: kernel.InGuest(), CPUs: runtime.NumCPU(),
-		Clock: "real"}
+		Clock: clock}
 }
 
 // observe starts the probes that watch without traffic of their own.
@@ -63,22 +68,19 @@ func (r *run) observe(ctx, tasks context.Context) error {
 }
 
 // judge completes the recording and judges it. problem says why the run was broken off; nil: it was
-// not. A run that was broken off has no failures: what was missing may only not have come yet.
+// not. A run that was broken off fails no bound but a closed one: what was missing may only not have
+// come yet.
 func (r *run) judge(problem error) reports.Report {
 	rec := r.recording
 	rec.Events, rec.Requests = r.recorder.Events(), r.recorder.Requests()
 	findings := Judge(r.scenario, &rec)
 	if problem != nil {
 		for i := range findings {
-			if findings[i].Verdict == reports.Fail {
+			if findings[i].Verdict == reports.Fail && !r.scenario.Bounds[i].Closed {
 				findings[i].Verdict = reports.Inconclusive
 			}
 		}
-		findings = append(findings, reports.Finding{
-			Bound: "run", Doc: "The scenario is carried out to its end.",
-			Verdict: reports.Inconclusive, Observed: "broken off", Limit: "carried out",
-			Detail: problem.Error(),
-		})
+		findings = append(findings, reports.BrokenOff(problem.Error()))
 	}
 	if reports.Judge(findings) != reports.Pass {
 		rec.Logs = map[string][]string{}
@@ -89,6 +91,13 @@ func (r *run) judge(problem error) reports.Report {
 		}
 	}
 	return reports.New(rec, findings, r.measures(&rec))
+}
+
+// BrokenOff returns the inconclusive report of a run of which nothing is left but why: the kernel that
+// carried it has ended.
+func BrokenOff(s Scenario, d Director, o Options, problem error) reports.Report {
+	rec := recordingOf(s, d, o, time.Time{})
+	return reports.New(rec, []reports.Finding{reports.BrokenOff(problem.Error())}, nil)
 }
 
 // Judge judges a recording, fresh or stored, by the bounds of its scenario. A timing bound that fails
@@ -127,10 +136,12 @@ func (r *run) measures(rec *reports.Recording) []reports.Measure {
 		all = append(all, reports.Measure{Name: name, Value: value, Doc: doc})
 	}
 	windows := []reports.Window{}
-	if w, ok := during(rec); ok {
+	if faults := reports.Faults(rec); len(faults) > 1 {
+		all = measureFaults(rec, faults)
+	} else if w, ok := during(rec); ok {
 		windows = append(windows, w)
 	}
-	if w, ok := after(rec); ok {
+	if w, ok := after(rec); ok && len(windows) > 0 {
 		windows = append(windows, w)
 	}
 	for _, w := range windows {

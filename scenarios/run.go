@@ -21,7 +21,7 @@ const healLimit = 30 * time.Second
 
 // Options are the choices of one run. The zero Options are good.
 type Options struct {
-	// Seed is kept in the report; the scenarios of this catalogue draw nothing from it.
+	// Seed is what the scenario's Plan draws from; it is kept in the report.
 	Seed uint64
 	// Dir is where configuration and logs go; it must exist. Empty: a temporary directory, removed
 	// afterwards.
@@ -94,7 +94,7 @@ func (r *run) carryOut(ctx context.Context) error {
 	tasks, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.taskContext = tasks
 	err := r.prepare(ctx, tasks)
-	for _, step := range r.scenario.Steps {
+	for _, step := range r.scenario.StepsOf(r.options.Seed) {
 		if err != nil {
 			break
 		}

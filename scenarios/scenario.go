@@ -27,8 +27,13 @@ type Scenario struct {
 	Needs []lab.Capability
 	// Probes run from the steady state to the end.
 	Probes []Probe
-	// Steps are carried out one after another.
+	// Long says that it takes hours of its clock: it is no part of All and runs by its name only.
+	Long bool
+	// Steps are carried out one after another, and after them what Plan draws.
 	Steps []Step
+	// Plan draws further steps from the seed of the run: of the same seed always the same ones. nil
+	// draws none.
+	Plan func(seed uint64) []Step
 	// Bounds judge the recording, each on its own.
 	Bounds []Bound
 }
@@ -52,6 +57,17 @@ type Bound struct {
 	// Judge returns what was observed and the verdict; name and doc are filled in. slack widens a
 	// limit on time: zero, but when it is asked whether a stall of the machine explains a failure.
 	Judge func(rec *reports.Recording, slack time.Duration) reports.Finding
+	// Closed says that it looks at finished parts of the run only, so that it may also fail a run
+	// that was broken off later.
+	Closed bool
+}
+
+// StepsOf returns all steps of a run with a seed.
+func (s Scenario) StepsOf(seed uint64) []Step {
+	if s.Plan == nil {
+		return s.Steps
+	}
+	return append(s.Steps[:len(s.Steps):len(s.Steps)], s.Plan(seed)...)
 }
 
 // Needs returns everything that running the scenario takes of the kernel, each capability once.
@@ -69,26 +85,24 @@ func Needs(s Scenario) []lab.Capability {
 }
 
 // Find returns the scenarios of the catalogue that patterns name, in the catalogue's order: names,
-// or globs as of path.Match. A pattern that matches nothing is an error that lists the names.
+// or globs as of path.Match, which name no long ones. A pattern that matches nothing is an error that
+// lists the names.
 func Find(patterns ...string) ([]Scenario, error) {
-	all := All()
+	all := Catalogue()
 	chosen := make([]bool, len(all))
 	for _, p := range patterns {
 		matched := false
 		for i, s := range all {
-			if ok, err := matchName(p, s.Name); err != nil {
+			ok, err := matchName(p, s.Name)
+			if err != nil {
 				return nil, err
-			} else if ok {
+			}
+			if ok && (!s.Long || p == s.Name) {
 				chosen[i], matched = true, true
 			}
 		}
 		if !matched {
-			var names []string
-			for _, s := range all {
-				names = append(names, s.Name)
-			}
-			return nil, fmt.Errorf("find scenario %q: there are\n  %s", p,
-				strings.Join(names, "\n  "))
+			return nil, fmt.Errorf("find scenario %q: there are\n  %s", p, strings.Join(names(all), "\n  "))
 		}
 	}
 	var found []Scenario
@@ -98,4 +112,12 @@ func Find(patterns ...string) ([]Scenario, error) {
 		}
 	}
 	return found, nil
+}
+
+func names(all []Scenario) []string {
+	var names []string
+	for _, s := range all {
+		names = append(names, s.Name)
+	}
+	return names
 }

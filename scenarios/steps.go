@@ -219,7 +219,7 @@ func (s Await) do(ctx context.Context, r *run) error {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		text := fmt.Sprintf("%s did not come within %s", s.Condition, round(s.Limit))
+		text := fmt.Sprint(s.Condition, notCome, round(s.Limit))
 		r.say(text)
 		r.event(reports.Event{Kind: reports.Note, Subject: text, Detail: err.Error()})
 	}

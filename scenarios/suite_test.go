@@ -2,6 +2,7 @@ package scenarios_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,9 +18,13 @@ import (
 	"github.com/tandemlb/tandem/scenarios"
 )
 
+// clock is the --time of these tests: `go test ./scenarios -time virtual`.
+var clock = flag.String("time", "", "real or virtual (default $TANDEM_TIME, else real)")
+
 func TestMain(m *testing.M) {
 	kernel.Init()
 	lab.Main(probe.Roles()...)
+	flag.Parse()
 	env, clean, err := buildTandemd()
 	status := 1
 	if err == nil {
@@ -42,7 +47,15 @@ func enter(m *testing.M, env []string) (int, error) {
 	if err != nil {
 		return 2, err
 	}
-	return kernel.RunTests(context.Background(), kernel.Options{Mode: mode, Need: need, Env: env}, m.Run)
+	t, err := kernel.TimeFromEnvironment()
+	if *clock != "" {
+		t, err = kernel.ParseTime(*clock)
+	}
+	if err != nil {
+		return 2, err
+	}
+	return kernel.RunTests(context.Background(),
+		kernel.Options{Mode: mode, Time: t, Seed: 1, Need: need, Env: env}, m.Run)
 }
 
 // buildTandemd builds the daemon for the specs, unless TANDEM_TANDEMD names one. clean removes it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandemlb/tandem/lab/kernel"
+	"github.com/tandemlb/tandem/lab/kernel/build"
 )
 
 func newDoctor() *cobra.Command {
@@ -51,10 +53,13 @@ type diagnosis struct {
 	Where   string           `json:"where"`
 	Kernel  []kernel.Finding `json:"kernel"`
 	Tools   []kernel.Finding `json:"tools"`
+	// VirtualTime says whether drills can run on a virtual clock; labs do not depend on it.
+	VirtualTime kernel.Finding `json:"virtual_time"`
 }
 
 func examine() diagnosis {
-	d := diagnosis{Where: "nowhere", Kernel: kernel.Probe(nil), Tools: kernel.Tools()}
+	d := diagnosis{Where: "nowhere", Kernel: kernel.Probe(nil), Tools: kernel.Tools(),
+		VirtualTime: findVirtualTime()}
 	host := true
 	for _, f := range kernel.Probe(labNeeds) {
 		host = host && f.OK
@@ -67,6 +72,27 @@ func examine() diagnosis {
 		d.LabsRun, d.Where = true, "guest"
 	}
 	return d
+}
+
+// findVirtualTime looks for the kernel that `tandem kernel build` makes.
+func findVirtualTime() kernel.Finding {
+	f := kernel.Finding{Name: "virtual time", Why: "drills that are the same each time",
+		Remedy: "`tandem kernel build` makes it: 8 minutes, no root"}
+	cache, err := kernel.CacheDir()
+	if err != nil {
+		f.Reason = err.Error()
+		return f
+	}
+	k, err := build.Find(cache)
+	switch {
+	case errors.Is(err, build.ErrNone):
+		f.Reason = "its kernel is not built"
+	case err != nil:
+		f.Reason, f.Remedy = err.Error(), "see `tandem kernel list`"
+	default:
+		f.OK, f.Reason = true, k.Program
+	}
+	return f
 }
 
 func (d diagnosis) write(w io.Writer, format string) error {
@@ -92,6 +118,7 @@ func (d diagnosis) writeTable(w io.Writer) {
 	for _, f := range d.Tools {
 		writeFinding(w, f, f.Reason)
 	}
+	writeFinding(w, d.VirtualTime, d.VirtualTime.Reason)
 	switch d.Where {
 	case "host":
 		fmt.Fprintln(w, "\nLabs run on this kernel.")

@@ -7,17 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
-	"sync"
-	"time"
+	"runtime"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/lab/kernel"
-	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/scenarios"
 )
 
@@ -55,10 +50,11 @@ func listDrills(w io.Writer, format string) error {
 			Doc      string   `json:"doc"`
 			Topology string   `json:"topology"`
 			Needs    []string `json:"needs"`
+			Long     bool     `json:"long,omitempty"`
 		}
 		rows := []row{}
-		for _, s := range scenarios.All() {
-			r := row{Name: s.Name, Doc: s.Doc, Topology: s.Topology.Name}
+		for _, s := range scenarios.Catalogue() {
+			r := row{Name: s.Name, Doc: s.Doc, Topology: s.Topology.Name, Long: s.Long}
 			for _, c := range scenarios.Needs(s) {
 				r.Needs = append(r.Needs, c.String())
 			}
@@ -68,8 +64,12 @@ func listDrills(w io.Writer, format string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(rows)
 	case "table":
-		for _, s := range scenarios.All() {
-			fmt.Fprintln(w, s.Name)
+		for _, s := range scenarios.Catalogue() {
+			name := s.Name
+			if s.Long {
+				name += "  (long: by name only, --time virtual)"
+			}
+			fmt.Fprintln(w, name)
 			for _, line := range wrap(s.Doc, 76) {
 				fmt.Fprintln(w, "    "+line)
 			}
@@ -83,9 +83,10 @@ func listDrills(w io.Writer, format string) error {
 type drillOptions struct {
 	all, demo        bool
 	director, format string
-	out, kernel      string
+	out              string
+	kernel, time     string
 	seed             uint64
-	repeat           int
+	repeat, jobs     int
 }
 
 func newDrillRun() *cobra.Command {
@@ -95,20 +96,28 @@ func newDrillRun() *cobra.Command {
 		Short: "Run drills and report",
 		Long: "run carries out drills one after another and judges them. The verdict is the exit\n" +
 			"status: 0 pass, 1 fail, 2 inconclusive. Ctrl-C heals what is broken, reports what\n" +
-			"was seen so far and exits 2; a third Ctrl-C ends everything as it stands.",
+			"was seen so far and exits 2; a third Ctrl-C ends everything as it stands.\n\n" +
+			"On real time they run one after another on this machine's clock. With --time\n" +
+			"virtual each drill runs in a guest kernel of its own, several at once, on a clock\n" +
+			"that stands still while anything computes: the same seed gives the same report,\n" +
+			"whatever else the machine is doing. `tandem kernel build` makes that kernel.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDrills(cmd.Context(), cmd, args, o)
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.all, "all", false, "run every drill")
+	f.BoolVar(&o.all, "all", false, "run every drill but the long ones")
 	f.BoolVar(&o.demo, "demo", false, "run the drills of `make demo`")
 	f.StringVar(&o.director, "director", "tandemd", "tandemd, keepalived or a command")
 	f.StringVar(&o.format, "format", "table", "table or json: what goes to standard output")
 	f.StringVar(&o.out, "out", "runs", "directory for run directories")
 	f.StringVar(&o.kernel, "kernel", "", "auto, host or uml (default $TANDEM_KERNEL, else auto)")
-	f.Uint64Var(&o.seed, "seed", 1, "seed, kept in the report")
+	f.StringVar(&o.time, "time", "", "real or virtual (default $TANDEM_TIME, else real)")
+	f.Uint64Var(&o.seed, "seed", 1,
+		"where drawn faults, and on virtual time all randomness, start")
 	f.IntVar(&o.repeat, "repeat", 1, "run each drill so many times")
+	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(),
+		"guests at once on virtual time; on real time always one")
 	return cmd
 }
 
@@ -138,6 +147,13 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	if o.repeat < 1 {
 		return fmt.Errorf("--repeat %d: want at least 1", o.repeat)
 	}
+	if o.jobs < 1 {
+		return fmt.Errorf("--jobs %d: want at least 1", o.jobs)
+	}
+	clock, err := clockOf(o.time)
+	if err != nil {
+		return err
+	}
 	director, err := scenarios.FindDirector(o.director)
 	if err != nil {
 		return exitError{exitInconclusive, err}
@@ -145,19 +161,28 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return exitError{exitInconclusive, fmt.Errorf("make output directory: %w", err)}
 	}
-	if err := o.enter(ctx, chosen, director); err != nil {
+	apart := clock == kernel.VirtualTime && !kernel.InGuest()
+	if apart {
+		err = o.checkVirtual(chosen)
+	} else {
+		err = o.enter(ctx, chosen, clock)
+	}
+	if err != nil {
 		return err
 	}
-	b, err := newBatch(o, args, director, cmd)
+	b, err := newBatch(o, args, director, clock, cmd)
 	if err != nil {
 		return exitError{exitInternal, err}
+	}
+	if apart {
+		return b.runApart(ctx, chosen)
 	}
 	return b.run(ctx, chosen)
 }
 
 // enter goes on in a kernel that has what the drills need; it may not return.
 func (o drillOptions) enter(
-	ctx context.Context, chosen []scenarios.Scenario, d scenarios.Director,
+	ctx context.Context, chosen []scenarios.Scenario, clock kernel.Time,
 ) error {
 	mode, err := kernelMode(o.kernel)
 	if err != nil {
@@ -168,8 +193,9 @@ func (o drillOptions) enter(
 		need = append(need, scenarios.Needs(s)...)
 	}
 	// Signals are handed on to the guest, which heals and reports: they must not end it from outside.
-	err = kernel.Enter(context.WithoutCancel(ctx),
-		kernel.Options{Mode: mode, Need: unique(need), Writable: []string{o.out}})
+	err = kernel.Enter(context.WithoutCancel(ctx), kernel.Options{
+		Mode: mode, Time: clock, Seed: o.seed, Need: unique(need), Writable: []string{o.out},
+	})
 	if err != nil {
 		return exitError{exitInconclusive, err}
 	}
@@ -186,203 +212,4 @@ func unique(capabilities []lab.Capability) []lab.Capability {
 		}
 	}
 	return out
-}
-
-// batch is one call of `tandem drill run`.
-type batch struct {
-	options  drillOptions
-	director scenarios.Director
-	command  string
-	dir      string // the run directory
-	out, err io.Writer
-	mu       sync.Mutex // guards err
-	reports  []reports.Report
-}
-
-// newBatch makes the run directory: OUT/<UTC time>-<name>-<seed>.
-func newBatch(
-	o drillOptions, args []string, d scenarios.Director, cmd *cobra.Command,
-) (*batch, error) {
-	name := "drills"
-	switch {
-	case o.demo:
-		name = "demo"
-	case len(args) == 1 && !strings.ContainsAny(args[0], `*?[\/`):
-		name = args[0]
-	}
-	stamp := time.Now().UTC().Format("20060102T150405")
-	dir := filepath.Join(o.out, fmt.Sprintf("%s-%s-%d", stamp, name, o.seed))
-	for n := 2; ; n++ {
-		err := os.Mkdir(dir, 0o755)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, os.ErrExist) {
-			return nil, fmt.Errorf("make run directory: %w", err)
-		}
-		dir = filepath.Join(o.out, fmt.Sprintf("%s-%s-%d.%d", stamp, name, o.seed, n))
-	}
-	b := &batch{options: o, director: d, dir: dir, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
-	b.command = "tandem drill run %s"
-	if d.Name != "tandemd" {
-		b.command += fmt.Sprintf(" --director %q", d.Name)
-	}
-	b.command += fmt.Sprintf(" --seed %d", o.seed)
-	return b, nil
-}
-
-// run carries out the drills, writes every file, prints the outcome and returns the verdict as an
-// error with its exit status. What was seen is written whatever happens.
-func (b *batch) run(ctx context.Context, chosen []scenarios.Scenario) error {
-	var broken error
-	total := len(chosen) * b.options.repeat
-	for i := range total {
-		if ctx.Err() != nil {
-			break
-		}
-		if err := b.runOne(ctx, chosen[i/b.options.repeat], i+1, total); err != nil {
-			broken = errors.Join(broken, err)
-		}
-	}
-	if err := b.writeAll(); err != nil {
-		broken = errors.Join(broken, err)
-	}
-	if err := b.print(); err != nil {
-		broken = errors.Join(broken, err)
-	}
-	if broken != nil {
-		return exitError{exitInternal, broken}
-	}
-	if ctx.Err() != nil && len(b.reports) < total {
-		return exitError{exitInconclusive, errors.New("interrupted")}
-	}
-	return verdictError(reports.Overall(b.reports))
-}
-
-// verdictError turns a verdict into the error that gives the exit status; pass: nil.
-func verdictError(v reports.Verdict) error {
-	switch v {
-	case reports.Pass:
-		return nil
-	case reports.Fail:
-		return exitError{exitFail, nil}
-	case reports.Inconclusive:
-		return exitError{exitInconclusive, nil}
-	}
-	return exitError{exitInternal, fmt.Errorf("unknown verdict %q", v)}
-}
-
-func (b *batch) runOne(ctx context.Context, s scenarios.Scenario, i, total int) error {
-	dir := b.dir
-	if total > 1 {
-		dir = filepath.Join(b.dir, fmt.Sprintf("%02d-%s", i, s.Name))
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return fmt.Errorf("make run directory: %w", err)
-		}
-	}
-	b.progress("[%d/%d] %s with %s", i, total, s.Name, b.director.Name)
-	report, err := scenarios.Run(ctx, s, b.director, scenarios.Options{
-		Seed: b.options.seed, Dir: dir, Command: fmt.Sprintf(b.command, s.Name),
-		Progress: func(at time.Duration, text string) {
-			b.progress("  t+%-8s %s", fmt.Sprintf("%.3fs", at.Seconds()), text)
-		},
-	})
-	if report.Version == 0 {
-		return err
-	}
-	b.reports = append(b.reports, report)
-	b.progress("  %s: %s", strings.ToUpper(string(report.Verdict)), report.Summary)
-	return errors.Join(err, writeReport(dir, report))
-}
-
-// progress prints a line to standard error, cut to the terminal's usual width.
-func (b *batch) progress(format string, args ...any) {
-	line := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
-	if indent := len(format) - len(strings.TrimLeft(format, " ")); indent > 0 {
-		line = format[:indent] + line
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i, part := range wrap(line, 76) {
-		if i == 0 && strings.HasPrefix(line, "  ") {
-			part = "  " + part
-		} else if i > 0 {
-			part = "      " + part
-		}
-		fmt.Fprintln(b.err, part)
-	}
-}
-
-// writeReport writes report.json and history.ndjson of one drill.
-func writeReport(dir string, r reports.Report) error {
-	if err := writeFile(filepath.Join(dir, "report.json"), func(w io.Writer) error {
-		return reports.WriteJSON(w, r)
-	}); err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(dir, "history.ndjson"), func(w io.Writer) error {
-		return reports.WriteHistory(w, &r.Recording)
-	})
-}
-
-// writeAll writes the files over all drills and points runs/latest at the run directory.
-func (b *batch) writeAll() error {
-	err := errors.Join(
-		writeFile(filepath.Join(b.dir, "report.html"), func(w io.Writer) error {
-			return reports.WriteHTML(w, b.reports)
-		}),
-		writeFile(filepath.Join(b.dir, "junit.xml"), func(w io.Writer) error {
-			return reports.WriteJUnit(w, b.reports)
-		}),
-	)
-	latest := filepath.Join(b.options.out, "latest")
-	temp := latest + ".new"
-	_ = os.Remove(temp) // of a run that was cut off
-	if lerr := os.Symlink(filepath.Base(b.dir), temp); lerr != nil {
-		return errors.Join(err, lerr)
-	}
-	return errors.Join(err, os.Rename(temp, latest))
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(name string, write func(io.Writer) error) error {
-	f, err := os.Create(name + ".part")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	err = errors.Join(write(f), f.Close())
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
-}
-
-// print writes the outcome to standard output.
-func (b *batch) print() error {
-	if b.options.format == "json" {
-		return b.printJSON()
-	}
-	color := false
-	if f, ok := b.out.(*os.File); ok {
-		color = term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
-	}
-	if err := reports.WriteText(b.out, b.reports, 80, color); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(b.out, "\nreport  %s\n", filepath.Join(b.dir, "report.html"))
-	return err
-}
-
-// printJSON writes the report of one drill, or an array of several.
-func (b *batch) printJSON() error {
-	enc := json.NewEncoder(b.out)
-	enc.SetIndent("", "  ")
-	if len(b.reports) == 1 {
-		return enc.Encode(b.reports[0])
-	}
-	return enc.Encode(b.reports)
 }

@@ -14,14 +14,16 @@ import (
 func newKernel() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernel",
-		Short: "Use a kernel that can carry labs",
+		Short: "Use, build and keep kernels that can carry labs",
 	}
-	cmd.AddCommand(newKernelExec())
+	cmd.AddCommand(newKernelExec(), newKernelBuild(), newKernelList(), newKernelPath(),
+		newKernelRemove())
 	return cmd
 }
 
 func newKernelExec() *cobra.Command {
-	var mode string
+	var mode, clock string
+	var seed uint64
 	cmd := &cobra.Command{
 		Use:   "exec -- PROGRAM [ARGUMENT …]",
 		Short: "Run a program in a kernel that has what labs need",
@@ -31,18 +33,27 @@ func newKernelExec() *cobra.Command {
 			"    go test -exec \"tandem kernel exec --\" ./daemon/ipvs",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return execInKernel(cmd.Context(), mode, args)
+			return execInKernel(cmd.Context(), mode, clock, seed, args)
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().StringVar(&mode, "kernel", "",
 		"auto, host or uml (default $TANDEM_KERNEL, else auto)")
+	cmd.Flags().StringVar(&clock, "time", "",
+		"real or virtual (default $TANDEM_TIME, else real)")
+	cmd.Flags().Uint64Var(&seed, "seed", 1, "where the randomness of virtual time starts")
 	return cmd
 }
 
 // execInKernel does not return where it succeeds: this process becomes the program.
-func execInKernel(ctx context.Context, kernelFlag string, args []string) error {
+func execInKernel(
+	ctx context.Context, kernelFlag, timeFlag string, seed uint64, args []string,
+) error {
 	mode, err := kernelMode(kernelFlag)
+	if err != nil {
+		return err
+	}
+	clock, err := clockOf(timeFlag)
 	if err != nil {
 		return err
 	}
@@ -50,7 +61,8 @@ func execInKernel(ctx context.Context, kernelFlag string, args []string) error {
 	if err != nil {
 		return exitError{exitInconclusive, err}
 	}
-	err = kernel.Enter(context.WithoutCancel(ctx), kernel.Options{Mode: mode, Need: labNeeds})
+	err = kernel.Enter(context.WithoutCancel(ctx),
+		kernel.Options{Mode: mode, Time: clock, Seed: seed, Need: labNeeds})
 	if err != nil {
 		return exitError{exitInconclusive, err}
 	}
@@ -66,4 +78,12 @@ func kernelMode(flag string) (kernel.Mode, error) {
 		return kernel.ParseMode(flag)
 	}
 	return kernel.ModeFromEnvironment()
+}
+
+// clockOf is the clock that --time asks for, else TANDEM_TIME.
+func clockOf(flag string) (kernel.Time, error) {
+	if flag != "" {
+		return kernel.ParseTime(flag)
+	}
+	return kernel.TimeFromEnvironment()
 }

@@ -15,7 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/lab/kernel"
+	"github.com/tandemlb/tandem/lab/probe"
 	"github.com/tandemlb/tandem/reports"
 )
 
@@ -24,7 +26,9 @@ const asProgram = "TANDEM_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	kernel.Init()
-	if os.Getenv(asProgram) != "" {
+	lab.Main(probe.Roles()...)
+	inGuest := len(os.Args) > 1 && os.Args[1] == carryOutName // with no environment of ours
+	if os.Getenv(asProgram) != "" || inGuest {
 		main()
 	}
 	os.Exit(m.Run())

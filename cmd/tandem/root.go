@@ -16,6 +16,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDoctor(), newLab(), newDrill(), newKernel())
+	root.AddCommand(newDoctor(), newLab(), newDrill(), newKernel(), newCarryOut())
 	return root
 }

@@ -15,7 +15,9 @@ import (
 type keeper struct {
 	orders  *mailbox[order]
 	beating atomic.Bool // a beat waits
-	kept    []*holding  // by member
+	every   time.Duration
+	beaten  time.Time  // the last beat; the owner's
+	kept    []*holding // by member
 	failed  func(member int, err error)
 }
 
@@ -46,8 +48,8 @@ const (
 	orderBeat
 )
 
-// renewals is how often a lease is renewed while it lasts, given beats: at every advert, so that it
-// outlasts the peer's patience, which counts from the last one.
+// renewals is how often a lease is renewed while it lasts, given beats: with adverts of a second or
+// more at every advert, so that it outlasts the peer's patience, which counts from the last one.
 const renewals = 8
 
 // repairEvery is how often addresses without a lease are looked after.
@@ -55,7 +57,7 @@ const repairEvery = time.Second
 
 // newKeeper returns a keeper that tells failures to failed, which must not block.
 func newKeeper(configs []Config, links Links, failed func(int, error)) *keeper {
-	k := &keeper{orders: newMailbox[order](), failed: failed}
+	k := &keeper{orders: newMailbox[order](), every: repairEvery / 2, failed: failed}
 	for _, c := range configs {
 		h := &holding{vips: c.addresses(), lease: max(c.Lease, 0), repeat: c.AnnounceRepeat}
 		for i := range h.vips {
@@ -65,6 +67,9 @@ func newKeeper(configs []Config, links Links, failed func(int, error)) *keeper {
 			h.links = append(h.links, links(h.vips[i].Device))
 		}
 		h.settled = true
+		if h.lease > 0 {
+			k.every = min(k.every, h.lease/renewals/2)
+		}
 		k.kept = append(k.kept, h)
 	}
 	return k
@@ -73,8 +78,13 @@ func newKeeper(configs []Config, links Links, failed func(int, error)) *keeper {
 // run obeys until done is closed and every order has been carried out.
 func (k *keeper) run(done <-chan struct{}) { k.orders.serve(done, k.obey) }
 
-// beat tells that the owner has turned. It is cheap: one beat waits at a time.
+// beat tells that the owner has turned. It is cheap: one beat waits at a time, and there are no more of
+// them than renewing takes, however fast the adverts are.
 func (k *keeper) beat(now time.Time) {
+	if now.Sub(k.beaten) < k.every {
+		return
+	}
+	k.beaten = now
 	if k.beating.CompareAndSwap(false, true) {
 		k.orders.put(order{verb: orderBeat, at: now})
 	}

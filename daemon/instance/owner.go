@@ -36,7 +36,7 @@ func (r *Runner) turn(ctx context.Context, tasks *sync.WaitGroup) {
 		if ending == nil && r.ended() {
 			return
 		}
-		r.keeper.beat(time.Now())
+		r.keeper.beat(r.now)
 		r.arm(timer)
 		select {
 		case <-timer.C:
@@ -63,12 +63,13 @@ func (r *Runner) arm(timer *time.Timer) {
 		timer.Stop()
 		return
 	}
-	timer.Reset(time.Until(next))
+	timer.Reset(next.Sub(r.now))
 }
 
 // timeout does what is due.
 func (r *Runner) timeout(tasks *sync.WaitGroup) {
-	now := time.Now()
+	r.now = time.Now()
+	now := r.now
 	if d := r.group.Deadline(); !d.IsZero() && !d.After(now) {
 		r.step(vrrp.All, vrrp.Timeout{})
 	}
@@ -134,9 +135,9 @@ func (r *Runner) ended() bool {
 
 // step tells the group and does what it says.
 func (r *Runner) step(member int, ev vrrp.Event) {
-	now := time.Now()
-	for _, a := range r.group.Step(now, member, ev) {
-		r.perform(now, a.Member, a.Action)
+	r.now = time.Now()
+	for _, a := range r.group.Step(r.now, member, ev) {
+		r.perform(r.now, a.Member, a.Action)
 	}
 	for i, m := range r.members {
 		r.observe(m, r.group.Member(i))

@@ -41,6 +41,7 @@ type Runner struct {
 	ready    chan struct{}
 	draining []int // members that wait for Drained
 	started  bool
+	now      time.Time // the owner's last look at the clock
 
 	mu sync.Mutex // members' status
 }

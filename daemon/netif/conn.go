@@ -207,7 +207,7 @@ func (c *Conn) Drain(deliver func(Packet)) error {
 func (c *Conn) receive(fd int, deliver func(Packet)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n, _, err := unix.Recvfrom(fd, c.buf, unix.MSG_DONTWAIT)
+	n, err := unix.Read(fd, c.buf) // it does not block, and the header says who sent
 	if err != nil {
 		return err
 	}

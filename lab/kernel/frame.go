@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -14,13 +16,14 @@ type frameKind byte
 
 const (
 	// Host to guest.
-	frameSpec   frameKind = 'S' // a spec as JSON; the first frame
+	frameSpec   frameKind = 'S' // a spec as JSON; the first frame on real time
 	frameSignal frameKind = 's' // one byte: the signal's number
 	frameWindow frameKind = 'w' // rows and columns, two bytes each, big endian
 	frameInput  frameKind = 'i' // standard input; empty: end of file
 
 	// Guest to host.
-	frameReady  frameKind = 'r' // the guest is up and waits for its spec
+	frameReady  frameKind = 'r' // the guest is up
+	frameBeat   frameKind = 't' // the virtual clock, nanoseconds, eight bytes, big endian
 	frameOutput frameKind = 'o' // standard output
 	frameErrors frameKind = 'e' // standard error
 	frameExit   frameKind = 'x' // one byte: the program's exit status; the last frame
@@ -94,10 +97,25 @@ type spec struct {
 	Dir  string
 	// Modules is the directory of kernel modules, named after the release; empty: built in.
 	Modules string
+	// Virtual says that the guest runs on a virtual clock.
+	Virtual bool
 	// Writable are the directories of the host that the guest may change.
 	Writable []string
+	// Mounts are directories of the host, each with the path at which the guest has it, writable.
+	Mounts [][2]string
 	// Terminal says which of standard input, output and error are a terminal on the host.
 	Terminal [3]bool
 	// Rows and Columns are the terminal's size; zero where there is none.
 	Rows, Columns uint16
+}
+
+// programs are the executables that the spec names: its own, and those that variables point to.
+func (s spec) programs() []string {
+	paths := []string{s.Path}
+	for _, v := range s.Env {
+		if _, value, _ := strings.Cut(v, "="); filepath.IsAbs(value) {
+			paths = append(paths, value)
+		}
+	}
+	return paths
 }

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"strconv"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,193 +19,181 @@ import (
 	"golang.org/x/term"
 )
 
-// guestVariable tells a process that it lives in a guest: "init" for the first one, "program" below.
-const guestVariable = "TANDEM_GUEST"
-
-// bootLimit is how long a guest may take until it is up: 100 times what it takes on a quiet machine.
-const bootLimit = 2 * time.Minute
-
 // killAfter is the number of interrupts after which the guest is ended as it stands. The first one
 // asks the program to heal and report.
 const killAfter = 3
 
-// guest is a running User Mode Linux that runs this program.
+// DefaultHangLimit is the Guest.HangLimit that 0 means: twenty times what a busy drill takes from one
+// beat of the virtual clock to the next on a quiet machine.
+const DefaultHangLimit = 2 * time.Minute
+
+// Guest is one run of this program in a guest kernel of its own. The zero Guest runs it as this
+// process was started, on real time.
+type Guest struct {
+	// Time is the clock, Seed where the randomness of a virtual one starts.
+	Time Time
+	Seed uint64
+	// Args are the program's arguments without its name; nil: this process's.
+	Args []string
+	// Env is its environment; nil: this process's.
+	Env []string
+	// Writable are directories of the host that it may change. They must exist.
+	Writable []string
+	// Mounts are directories of the host that it sees, and may change, at another path: by that path,
+	// which must lie below /dev/shm. So a guest need not know where its results go.
+	Mounts map[string]string
+	// Stdout and Stderr get what it prints, as it comes; nil: this process's, and a terminal there is
+	// one in the guest. On a virtual clock it never sees a terminal, and its standard input is empty:
+	// what they do depends on when somebody looks.
+	Stdout, Stderr io.Writer
+	// HangLimit is how long, in wall time, a virtual clock may stand still before the guest is ended:
+	// something in it computes without end. 0: DefaultHangLimit. On real time it means nothing.
+	HangLimit time.Duration
+}
+
+// Run boots a guest, runs this program in it from the start and returns its exit status. Signals
+// that this process gets meanwhile are handed on to it; a third interrupt, or the end of the
+// context, ends the guest as it stands. Several may run at once. When Run returns nothing is left of
+// the guest, also where this process is killed.
 //
-//	this process ── line 1: spec, signals, window  ──▶ init ──▶ the same program
-//	             ◀─ line 1: output, errors, status ──
-//	             ── line 2: standard input         ──▶
-type guest struct {
-	cmd     *exec.Cmd
-	orders  *frameWriter
-	input   *frameWriter
-	results io.Reader
-	console *tail
-	lines   []*os.File // our ends
-	dir     string     // User Mode Linux's own state, not needed once it is up
-	cpu     *os.File
-	exited  chan error
+// Errors: ErrNoImage (wrapped) where no such guest kernel is here; a *HungError; anything else when
+// the guest does not come up or ends before the program.
+func (g Guest) Run(ctx context.Context) (int, error) {
+	if raceEnabled {
+		return 0, fmt.Errorf("boot guest: this binary carries the race detector, which cannot run " +
+			"in User Mode Linux (39-bit address space); run without -race, or as root on a kernel " +
+			"with IPVS")
+	}
+	im, err := g.image()
+	if err != nil {
+		return 0, err
+	}
+	s, err := g.spec()
+	if err != nil {
+		return 0, fmt.Errorf("boot guest: %w", err)
+	}
+	s.Modules = im.Modules
+	m, err := g.boot(ctx, im, s)
+	if err != nil {
+		return 0, err
+	}
+	return g.follow(ctx, m, s)
 }
 
-// boot starts a guest with the image. Its life hangs on this process; see startContained.
-func boot(ctx context.Context, im Image) (*guest, error) {
-	dir, err := os.MkdirTemp("", "tandem-guest-")
-	if err != nil {
-		return nil, fmt.Errorf("boot guest: %w", err)
+func (g Guest) image() (Image, error) {
+	if g.Time == VirtualTime {
+		return FindVirtualImage()
 	}
-	g := &guest{console: &tail{}, dir: dir, exited: make(chan error, 1)}
-	if err := g.start(im); err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("boot guest: %w", err)
-	}
-	err = g.awaitReady(ctx)
-	os.RemoveAll(dir)
-	if err != nil {
-		g.kill()
-		return nil, err
-	}
-	return g, nil
+	return FindImage()
 }
 
-// start runs the kernel on a thread that lives as long as this process, because a parent-death
-// signal is sent when the parent's thread dies.
-func (g *guest) start(im Image) error {
+// spec describes the program for the guest.
+func (g Guest) spec() (spec, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return spec{}, err
 	}
-	theirs, err := g.openLines()
+	dir, err := os.Getwd()
 	if err != nil {
-		return err
+		return spec{}, err
 	}
-	args := []string{
-		"mem=1G", "quiet", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
-		"init=" + self, "con=null", "con0=null,fd:1", "con1=fd:3,fd:4", "con2=fd:5,fd:6",
-		"pty.legacy_count=0", "uml_dir=" + g.dir + "/", guestVariable + "=init",
+	s := spec{Path: self, Args: os.Args, Dir: dir, Env: g.Env, Virtual: g.Time == VirtualTime}
+	if g.Args != nil {
+		s.Args = append([]string{os.Args[0]}, g.Args...)
 	}
-	g.cmd = exec.Command(im.Program, args...)
-	g.cmd.Stdout, g.cmd.Stderr = g.console, g.console
-	g.cmd.ExtraFiles = theirs
-	g.cmd.Env = append(os.Environ(), "TMPDIR="+memoryDir())
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		g.cpu = pinThread()
-		started <- g.startContained()
-		err := g.cmd.Wait()
-		g.exited <- err
-		select {} // the thread must not end before the process
-	}()
-	err = <-started
-	for _, f := range theirs {
-		f.Close()
+	if g.Env == nil {
+		s.Env = os.Environ()
 	}
-	return err
-}
-
-// startContained starts the kernel so that it ends with this process: in a PID namespace of its own,
-// whose death takes every process in it along. A user who is not root needs a user namespace for that.
-// Where neither is to be had, what remains is to ask the kernel to end, which it does not always do
-// whole: a killed one would leave the processes that it traces.
-func (g *guest) startContained() error {
-	attr := &syscall.SysProcAttr{
-		Setsid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: syscall.CLONE_NEWPID,
+	s.Env = append(s.Env, timeVariable+"="+g.Time.String())
+	for _, w := range g.Writable {
+		if w, err = filepath.Abs(w); err != nil {
+			return spec{}, err
+		}
+		s.Writable = append(s.Writable, w)
 	}
-	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
-		attr.Cloneflags |= syscall.CLONE_NEWUSER
-		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
-	}
-	g.cmd.SysProcAttr = attr
-	err := g.cmd.Start()
-	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.ENOSPC) {
-		return err
-	}
-	loose := exec.Command(g.cmd.Path, g.cmd.Args[1:]...)
-	loose.Stdout, loose.Stderr = g.cmd.Stdout, g.cmd.Stderr
-	loose.ExtraFiles, loose.Env = g.cmd.ExtraFiles, g.cmd.Env
-	loose.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
-	g.cmd = loose
-	return g.cmd.Start()
-}
-
-// openLines makes the two serial lines and returns the guest's ends in the order of its descriptors.
-func (g *guest) openLines() ([]*os.File, error) {
-	var theirs []*os.File
-	var ours [4]*os.File
-	for i := range 4 {
-		r, w, err := os.Pipe()
+	s.Writable = writableCover(s.Writable)
+	for _, at := range slices.Sorted(maps.Keys(g.Mounts)) {
+		source, err := filepath.Abs(g.Mounts[at])
 		if err != nil {
-			return nil, err
+			return spec{}, err
 		}
-		if i%2 == 0 { // towards the guest
-			theirs, ours[i] = append(theirs, r), w
-		} else {
-			theirs, ours[i] = append(theirs, w), r
-		}
+		s.Mounts = append(s.Mounts, [2]string{source, at})
 	}
-	g.lines = ours[:]
-	g.orders, g.results = &frameWriter{w: ours[0]}, ours[1]
-	g.input = &frameWriter{w: ours[2]}
-	return theirs, nil
+	if !s.Virtual && g.Stdout == nil && g.Stderr == nil {
+		s.describeTerminal()
+	}
+	return s, nil
 }
 
-// awaitReady waits for the guest's first frame.
-func (g *guest) awaitReady(ctx context.Context) error {
-	ready := make(chan error, 1)
-	go func() {
-		kind, _, err := readFrame(g.results)
-		if err == nil && kind != frameReady {
-			err = fmt.Errorf("first frame is %q", kind)
-		}
-		ready <- err
-	}()
-	limit := time.NewTimer(bootLimit)
-	defer limit.Stop()
-	var err error
-	select {
-	case err = <-ready:
-	case werr := <-g.exited:
-		g.exited <- werr
-		err = fmt.Errorf("the guest ended: %w", werr)
-	case <-limit.C:
-		err = fmt.Errorf("not up after %s", bootLimit)
-	case <-ctx.Done():
-		err = ctx.Err()
+// describeTerminal says what of this process's standard streams is a terminal, and its size.
+func (s *spec) describeTerminal() {
+	for i, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
+		s.Terminal[i] = term.IsTerminal(int(f.Fd()))
 	}
-	if err != nil {
-		return fmt.Errorf("boot guest: %w; its console ends with:\n%s", err, g.console.last(20))
+	if !slices.Contains(s.Terminal[:], true) {
+		return
 	}
-	return nil
+	if cols, rows, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
+		s.Rows, s.Columns = uint16(rows), uint16(cols)
+	}
 }
 
-// run has the guest run the program and returns its exit status.
-func (g *guest) run(ctx context.Context, s spec) (int, error) {
-	payload, err := json.Marshal(s)
-	if err != nil {
-		return 0, fmt.Errorf("run in guest: %w", err)
-	}
-	if err := g.orders.write(frameSpec, payload); err != nil {
-		return 0, fmt.Errorf("run in guest: %w", err)
+// follow hands the program's streams and signals to and fro until it has ended, and returns its exit
+// status. The guest is gone then.
+func (g Guest) follow(ctx context.Context, m *machine, s spec) (int, error) {
+	defer m.close()
+	defer m.kill()
+	if !s.Virtual {
+		payload, err := json.Marshal(s)
+		if err == nil {
+			err = m.orders.write(frameSpec, payload)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("run in guest: %w", err)
+		}
+		go m.sendInput()
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1,
 		unix.SIGUSR2, unix.SIGWINCH)
+	defer close(signals)
 	defer signal.Stop(signals)
-	go g.forward(signals)
-	go g.sendInput()
-	stop := context.AfterFunc(ctx, g.kill)
+	go m.forward(signals)
+	stop := context.AfterFunc(ctx, m.kill)
 	defer stop()
-	return g.receive()
+	if s.Virtual {
+		m.watch(g.hangLimit())
+		defer m.unwatch()
+	}
+	return m.receive(g.outputs())
 }
 
-// forward hands on signals; too many interrupts end the guest.
-func (g *guest) forward(signals <-chan os.Signal) {
+func (g Guest) hangLimit() time.Duration {
+	if g.HangLimit == 0 {
+		return DefaultHangLimit
+	}
+	return g.HangLimit
+}
+
+func (g Guest) outputs() (stdout, stderr io.Writer) {
+	stdout, stderr = os.Stdout, os.Stderr
+	if g.Stdout != nil {
+		stdout = g.Stdout
+	}
+	if g.Stderr != nil {
+		stderr = g.Stderr
+	}
+	return stdout, stderr
+}
+
+// forward hands on signals until the channel is closed; too many interrupts end the guest.
+func (m *machine) forward(signals <-chan os.Signal) {
 	interrupts := 0
 	for s := range signals {
 		if s == unix.SIGWINCH {
 			if cols, rows, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
 				size := binary.BigEndian.AppendUint16(nil, uint16(rows))
-				_ = g.orders.write(frameWindow, binary.BigEndian.AppendUint16(size, uint16(cols)))
+				_ = m.orders.write(frameWindow, binary.BigEndian.AppendUint16(size, uint16(cols)))
 			}
 			continue
 		}
@@ -214,109 +201,51 @@ func (g *guest) forward(signals <-chan os.Signal) {
 			interrupts++
 		}
 		if interrupts >= killAfter {
-			g.kill()
-			return
+			m.kill()
+			continue
 		}
 		if n, ok := s.(syscall.Signal); ok {
-			_ = g.orders.write(frameSignal, []byte{byte(n)})
+			_ = m.orders.write(frameSignal, []byte{byte(n)})
 		}
 	}
 }
 
 // sendInput hands standard input to the guest until it ends.
-func (g *guest) sendInput() {
-	_, _ = io.Copy(struct{ io.Writer }{g.input.stream(frameInput)},
+func (m *machine) sendInput() {
+	_, _ = io.Copy(struct{ io.Writer }{m.input.stream(frameInput)},
 		struct{ io.Reader }{os.Stdin})
-	_ = g.input.write(frameInput, nil)
+	_ = m.input.write(frameInput, nil)
 }
 
 // receive prints what the program prints, as it comes, until its exit status.
-func (g *guest) receive() (int, error) {
+func (m *machine) receive(stdout, stderr io.Writer) (int, error) {
 	for {
-		kind, payload, err := readFrame(g.results)
+		kind, payload, err := readFrame(m.results)
+		if hung := m.hung(); hung != nil {
+			return 0, fmt.Errorf("run in guest: %w", hung)
+		}
 		if err != nil {
-			g.kill()
+			m.kill()
 			return 0, fmt.Errorf("run in guest: the guest ended before the program; its console "+
-				"ends with:\n%s", g.console.last(20))
+				"ends with:\n%s", m.console.last(20))
 		}
 		switch kind {
+		case frameBeat:
+			m.beat(payload)
 		case frameOutput:
-			_, err = os.Stdout.Write(payload)
+			_, err = stdout.Write(payload)
 		case frameErrors:
-			_, err = os.Stderr.Write(payload)
+			_, err = stderr.Write(payload)
 		case frameBroken:
-			g.kill()
 			return 0, fmt.Errorf("run in guest: %s", payload)
-		case frameExit:
-			g.kill() // it has synced its files; nothing is left to wait for
+		case frameExit: // it has synced its files; nothing is left to wait for
 			if len(payload) != 1 {
 				return 0, errors.New("run in guest: the exit status is malformed")
 			}
 			return int(payload[0]), nil
 		}
 		if errors.Is(err, unix.EPIPE) {
-			_ = g.orders.write(frameSignal, []byte{byte(unix.SIGPIPE)})
+			_ = m.orders.write(frameSignal, []byte{byte(unix.SIGPIPE)})
 		}
 	}
-}
-
-// killLimit is how long a guest that is asked to end may take.
-const killLimit = 5 * time.Second
-
-// kill ends the guest at once and waits until it is gone. A second call does nothing more.
-func (g *guest) kill() {
-	_ = g.cmd.Process.Signal(g.cmd.SysProcAttr.Pdeathsig)
-	var err error
-	select {
-	case err = <-g.exited:
-	case <-time.After(killLimit):
-		_ = g.cmd.Process.Kill()
-		err = <-g.exited
-	}
-	g.exited <- err
-}
-
-// memoryDir is where the guest keeps its memory: /dev/shm, or the temporary directory where that is
-// too small, as in many containers.
-func memoryDir() string {
-	const need = 1 << 30
-	var fs unix.Statfs_t
-	if err := unix.Statfs("/dev/shm", &fs); err == nil &&
-		fs.Bavail*uint64(fs.Bsize) >= need && unix.Access("/dev/shm", unix.W_OK) == nil {
-		return "/dev/shm"
-	}
-	return os.TempDir()
-}
-
-// pinThread pins the calling thread, and what it will start, to a CPU that no other guest of this
-// user holds: a guest that wanders between CPUs is slower. The lock lasts as long as the returned
-// file is open; nil where nothing could be locked.
-func pinThread() *os.File {
-	var allowed unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
-		return nil
-	}
-	cache, err := CacheDir()
-	if err != nil || os.MkdirAll(cache, 0o755) != nil {
-		return nil
-	}
-	for cpu := range 1024 {
-		if !allowed.IsSet(cpu) {
-			continue
-		}
-		name := filepath.Join(cache, "cpu"+strconv.Itoa(cpu)+".lock")
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
-		if err != nil {
-			return nil
-		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-			f.Close()
-			continue
-		}
-		var one unix.CPUSet
-		one.Set(cpu)
-		_ = unix.SchedSetaffinity(0, &one)
-		return f
-	}
-	return nil
 }

@@ -8,8 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
+
+	"github.com/tandemlb/tandem/lab/kernel/build"
+	"github.com/tandemlb/tandem/lab/kernel/debian"
 )
 
 // Image is a guest kernel on this machine's disk.
@@ -71,8 +72,8 @@ func imageIn(root string) (Image, error) {
 }
 
 // InstallImage downloads Debian's user-mode-linux package into the user's cache and unpacks it
-// there, without root: apt-get is given a state directory of its own. Where a kernel is found
-// already it does nothing. A run that is cut off leaves nothing that a later one would trust.
+// there, without root. Where a kernel is found already it does nothing. A run that is cut off leaves
+// nothing that a later one would trust.
 //
 // Equivalent to: `apt-get update; apt-get download user-mode-linux; dpkg-deb -x …`.
 func InstallImage(ctx context.Context, progress io.Writer) (Image, error) {
@@ -106,82 +107,39 @@ func InstallImage(ctx context.Context, progress io.Writer) (Image, error) {
 
 // fetchPackage leaves the unpacked package in work/root.
 func fetchPackage(ctx context.Context, work string, progress io.Writer) error {
-	for _, dir := range []string{"lists/partial", "cache/archives/partial", "root"} {
-		if err := os.MkdirAll(filepath.Join(work, dir), 0o755); err != nil {
-			return err
-		}
-	}
-	state := []string{
-		"-q", "-o", "Dir::State::Lists=" + filepath.Join(work, "lists"),
-		"-o", "Dir::Cache=" + filepath.Join(work, "cache"),
-		"-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=",
-	}
-	steps := []struct {
-		say  string
-		name string
-		args []string
-	}{
-		{"reading Debian's package lists", "apt-get", append(state[:len(state):len(state)], "update")},
-		{"downloading " + imagePackage, "apt-get",
-			append(state[:len(state):len(state)], "download", imagePackage)},
-	}
-	for _, s := range steps {
-		fmt.Fprintf(progress, "guest kernel: %s …\n", s.say)
-		if err := runIn(ctx, work, s.name, s.args...); err != nil {
-			return err
-		}
-	}
-	debs, _ := filepath.Glob(filepath.Join(work, imagePackage+"_*.deb"))
-	if len(debs) != 1 {
-		return fmt.Errorf("download %s: %d packages arrived, want 1", imagePackage, len(debs))
-	}
-	fmt.Fprintf(progress, "guest kernel: unpacking %s …\n", filepath.Base(debs[0]))
-	return runIn(ctx, work, "dpkg-deb", "-x", debs[0], filepath.Join(work, "root"))
-}
-
-// runIn runs a program in dir; what it printed goes into the error.
-func runIn(ctx context.Context, dir, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("run %s: not found; on a system without apt put Debian's %s package's "+
-			"files under the cache directory by hand", name, imagePackage)
+	say := func(what string) { fmt.Fprintf(progress, "guest kernel: %s …\n", what) }
+	say("reading Debian's package lists")
+	archive, err := debian.Open(ctx, filepath.Join(work, "apt"))
+	if errors.Is(err, debian.ErrNoApt) {
+		return fmt.Errorf("%w; put the files of Debian's %s package under the cache directory by hand",
+			err, imagePackage)
 	}
 	if err != nil {
-		return fmt.Errorf("run %s %s: %w: %s", name, args[len(args)-1], err,
-			lastLine(string(out)))
+		return err
 	}
-	return nil
-}
-
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
-	return s[strings.LastIndexByte(s, '\n')+1:]
-}
-
-// tail keeps the last bytes written to it: a guest's console, for the case that it does not come up.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-const tailSize = 16 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	if len(t.buf) > tailSize {
-		t.buf = append([]byte(nil), t.buf[len(t.buf)-tailSize:]...)
+	p, err := archive.Show(ctx, imagePackage)
+	if err != nil {
+		return err
 	}
-	return len(p), nil
+	say("downloading " + imagePackage)
+	file, err := archive.Download(ctx, p, work)
+	if err != nil {
+		return err
+	}
+	say("unpacking " + filepath.Base(file))
+	return debian.Unpack(ctx, file, filepath.Join(work, "root"))
 }
 
-// last returns the last n lines.
-func (t *tail) last(n int) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(string(t.buf)), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+// FindVirtualImage returns the guest kernel with a virtual clock from the user's cache. Its errors are
+// those of build.Find.
+func FindVirtualImage() (Image, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		return Image{}, err
+	}
+	k, err := build.Find(cache)
+	if err != nil {
+		return Image{}, err
+	}
+	return Image{Program: k.Program}, nil
 }

@@ -11,9 +11,12 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/lab"
 )
 
 // The serial lines that the host opens for the guest; see Guest.
@@ -48,32 +51,70 @@ func serveGuest() error {
 	if err != nil {
 		return err
 	}
-	input, err := openLine(inputLine)
+	out := &frameWriter{w: orders}
+	s, err := receiveSpec(orders, out)
 	if err != nil {
 		return err
-	}
-	out := &frameWriter{w: orders}
-	if err := out.write(frameReady, nil); err != nil {
-		return err
-	}
-	kind, payload, err := readFrame(orders)
-	if err != nil || kind != frameSpec {
-		return fmt.Errorf("read spec: frame %q: %w", kind, err)
-	}
-	var s spec
-	if err := json.Unmarshal(payload, &s); err != nil {
-		return fmt.Errorf("read spec: %w", err)
 	}
 	p, err := startGuestProgram(s, out)
 	if err != nil {
 		_ = out.write(frameBroken, []byte(err.Error()))
 		return err
 	}
-	go p.feed(input)
+	if s.Virtual {
+		p.stdin.Close()
+		go beat(out)
+	} else if err := p.feedFrom(inputLine); err != nil {
+		return err
+	}
 	go p.obey(orders)
 	status := p.wait()
 	unix.Sync()
 	return out.write(frameExit, []byte{byte(status)})
+}
+
+// receiveSpec says that the guest is up and reads what it shall run: from a file where the kernel's
+// arguments name one, which the host removes as soon as the guest is up, else from the line.
+func receiveSpec(orders io.Reader, out *frameWriter) (spec, error) {
+	name := os.Getenv(specVariable)
+	if name == "" {
+		if err := out.write(frameReady, nil); err != nil {
+			return spec{}, err
+		}
+		kind, payload, err := readFrame(orders)
+		if err == nil && kind != frameSpec {
+			err = fmt.Errorf("frame %q", kind)
+		}
+		return parseSpec(payload, err)
+	}
+	payload, err := os.ReadFile(name)
+	s, err := parseSpec(payload, err)
+	if err != nil {
+		return spec{}, err
+	}
+	return s, out.write(frameReady, nil)
+}
+
+func parseSpec(payload []byte, err error) (spec, error) {
+	var s spec
+	if err == nil {
+		err = json.Unmarshal(payload, &s)
+	}
+	if err != nil {
+		return spec{}, fmt.Errorf("read spec: %w", err)
+	}
+	return s, nil
+}
+
+// beatInterval is how often, on the virtual clock, a guest says how far that has come. A day has 8640
+// beats, which cost ten seconds of wall time.
+const beatInterval = 10 * time.Second
+
+// beat tells the host that the virtual clock moves, for as long as the guest lives.
+func beat(out *frameWriter) {
+	for range time.Tick(beatInterval) {
+		_ = out.write(frameBeat, binary.BigEndian.AppendUint64(nil, uint64(lab.Monotonic())))
+	}
 }
 
 // mountSystem mounts what every program expects. The root is the host's, read-only.
@@ -120,11 +161,19 @@ func openLine(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// mountWritable lets the guest change the given directories of the host.
-func mountWritable(dirs []string) error {
-	for _, dir := range dirs {
-		if err := unix.Mount("none", dir, "hostfs", 0, dir); err != nil {
-			return fmt.Errorf("mount %s writable: %w", dir, err)
+// mountWritable lets the guest change directories of the host, where they are or at another path.
+func mountWritable(s spec) error {
+	mounts := s.Mounts
+	for _, dir := range s.Writable {
+		mounts = append(mounts, [2]string{dir, dir})
+	}
+	for _, m := range mounts {
+		source, target := m[0], m[1]
+		if err := os.MkdirAll(target, 0o755); err != nil {
+			return fmt.Errorf("mount %s: %w", source, err)
+		}
+		if err := unix.Mount("none", target, "hostfs", 0, source); err != nil {
+			return fmt.Errorf("mount %s on %s writable: %w", source, target, err)
 		}
 	}
 	return nil
@@ -146,7 +195,7 @@ func startGuestProgram(s spec, out *frameWriter) (*guestProgram, error) {
 			return nil, err
 		}
 	}
-	if err := mountWritable(s.Writable); err != nil {
+	if err := mountWritable(s); err != nil {
 		return nil, err
 	}
 	if err := raiseLoopback(); err != nil {
@@ -256,6 +305,16 @@ func (p *guestProgram) copy(from *os.File, kind frameKind) {
 		_, _ = io.CopyBuffer(struct{ io.Writer }{p.out.stream(kind)}, struct{ io.Reader }{from},
 			make([]byte, 32<<10))
 	})
+}
+
+// feedFrom hands what comes by a line to the program as its standard input, until that ends.
+func (p *guestProgram) feedFrom(line string) error {
+	input, err := openLine(line)
+	if err != nil {
+		return err
+	}
+	go p.feed(input)
+	return nil
 }
 
 // feed hands the host's input to the program until it ends.

@@ -5,13 +5,11 @@ package kernel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"golang.org/x/term"
 
 	"github.com/tandemlb/tandem/lab"
 )
@@ -70,6 +68,10 @@ func ModeFromEnvironment() (Mode, error) {
 // Options say what Enter shall provide.
 type Options struct {
 	Mode Mode
+	// Time is the clock. VirtualTime takes a guest of its own kind, see FindVirtualImage.
+	Time Time
+	// Seed is where the randomness of a guest on VirtualTime starts; on RealTime it means nothing.
+	Seed uint64
 	// Need are the capabilities that the kernel must have.
 	Need []lab.Capability
 	// Writable are directories that a guest may change, beside the source tree (the directory above
@@ -138,7 +140,9 @@ func (o Options) stay() (bool, error) {
 	switch {
 	case InGuest():
 		kernel = "guest"
-	case o.Mode == UML:
+	case o.Time == VirtualTime && o.Mode == Host:
+		return false, errors.New("virtual time needs a guest kernel: it excludes the kernel \"host\"")
+	case o.Mode == UML || o.Time == VirtualTime:
 		return false, nil
 	}
 	err := missing(kernel, o.Need)
@@ -165,54 +169,15 @@ func missing(kernel string, need []lab.Capability) error {
 // RunInGuest boots a guest, runs this program in it from the start and returns its exit status.
 // Output, input, signals and the window's size are handed on as they come.
 func RunInGuest(ctx context.Context, o Options) (int, error) {
-	if raceEnabled {
-		return 0, fmt.Errorf("boot guest: this binary carries the race detector, which cannot run " +
-			"in User Mode Linux (39-bit address space); run without -race, or as root on a kernel " +
-			"with IPVS")
-	}
-	im, err := FindImage()
-	if err != nil {
-		return 0, err
-	}
-	s, err := thisProgram(o)
-	if err != nil {
-		return 0, err
-	}
-	s.Modules = im.Modules
-	g, err := boot(ctx, im)
-	if err != nil {
-		return 0, err
-	}
-	return g.run(ctx, s)
-}
-
-// thisProgram describes this process for a guest.
-func thisProgram(o Options) (spec, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return spec{}, fmt.Errorf("boot guest: %w", err)
-	}
 	dir, err := os.Getwd()
 	if err != nil {
-		return spec{}, fmt.Errorf("boot guest: %w", err)
+		return 0, fmt.Errorf("boot guest: %w", err)
 	}
-	s := spec{Path: self, Args: os.Args, Dir: dir, Env: append(os.Environ(), o.Env...)}
-	writable := append([]string{sourceTree(dir), os.TempDir()}, o.Writable...)
-	for i, w := range writable {
-		if writable[i], err = filepath.Abs(w); err != nil {
-			return spec{}, fmt.Errorf("boot guest: %w", err)
-		}
+	g := Guest{
+		Time: o.Time, Seed: o.Seed, Env: append(os.Environ(), o.Env...),
+		Writable: append([]string{sourceTree(dir), os.TempDir()}, o.Writable...),
 	}
-	s.Writable = writableCover(writable)
-	for i, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
-		s.Terminal[i] = term.IsTerminal(int(f.Fd()))
-	}
-	if slices.Contains(s.Terminal[:], true) {
-		if cols, rows, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
-			s.Rows, s.Columns = uint16(rows), uint16(cols)
-		}
-	}
-	return s, nil
+	return g.Run(ctx)
 }
 
 // sourceTree is the directory at or above dir that holds go.mod, else dir.

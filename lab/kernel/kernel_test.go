@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,12 +35,26 @@ func TestMain(m *testing.M) {
 	case kernel.InGuest():
 		os.Exit(playInGuest(role))
 	}
-	status, err := kernel.RunInGuest(context.Background(), kernel.Options{})
+	status, err := runInGuest()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = 255
 	}
 	os.Exit(status)
+}
+
+// runInGuest runs this program in a guest, on the clock that TANDEM_TIME asks for.
+func runInGuest() (int, error) {
+	clock, err := kernel.TimeFromEnvironment()
+	if err != nil || clock == kernel.RealTime {
+		return kernel.RunInGuest(context.Background(), kernel.Options{})
+	}
+	seed, _ := strconv.ParseUint(os.Getenv(seedVariable), 10, 64)
+	g := kernel.Guest{Time: clock, Seed: seed, HangLimit: testHangLimit}
+	if dir := os.Getenv(mountVariable); dir != "" {
+		g.Mounts = map[string]string{mountPoint: dir}
+	}
+	return g.Run(context.Background())
 }
 
 // playInGuest is what the program does once it is in the guest.
@@ -56,6 +71,16 @@ func playInGuest(role string) int {
 		fmt.Println("waiting")
 		fmt.Println("got", <-signals)
 		return 3
+	case "clock":
+		return tellTime()
+	case "spin":
+		fmt.Println("up")
+		time.Sleep(time.Second) // so that others can hand the line on
+		spinForEver()
+	case "poll":
+		return poll()
+	case "mount":
+		return touch([]string{mountPoint})
 	case "killed":
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 	case "files":
@@ -100,11 +125,16 @@ func describeTerminal() int {
 // inGuest prepares this test binary to play a role in a guest. It skips where no guest can run.
 func inGuest(t *testing.T, role string, args ...string) *exec.Cmd {
 	t.Helper()
-	if kernel.InGuest() {
-		t.Skip("no guest in a guest: this test starts one from the host")
-	}
 	if _, err := kernel.FindImage(); err != nil {
 		t.Skip(err)
+	}
+	return asGuest(t, role, args...)
+}
+
+func asGuest(t *testing.T, role string, args ...string) *exec.Cmd {
+	t.Helper()
+	if kernel.InGuest() {
+		t.Skip("no guest in a guest: this test starts one from the host")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -212,23 +242,33 @@ func TestGuestWritesOnlyWhereItMay(t *testing.T) {
 }
 
 func TestKilledParentLeavesNoGuest(t *testing.T) {
-	before := umlProcesses(t)
-	cmd := inGuest(t, "hang")
-	temp := t.TempDir()
-	cmd.Env = append(cmd.Env, "TMPDIR="+temp)
+	im, err := kernel.FindImage()
+	if err != nil {
+		t.Skip(err)
+	}
+	leavesNothing(t, inGuest(t, "hang"), im, (*os.Process).Kill)
+}
+
+// leavesNothing runs a guest until its program says "up", ends its parent, and demands that the
+// guest's processes and the parent's temporary files are gone.
+func leavesNothing(t *testing.T, cmd *exec.Cmd, im kernel.Image, end func(*os.Process) error) {
+	t.Helper()
+	before := umlProcesses(im)
+	home, temp := t.TempDir(), t.TempDir()
+	cmd.Env = append(cmd.Env, "TMPDIR="+temp, "HOME="+home, "XDG_CACHE_HOME="+cacheHome(t))
 	if line, _ := startAndReadLine(t, cmd); line != "up" {
 		t.Fatalf("first line %q, want up", line)
 	}
-	if n := len(umlProcesses(t)); n <= len(before) {
+	if n := len(umlProcesses(im)); n <= len(before) {
 		t.Fatalf("%d guest processes while one runs, %d before: the check sees nothing", n, len(before))
 	}
-	if err := cmd.Process.Kill(); err != nil {
+	if err := end(cmd.Process); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
 	deadline := time.Now().Add(5 * time.Second)
 	for {
-		left := umlProcesses(t)
+		left := umlProcesses(im)
 		if len(left) <= len(before) {
 			break
 		}
@@ -237,9 +277,21 @@ func TestKilledParentLeavesNoGuest(t *testing.T) {
 		}
 		syscall.Select(0, nil, nil, nil, &syscall.Timeval{Usec: 10000})
 	}
-	if left, _ := os.ReadDir(temp); len(left) != 0 {
-		t.Errorf("files left behind in the temporary directory: %v", left)
+	for _, dir := range []string{home, temp} {
+		if left, _ := os.ReadDir(dir); len(left) != 0 {
+			t.Errorf("files left behind: %v", left)
+		}
 	}
+}
+
+// cacheHome is where this user's cache is, so that a test may move the home directory.
+func cacheHome(t *testing.T) string {
+	t.Helper()
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func TestGuestHasWhatALabNeeds(t *testing.T) {
@@ -274,12 +326,7 @@ func startAndReadLine(t *testing.T, cmd *exec.Cmd) (string, *bufio.Scanner) {
 
 // umlProcesses are the processes of this test's user that run a guest kernel, zombies left out: they
 // hold nothing.
-func umlProcesses(t *testing.T) []string {
-	t.Helper()
-	im, err := kernel.FindImage()
-	if err != nil {
-		t.Skip(err)
-	}
+func umlProcesses(im kernel.Image) []string {
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
 	var found []string
 	for _, l := range links {

@@ -52,7 +52,8 @@ func probes() map[lab.Capability]probe {
 		lab.Netem:          {"delay, loss and reordering", needModules, true, probeNetem},
 		lab.Nftables:       {"no_accept, forward guard", needModules, true, probeNftables(nftables.TableFamilyINet)},
 		lab.NftablesBridge: {"partitions", needModules, true, probeNftables(nftables.TableFamilyBridge)},
-		lab.RealTime:       {"faults that take CPU time", "use --time real", false, func() error { return nil }},
+		lab.RealTime:       {"faults that take CPU time", "use --time real", false, probeClock(false)},
+		lab.VirtualTime:    {"long runs", "use --time virtual", false, probeClock(true)},
 	}
 }
 
@@ -201,6 +202,19 @@ func probeNftables(family nftables.TableFamily) func() error {
 			return fmt.Errorf("add nftables table: %w", err)
 		}
 		return nil
+	}
+}
+
+// probeClock checks that the kernel's clock is virtual, or that it is not.
+func probeClock(virtual bool) func() error {
+	return func() error {
+		switch {
+		case lab.VirtualClock() == virtual:
+			return nil
+		case virtual:
+			return errors.New("the clock is real")
+		}
+		return errors.New("the clock is virtual")
 	}
 }
 

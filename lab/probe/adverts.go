@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -101,20 +102,22 @@ func (a *Adverts) listen(ctx context.Context, network string) (*packet.Conn, err
 	return conn, err
 }
 
-// follow reads a network's adverts until the context ends. The deadline of its reads is the time at
-// which the next sender counts as silent.
+// follow reads a network's adverts until the context ends. The deadline of its reads is a time at
+// which a sender may count as silent; it is moved only when it has come, since most adverts come long
+// before and moving it costs more than reading them.
 func (a *Adverts) follow(ctx context.Context, network string, conn *packet.Conn) error {
 	end := context.AfterFunc(ctx, func() { conn.Close() })
 	defer end()
 	speakers := newSpeakers(a.lab.Topology(), network)
 	frame := make([]byte, 1<<16)
+	armed := unarmed
 	for {
-		var deadline time.Time
-		if at, ok := speakers.deadline(); ok {
-			deadline = time.Now().Add(at - a.lab.Now())
-		}
-		if err := conn.SetReadDeadline(deadline); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("set deadline on %s: %w", network, err)
+		if at, ok := speakers.deadline(); ok && at < armed {
+			armed = at
+			err := conn.SetReadDeadline(time.Now().Add(at - a.lab.Now()))
+			if err != nil && ctx.Err() == nil {
+				return fmt.Errorf("set deadline on %s: %w", network, err)
+			}
 		}
 		n, _, err := conn.ReadFrom(frame)
 		now := a.lab.Now()
@@ -122,6 +125,10 @@ func (a *Adverts) follow(ctx context.Context, network string, conn *packet.Conn)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
+			armed = unarmed
+			if err := conn.SetReadDeadline(time.Time{}); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("clear deadline on %s: %w", network, err)
+			}
 		case err != nil:
 			return fmt.Errorf("read adverts on %s: %w", network, err)
 		default:
@@ -132,6 +139,9 @@ func (a *Adverts) follow(ctx context.Context, network string, conn *packet.Conn)
 		a.report(speakers.silence(now)...)
 	}
 }
+
+// unarmed is the time of a deadline that is not set.
+const unarmed = time.Duration(math.MaxInt64)
 
 // report hands on the events that there are; the zero Event is none.
 func (a *Adverts) report(events ...reports.Event) {

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/lab/kernel"
+	"github.com/tandemlb/tandem/reports"
+	"github.com/tandemlb/tandem/scenarios"
+)
+
+// guestDir is where a drill in a guest of its own leaves its files: one path for all, so that where
+// they really go cannot make two runs differ.
+const guestDir = "/dev/shm/run"
+
+// guestEnv is the environment of such a drill: no more than this, for the same reason.
+var guestEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+// order is what a drill in a guest of its own is told, as JSON.
+type order struct {
+	Scenario string
+	Director scenarios.Director
+	Seed     uint64
+	// Command is the command line that runs the same again.
+	Command string
+}
+
+// checkVirtual says what keeps the drills from running on virtual time, before anything is made.
+func (o drillOptions) checkVirtual(chosen []scenarios.Scenario) error {
+	mode, err := kernelMode(o.kernel)
+	if err != nil {
+		return err
+	}
+	if mode == kernel.Host {
+		return errors.New("--time virtual needs a guest kernel: it excludes the kernel \"host\"")
+	}
+	for _, s := range chosen {
+		if slices.Contains(scenarios.Needs(s), lab.RealTime) {
+			return exitError{exitInconclusive, fmt.Errorf("%s needs time that passes while programs "+
+				"compute: run it with --time real", s.Name)}
+		}
+	}
+	if _, err := kernel.FindVirtualImage(); err != nil {
+		return exitError{exitInconclusive, err}
+	}
+	return nil
+}
+
+// runApart carries out the drills on virtual time, each in a guest of its own and several at once: what
+// one does depends on none of the others. It returns what run does.
+func (b *batch) runApart(ctx context.Context, chosen []scenarios.Scenario) error {
+	total := len(chosen) * b.options.repeat
+	results, errs := make([]reports.Report, total), make([]error, total)
+	slots := make(chan struct{}, b.options.jobs)
+	var running sync.WaitGroup
+	for i := range total {
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		running.Go(func() {
+			results[i], errs[i] = b.runInGuest(ctx, chosen[i/b.options.repeat], i+1, total)
+			<-slots
+		})
+	}
+	running.Wait()
+	for _, r := range results {
+		if r.Version != 0 {
+			b.reports = append(b.reports, r)
+		}
+	}
+	return b.finish(ctx, total, errors.Join(errs...))
+}
+
+// runInGuest carries out one drill in a guest and returns the report that it left. A guest that was
+// ended by its watchdog has an inconclusive one.
+func (b *batch) runInGuest(
+	ctx context.Context, s scenarios.Scenario, i, total int,
+) (reports.Report, error) {
+	dir, err := b.makeDir(s, i, total)
+	if err != nil {
+		return reports.Report{}, err
+	}
+	prefix := "  "
+	if total > 1 && b.options.jobs > 1 {
+		prefix += s.Name + " "
+	}
+	o := order{s.Name, b.director, b.options.seed, fmt.Sprintf(b.command, s.Name)}
+	argument, err := json.Marshal(o)
+	if err != nil {
+		return reports.Report{}, fmt.Errorf("encode order: %w", err)
+	}
+	lines := &lineWriter{line: func(text string) { b.progress("%s%s", prefix, text) }}
+	began := time.Now()
+	status, err := kernel.Guest{
+		Time: kernel.VirtualTime, Seed: o.Seed, Args: []string{carryOutName, string(argument)},
+		Env: guestEnv, Mounts: map[string]string{guestDir: dir}, Stdout: lines, Stderr: lines,
+	}.Run(context.WithoutCancel(ctx)) // signals are handed on: the guest heals and reports
+	lines.flush()
+	report, rerr := readReport(dir)
+	var hung *kernel.HungError
+	switch {
+	case errors.As(err, &hung):
+		report = scenarios.BrokenOff(s, b.director, scenarios.Options{Seed: o.Seed, Command: o.Command}, hung)
+	case err != nil:
+		return reports.Report{}, fmt.Errorf("%s: %w", s.Name, err)
+	case rerr != nil:
+		return reports.Report{}, fmt.Errorf("%s: exit status %d in the guest: %w", s.Name, status, rerr)
+	}
+	report.Recording.Host.RealStarted = began.UTC()
+	report.Recording.Host.RealLength = time.Since(began)
+	b.progress("%s%s: %s", prefix, strings.ToUpper(string(report.Verdict)), report.Summary)
+	return report, writeReport(dir, report)
+}
+
+func readReport(dir string) (reports.Report, error) {
+	f, err := os.Open(filepath.Join(dir, "report.json"))
+	if err != nil {
+		return reports.Report{}, fmt.Errorf("read report: %w", err)
+	}
+	defer f.Close()
+	return reports.ReadJSON(f)
+}
+
+// carryOutName is the command by which a program in a guest carries out one drill. It is no part of
+// what users call.
+const carryOutName = "carry-out"
+
+func newCarryOut() *cobra.Command {
+	return &cobra.Command{
+		Use:    carryOutName + " ORDER",
+		Short:  "Carry out one drill in this kernel and leave its report in " + guestDir,
+		Args:   cobra.ExactArgs(1),
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return carryOut(cmd.Context(), cmd, args[0])
+		},
+	}
+}
+
+func carryOut(ctx context.Context, cmd *cobra.Command, argument string) error {
+	var o order
+	if err := json.Unmarshal([]byte(argument), &o); err != nil {
+		return fmt.Errorf("decode order: %w", err)
+	}
+	found, err := scenarios.Find(o.Scenario)
+	if err != nil {
+		return err
+	}
+	err = kernel.Enter(ctx, kernel.Options{Time: kernel.VirtualTime, Need: scenarios.Needs(found[0])})
+	if err != nil {
+		return exitError{exitInconclusive, err}
+	}
+	report, err := scenarios.Run(ctx, found[0], o.Director, scenarios.Options{
+		Seed: o.Seed, Dir: guestDir, Command: o.Command,
+		Progress: func(at time.Duration, text string) {
+			fmt.Fprintln(cmd.ErrOrStderr(), stamp(at, text))
+		},
+	})
+	if report.Version != 0 {
+		err = errors.Join(err, writeReport(guestDir, report))
+	}
+	if err != nil {
+		return exitError{exitInternal, err}
+	}
+	return verdictError(report.Verdict)
+}
+
+// lineWriter hands on what is written to it line by line, from one goroutine at a time.
+type lineWriter struct {
+	line func(string)
+	rest []byte
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.rest = append(w.rest, p...)
+	for {
+		line, rest, whole := bytes.Cut(w.rest, []byte("\n"))
+		if !whole {
+			return len(p), nil
+		}
+		w.line(string(line))
+		w.rest = rest
+	}
+}
+
+// flush hands on a last line without an end.
+func (w *lineWriter) flush() {
+	if len(w.rest) > 0 {
+		w.line(string(w.rest))
+	}
+	w.rest = nil
+}

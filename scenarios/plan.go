@@ -1,0 +1,133 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/topology"
+)
+
+// hit is a fault that a plan may draw.
+type hit struct {
+	kind   faults.Kind
+	target string
+	whom   part
+}
+
+// ends says that the fault ends programs, which start anew with its heal.
+func (h hit) ends() bool {
+	switch h.kind {
+	case faults.DirectorKilled, faults.DirectorTerminated, faults.PowerOff:
+		return true
+	case faults.DirectorFrozen, faults.LinkDown, faults.ServerStopped:
+	}
+	return false
+}
+
+// hits are all faults that a topology of two directors can have one at a time, in a fixed order.
+func hits(t topology.Topology) []hit {
+	var all []hit
+	for _, d := range t.NodesOf(topology.Director) {
+		whom := partBackup
+		if d.Name == best(t) {
+			whom = partMaster
+		}
+		for _, kind := range []faults.Kind{faults.DirectorKilled, faults.DirectorTerminated,
+			faults.DirectorFrozen, faults.PowerOff} {
+			all = append(all, hit{kind, d.Name, whom})
+		}
+		for _, l := range d.Links {
+			all = append(all, hit{faults.LinkDown, d.Name + ":" + l.Interface, whom})
+		}
+	}
+	for _, s := range t.NodesOf(topology.RealServer) {
+		all = append(all, hit{faults.ServerStopped, s.Name, partServer})
+	}
+	return all
+}
+
+// lottery draws from a seed.
+type lottery struct {
+	random *rand.Rand
+	left   []hit // not drawn yet in this round
+}
+
+// lotterySalt is the second half of the generator's seed.
+const lotterySalt = 0x74616e64656d // "tandem"
+
+func newLottery(seed uint64) *lottery {
+	return &lottery{random: rand.New(rand.NewPCG(seed, lotterySalt))}
+}
+
+// hit draws a fault: none comes again before all others have come.
+func (l *lottery) hit(from []hit) hit {
+	if len(l.left) == 0 {
+		l.left = append(l.left, from...)
+	}
+	i := l.random.IntN(len(l.left))
+	h := l.left[i]
+	l.left = append(l.left[:i], l.left[i+1:]...)
+	return h
+}
+
+// upTo draws a time below a limit, of whole milliseconds.
+func (l *lottery) upTo(limit time.Duration) time.Duration {
+	return time.Duration(l.random.Int64N(max(limit.Milliseconds(), 1))) * time.Millisecond
+}
+
+// drama is what the stages of a plan have in common.
+type drama struct {
+	allowance
+	// hold is the longest time that a fault lasts beyond what it needs to show.
+	hold time.Duration
+}
+
+// stage are the steps of one fault: break, see what must happen, heal, see all as before.
+func (d drama) stage(h hit, hold time.Duration) []Step {
+	l := d.limits(h.kind, h.whom)
+	row := max(int(time.Second/(2*d.interval)), 3)
+	answers := time.Duration(row) * d.interval
+	hold += max(time.Second, 2*d.interval) // so that clients see it
+	steps := []Step{Inject{Kind: h.kind, Target: h.target}}
+	switch h.whom {
+	case partMaster:
+		steps = append(steps, Await{Condition: Takeover{}, Limit: 2 * l.settle})
+	case partBackup:
+		hold += slowest(d.topology).Round(time.Millisecond) // so that its own patience would be over
+	case partServer:
+		hold += d.outOfService()
+	}
+	return append(steps,
+		Observe{For: hold},
+		HealAll{},
+		Await{Condition: FailBack{}, Limit: 2 * max(l.together, StartAllowance)},
+		Await{Condition: FullTable{}, Limit: 2 * d.inService(h.kind, h.whom)},
+		Await{Condition: Answers{InARow: row}, Limit: 2 * (l.failBack + answers)},
+	)
+}
+
+// bounds are those that hold for every plan.
+func (d drama) bounds() []Bound {
+	a := d.allowance
+	return []Bound{eachOutageWithin(a), eachOneOwner(a), eachFailBackWithin(a), eachBackTogether(a),
+		eachOutOfService(a), eachBackInService(a), everythingCame()}
+}
+
+// Finish ends a plan: what came before it is judged as a whole.
+type Finish struct{}
+
+func (Finish) String() string { return "finish" }
+
+func (Finish) do(context.Context, *run) error { return nil }
+
+// Until lets time pass until the run is so old; if it is already, none.
+type Until struct{ At time.Duration }
+
+func (s Until) String() string { return fmt.Sprintf("observe until %s", s.At) }
+
+func (s Until) do(ctx context.Context, r *run) error {
+	return Observe{For: s.At - r.lab.Now()}.do(ctx, r)
+}
