@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -87,6 +88,7 @@ type drillOptions struct {
 	kernel, time     string
 	seed             uint64
 	repeat, jobs     int
+	hangLimit        time.Duration
 }
 
 func newDrillRun() *cobra.Command {
@@ -118,6 +120,8 @@ func newDrillRun() *cobra.Command {
 	f.IntVar(&o.repeat, "repeat", 1, "run each drill so many times")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(),
 		"guests at once on virtual time; on real time always one")
+	f.DurationVar(&o.hangLimit, "hang-limit", kernel.DefaultHangLimit,
+		"how long a virtual clock may stand still, by the wall clock,\nbefore the drill is inconclusive")
 	return cmd
 }
 
@@ -149,6 +153,9 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	}
 	if o.jobs < 1 {
 		return fmt.Errorf("--jobs %d: want at least 1", o.jobs)
+	}
+	if o.hangLimit <= 0 {
+		return fmt.Errorf("--hang-limit %s: want more than 0", o.hangLimit)
 	}
 	clock, err := clockOf(o.time)
 	if err != nil {

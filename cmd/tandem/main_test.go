@@ -100,9 +100,14 @@ func awaitLine(t *testing.T, lines *bufio.Scanner, text string) {
 	t.Fatalf("the drill ended before it said %q", text)
 }
 
-func TestInterruptHealsAndReports(t *testing.T) {
+func TestInterruptHealsAndReports(t *testing.T) { interruptHealsAndReports(t) }
+
+// interruptHealsAndReports ends a drill by SIGINT while its fault holds.
+func interruptHealsAndReports(t *testing.T, flags ...string) {
+	t.Helper()
 	out := t.TempDir()
-	cmd := tandem(t, "drill", "run", "fig7-director-frozen", "--out", out)
+	args := append([]string{"drill", "run", "fig7-director-frozen", "--out", out}, flags...)
+	cmd := tandem(t, args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -107,6 +107,7 @@ func (b *batch) runInGuest(
 	status, err := kernel.Guest{
 		Time: kernel.VirtualTime, Seed: o.Seed, Args: []string{carryOutName, string(argument)},
 		Env: guestEnv, Mounts: map[string]string{guestDir: dir}, Stdout: lines, Stderr: lines,
+		HangLimit: b.options.hangLimit,
 	}.Run(context.WithoutCancel(ctx)) // signals are handed on: the guest heals and reports
 	lines.flush()
 	report, rerr := readReport(dir)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -149,4 +150,35 @@ func TestVirtualOtherSeedOtherRun(t *testing.T) {
 			t.Errorf("%s with seed 2: verdict %s, want pass", two[i].dir, v)
 		}
 	}
+}
+
+// TestVirtualHungDrillIsInconclusive gives the lab a director that computes and does nothing else.
+func TestVirtualHungDrillIsInconclusive(t *testing.T) {
+	needVirtual(t)
+	spinner := filepath.Join(t.TempDir(), "spinner")
+	program := "#!/bin/sh\nwhile :; do :; done\n"
+	if err := os.WriteFile(spinner, []byte(program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	cmd := tandem(t, "drill", "run", "fig6-rr", "--time", "virtual", "--director", spinner,
+		"--hang-limit", "10s", "--out", out)
+	text, _ := cmd.CombinedOutput()
+	if status := cmd.ProcessState.ExitCode(); status != exitInconclusive {
+		t.Errorf("exit status %d, want %d\n%s", status, exitInconclusive, text)
+	}
+	r, err := readReport(filepath.Join(out, "latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := r.Findings[len(r.Findings)-1]
+	if r.Verdict != reports.Inconclusive || !strings.Contains(last.Detail, "process spinner (pid ") {
+		t.Errorf("verdict %s, %q; want inconclusive by the spinner", r.Verdict, last.Detail)
+	}
+}
+
+// TestVirtualInterruptHealsAndReports ends a drill in the middle of a fault.
+func TestVirtualInterruptHealsAndReports(t *testing.T) {
+	needVirtual(t)
+	interruptHealsAndReports(t, "--time", "virtual")
 }
