@@ -162,7 +162,7 @@ func TestVirtualHungDrillIsInconclusive(t *testing.T) {
 	}
 	out := t.TempDir()
 	cmd := tandem(t, "drill", "run", "fig6-rr", "--time", "virtual", "--director", spinner,
-		"--hang-limit", "10s", "--out", out)
+		"--hang-limit", "20s", "--out", out)
 	text, _ := cmd.CombinedOutput()
 	if status := cmd.ProcessState.ExitCode(); status != exitInconclusive {
 		t.Errorf("exit status %d, want %d\n%s", status, exitInconclusive, text)

@@ -50,7 +50,10 @@ func runInGuest() (int, error) {
 		return kernel.RunInGuest(context.Background(), kernel.Options{})
 	}
 	seed, _ := strconv.ParseUint(os.Getenv(seedVariable), 10, 64)
-	g := kernel.Guest{Time: clock, Seed: seed, HangLimit: testHangLimit}
+	g := kernel.Guest{Time: clock, Seed: seed}
+	if os.Getenv(roleVariable) == "spin" {
+		g.HangLimit = spinLimit
+	}
 	if dir := os.Getenv(mountVariable); dir != "" {
 		g.Mounts = map[string]string{mountPoint: dir}
 	}
