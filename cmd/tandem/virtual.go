@@ -84,6 +84,9 @@ func (b *batch) runApart(ctx context.Context, chosen []scenarios.Scenario) error
 	return b.finish(ctx, total, errors.Join(errs...))
 }
 
+// silence is how long, in wall time, a drill may say nothing before it says how far its clock is.
+const silence = 20 * time.Second
+
 // runInGuest carries out one drill in a guest and returns the report that it left. A guest that was
 // ended by its watchdog has an inconclusive one.
 func (b *batch) runInGuest(
@@ -102,12 +105,22 @@ func (b *batch) runInGuest(
 	if err != nil {
 		return reports.Report{}, fmt.Errorf("encode order: %w", err)
 	}
-	lines := &lineWriter{line: func(text string) { b.progress("%s%s", prefix, text) }}
 	began := time.Now()
+	said := began
+	say := func(text string) {
+		said = time.Now()
+		b.progress("%s%s", prefix, text)
+	}
+	lines := &lineWriter{line: say}
 	status, err := kernel.Guest{
 		Time: kernel.VirtualTime, Seed: o.Seed, Args: []string{carryOutName, string(argument)},
 		Env: guestEnv, Mounts: map[string]string{guestDir: dir}, Stdout: lines, Stderr: lines,
 		HangLimit: b.options.hangLimit,
+		Beat: func(at time.Duration) {
+			if time.Since(said) >= silence {
+				say(stamp(at, "…"))
+			}
+		},
 	}.Run(context.WithoutCancel(ctx)) // signals are handed on: the guest heals and reports
 	lines.flush()
 	report, rerr := readReport(dir)

@@ -49,6 +49,9 @@ type Guest struct {
 	// HangLimit is how long, in wall time, a virtual clock may stand still before the guest is ended:
 	// something in it computes without end. 0: DefaultHangLimit. On real time it means nothing.
 	HangLimit time.Duration
+	// Beat is told every ten virtual seconds how far a virtual clock has come since the boot; nil:
+	// nobody is. It is called by the goroutine that writes to Stdout and Stderr.
+	Beat func(at time.Duration)
 }
 
 // Run boots a guest, runs this program in it from the start and returns its exit status. Signals
@@ -165,7 +168,7 @@ func (g Guest) follow(ctx context.Context, m *machine, s spec) (int, error) {
 		m.watch(g.hangLimit())
 		defer m.unwatch()
 	}
-	return m.receive(g.outputs())
+	return m.receive(g)
 }
 
 func (g Guest) hangLimit() time.Duration {
@@ -218,7 +221,8 @@ func (m *machine) sendInput() {
 }
 
 // receive prints what the program prints, as it comes, until its exit status.
-func (m *machine) receive(stdout, stderr io.Writer) (int, error) {
+func (m *machine) receive(g Guest) (int, error) {
+	stdout, stderr := g.outputs()
 	for {
 		kind, payload, err := readFrame(m.results)
 		if hung := m.hung(); hung != nil {
@@ -231,7 +235,9 @@ func (m *machine) receive(stdout, stderr io.Writer) (int, error) {
 		}
 		switch kind {
 		case frameBeat:
-			m.beat(payload)
+			if at, ok := m.beat(payload); ok && g.Beat != nil {
+				g.Beat(at)
+			}
 		case frameOutput:
 			_, err = stdout.Write(payload)
 		case frameErrors:

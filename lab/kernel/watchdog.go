@@ -47,15 +47,16 @@ func (m *machine) unwatch() {
 	m.watchdog.Stop()
 }
 
-// beat notes how far the virtual clock has come: nanoseconds, eight bytes, big endian.
-func (m *machine) beat(payload []byte) {
+// beat notes how far the virtual clock has come, and returns it: nanoseconds, eight bytes, big endian.
+func (m *machine) beat(payload []byte) (at time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.watchdog == nil || len(payload) != 8 {
-		return
+		return 0, false
 	}
 	m.at = time.Duration(binary.BigEndian.Uint64(payload))
 	m.watchdog.Reset(m.limit)
+	return m.at, true
 }
 
 // bite asks the hung kernel what it is doing, and ends it. The asking ends a process of the guest, so
