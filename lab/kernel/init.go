@@ -51,6 +51,14 @@ func serveGuest() error {
 	if err != nil {
 		return err
 	}
+	// A line must be open before the host writes to it: of what has come before, the kernel of the
+	// guest is not told.
+	var input io.Reader
+	if os.Getenv(specVariable) == "" {
+		if input, err = openLine(inputLine); err != nil {
+			return err
+		}
+	}
 	out := &frameWriter{w: orders}
 	s, err := receiveSpec(orders, out)
 	if err != nil {
@@ -61,11 +69,11 @@ func serveGuest() error {
 		_ = out.write(frameBroken, []byte(err.Error()))
 		return err
 	}
-	if s.Virtual {
+	if input == nil {
 		p.stdin.Close()
 		go beat(out)
-	} else if err := p.feedFrom(inputLine); err != nil {
-		return err
+	} else {
+		go p.feed(input)
 	}
 	go p.obey(orders)
 	status := p.wait()
@@ -305,16 +313,6 @@ func (p *guestProgram) copy(from *os.File, kind frameKind) {
 		_, _ = io.CopyBuffer(struct{ io.Writer }{p.out.stream(kind)}, struct{ io.Reader }{from},
 			make([]byte, 32<<10))
 	})
-}
-
-// feedFrom hands what comes by a line to the program as its standard input, until that ends.
-func (p *guestProgram) feedFrom(line string) error {
-	input, err := openLine(line)
-	if err != nil {
-		return err
-	}
-	go p.feed(input)
-	return nil
 }
 
 // feed hands the host's input to the program until it ends.
