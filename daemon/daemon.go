@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 
 	"github.com/tandemlb/tandem/daemon/config"
+	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/netif"
 )
@@ -25,6 +25,9 @@ type Options struct {
 	KeepServices bool
 	// Reload asks to read File again. Nil means never.
 	Reload <-chan struct{}
+	// Control is the path of the socket that answers to Ask; empty means none. A director that
+	// cannot have it says so in its log, and goes on.
+	Control string
 	// Ready is called once, when every instance takes part in its election or knows why it cannot.
 	// Nil means nobody is told.
 	Ready func()
@@ -53,7 +56,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	cfg, err := load(o)
+	cfg, _, err := load(o)
 	if err != nil {
 		return err
 	}
@@ -62,101 +65,75 @@ func Run(ctx context.Context, o Options) error {
 			return fmt.Errorf("dump configuration: %w", err)
 		}
 	}
-	d := director{options: o, log: o.Log, config: cfg}
+	d := director{options: o, log: o.Log, config: &config.Config{}, questions: make(chan question)}
 	defer d.close()
-	if err := d.open(ctx); err != nil {
+	next, err := d.prepare(ctx, cfg)
+	if err != nil {
 		return err
 	}
-	return d.run(ctx)
-}
-
-// router is an instance, or a sync group of them, at work; instance.Runner is the real one.
-type router interface {
-	// Run works until ctx ends, and until the VIPs are where they belong.
-	Run(ctx context.Context) error
-	// Ready is closed when the router takes part in its election, or knows why it cannot.
-	Ready() <-chan struct{}
+	return d.run(ctx, next)
 }
 
 // director is a daemon with its configuration.
 type director struct {
 	options Options
 	log     *slog.Logger
-	config  *config.Config
-	host    *netif.Host
-	routers []router
-	// table and services are nil if there is no virtual service.
-	table    *ipvs.Kernel
+	// config is what runs.
+	config *config.Config
+	host   *netif.Host
+	// links are those of host, or a test's; nil before the first instance.
+	links   instance.Links
+	routers []*worker
+	// table, services and rear, who runs them, are nil before the first virtual service.
+	table    ipvs.Table
+	kernel   *ipvs.Kernel
 	services *services
+	rear     *worker
+	// questions are those of the control socket.
+	questions chan question
 }
 
-// open makes everything ready that can fail, and changes nothing.
-func (d *director) open(ctx context.Context) error {
-	instances := len(d.config.Instances) > 0
-	servers := len(d.config.VirtualServers) > 0
-	if err := checkRights(instances, servers); err != nil {
-		return err
-	}
-	if instances {
-		var err error
-		if d.host, err = netif.Open(); err != nil {
-			return err
-		}
-		if d.routers, err = routers(d.config, d.host, d.log); err != nil {
-			return err
-		}
-	}
-	if !servers {
-		return nil
-	}
-	var err error
-	if d.table, err = ipvs.OpenKernel(ctx); err != nil {
-		return fmt.Errorf("open table of virtual services: %w", err)
-	}
-	d.services, err = newServices(d.config.VirtualServers, d.table, d.options.KeepServices, d.log)
-	return err
-}
-
-// close gives back what open took. It can only fail for handles that nobody uses any more.
+// close gives back what was opened. It can only fail for handles that nobody uses any more.
 func (d *director) close() {
 	if d.host != nil {
 		_ = d.host.Close()
 	}
-	if d.table != nil {
-		_ = d.table.Close()
+	if d.kernel != nil {
+		_ = d.kernel.Close()
 	}
 }
 
 // run keeps the virtual services until the last router has given its VIPs back: while an instance
 // waits for its successor, connections go on.
-func (d *director) run(ctx context.Context) error {
-	d.log.Info("start", "router", d.config.Global.RouterID, "config", d.options.File,
-		"instances", len(d.config.Instances), "services", len(d.config.VirtualServers))
-	behind, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	errs := make([]error, len(d.routers)+1)
-	var front, rear sync.WaitGroup
-	if d.services != nil {
-		rear.Go(func() { errs[len(d.routers)] = d.services.run(behind) })
+func (d *director) run(ctx context.Context, first *transition) error {
+	d.log.Info("start", "router", first.config.Global.RouterID, "config", d.options.File,
+		"instances", len(first.config.Instances), "services", len(first.config.VirtualServers))
+	control := d.openControl(ctx)
+	err := d.carryOut(ctx, first)
+	if err == nil {
+		d.serve(ctx)
 	}
-	for i, r := range d.routers {
-		front.Go(func() { errs[i] = r.Run(ctx) })
+	var errs []error
+	for _, r := range d.routers {
+		errs = append(errs, r.wait())
 	}
-	d.serve(ctx)
-	front.Wait()
-	stop()
-	rear.Wait()
+	if d.rear != nil {
+		errs = append(errs, d.rear.end())
+	}
+	if control != nil {
+		errs = append(errs, control.end())
+	}
 	d.log.Info("stop")
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err)...)
 }
 
-// serve tells when all is ready, and answers to requests until ctx ends.
+// serve tells when all is ready, and answers to requests, one at a time, until ctx ends.
 func (d *director) serve(ctx context.Context) {
 	for _, r := range d.routers {
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.Ready():
+		case <-r.ready():
 		}
 	}
 	if d.options.Ready != nil {
@@ -167,49 +144,9 @@ func (d *director) serve(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-d.options.Reload:
-			d.reload()
+			d.reload(ctx)
+		case q := <-d.questions:
+			q.answer <- d.answer(ctx, q.Question)
 		}
 	}
 }
-
-// reload reads the file again. A file with errors changes nothing; of a good one the virtual
-// services are taken over at once, while other changes wait for the next start.
-func (d *director) reload() {
-	cfg, err := load(d.options)
-	if err != nil {
-		d.log.Error("reload refused; the old configuration stays", "err", err)
-		return
-	}
-	if differs(rest(cfg), rest(d.config)) {
-		d.log.Warn("reload: changes outside of virtual_server need a restart to take effect")
-	}
-	switch {
-	case !differs(servers(cfg), servers(d.config)):
-		d.log.Info("reloaded; virtual services unchanged")
-		return
-	case d.services == nil:
-		d.log.Warn("reload: the first virtual_server needs a restart to take effect")
-		return
-	}
-	if err := d.services.set(cfg.VirtualServers); err != nil {
-		d.log.Error("reload refused; the old configuration stays", "err", err)
-		return
-	}
-	d.config.VirtualServers = cfg.VirtualServers
-	d.log.Info("reloaded", "services", len(cfg.VirtualServers))
-}
-
-// rest is the part of a configuration that is not virtual services.
-func rest(c *config.Config) *config.Config {
-	part := *c
-	part.VirtualServers = nil
-	return &part
-}
-
-// servers is the other part.
-func servers(c *config.Config) *config.Config {
-	return &config.Config{VirtualServers: c.VirtualServers}
-}
-
-// differs compares what configurations say, not where they say it.
-func differs(a, b *config.Config) bool { return a.String() != b.String() }

@@ -90,19 +90,21 @@ func refusals(cfg *config.Config) config.Diagnostics {
 	return ds
 }
 
-// load reads the file of o and takes out what o runs without.
-func load(o Options) (*config.Config, error) {
+// load reads the file of o and takes out what o runs without. It returns what there was to say
+// about the file, too.
+func load(o Options) (*config.Config, string, error) {
 	if _, err := os.Stat(o.File); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read configuration: %w: %w", ErrNoConfig, err)
+		return nil, "", fmt.Errorf("read configuration: %w: %w", ErrNoConfig, err)
 	}
 	cfg, ds := examine(o.File)
+	said := ds.String()
 	if o.Diagnostics != nil {
-		if _, err := io.WriteString(o.Diagnostics, ds.String()); err != nil {
-			return nil, fmt.Errorf("write diagnostics: %w", err)
+		if _, err := io.WriteString(o.Diagnostics, said); err != nil {
+			return nil, said, fmt.Errorf("write diagnostics: %w", err)
 		}
 	}
 	if ds.Err() != nil {
-		return nil, fmt.Errorf("read configuration %s: %w", o.File, ErrConfig)
+		return nil, said, fmt.Errorf("read configuration %s: %w", o.File, ErrConfig)
 	}
 	if o.WithoutVRRP {
 		cfg.Instances, cfg.SyncGroups = nil, nil
@@ -110,5 +112,5 @@ func load(o Options) (*config.Config, error) {
 	if o.WithoutServices {
 		cfg.VirtualServers = nil
 	}
-	return cfg, nil
+	return cfg, said, nil
 }

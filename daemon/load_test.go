@@ -103,7 +103,7 @@ func TestLoadLeavesOut(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.options.File = file
-			c, err := load(tt.options)
+			c, _, err := load(tt.options)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,33 +1,15 @@
 package daemon
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/instance"
-	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
-// routers makes a Runner for each sync group and for each instance that is in none, in the order of
-// the file.
-func routers(
-	cfg *config.Config, host *netif.Host, log *slog.Logger,
-) ([]router, error) {
-	var rs []router
-	for _, g := range groups(cfg) {
-		g.Log = log
-		r, err := instance.New(g, instance.OnHost(host))
-		if err != nil {
-			return nil, err
-		}
-		rs = append(rs, r)
-	}
-	return rs, nil
-}
-
-// groups turns instances and sync groups into what runs them.
+// groups turns instances and sync groups into what runs them: one for each sync group and for each
+// instance that is in none, in the order of the file.
 func groups(cfg *config.Config) []instance.Group {
 	var gs []instance.Group
 	for i := range cfg.SyncGroups {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/config"
+	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/ipvs/ipvstest"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
@@ -76,7 +77,7 @@ func TestRun(t *testing.T) {
 	ended := make(chan error, 1)
 	go node.Do(func() {
 		ended <- Run(ctx, Options{
-			File: file, Reload: reload, Diagnostics: log, Dump: log,
+			File: file, Reload: reload, Diagnostics: log, Dump: log, Control: file,
 			Ready: func() { close(ready) }, Log: slog.New(slog.NewTextHandler(log, nil)),
 		})
 	})
@@ -93,16 +94,18 @@ func TestRun(t *testing.T) {
 		}
 	})
 	until(t, "master has its VIP", func() bool { return holds(t, node) })
+	if !log.has("no control socket") {
+		t.Error("log: expected that the path of the control socket is taken")
+	}
 	if !log.has("virtual_router_id 51\n") {
 		t.Error("Dump: expected the configuration in it")
 	}
 
 	for _, step := range []struct{ name, text, said string }{
 		{"bad file", oneInstance + "nonsense {", "reload refused"},
-		{"same file", oneInstance, "virtual services unchanged"},
-		{"other instance", strings.Replace(oneInstance, "150", "151", 1), "need a restart"},
-		{"first virtual server", oneInstance + oneServer,
-			"the first virtual_server needs a restart"},
+		{"same file", oneInstance, "changes=0"},
+		{"other priority", strings.Replace(oneInstance, "150", "151", 1),
+			`what="vrrp_instance VI_1" reason="priority 150 -> 151"`},
 	} {
 		if err := os.WriteFile(file, []byte(step.text), 0o644); err != nil {
 			t.Fatal(err)
@@ -137,6 +140,8 @@ func (l *leaving) Run(ctx context.Context) error {
 	return errors.New("left something")
 }
 
+func (l *leaving) Change(instance.Group) error { return nil }
+
 func (l *leaving) Ready() <-chan struct{} {
 	ready := make(chan struct{})
 	close(ready)
@@ -153,13 +158,16 @@ func TestServicesOutliveRouters(t *testing.T) {
 			t.Fatal(err)
 		}
 		slow := &leaving{table: &table}
-		d := director{
-			log: log, config: &config.Config{}, services: services,
-			routers: []router{slow},
-		}
+		d := director{log: log}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- d.run(ctx) }()
+		go func() {
+			ended <- d.run(ctx, &transition{
+				config: &config.Config{}, services: services,
+				plan:    plan{routers: []step{{verb: start, key: "slow"}}},
+				routers: map[string]router{"slow": slow},
+			})
+		}()
 		synctest.Wait()
 		cancel()
 		if err := <-ended; err == nil || err.Error() != "left something" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tandemlb/tandem/lab/probe"
@@ -85,62 +84,5 @@ func advertsAtLeast(director string, least int) Bound {
 	}
 }
 
-// counted is the window in which adverts were counted, to the recording's end.
-func counted(rec *reports.Recording) (reports.Window, bool) {
-	for _, ev := range rec.Events {
-		if ev.Kind == reports.StepBegin && strings.HasPrefix(ev.Subject, countStep) {
-			return reports.Window{Name: "count", From: ev.At, To: rec.Length}, true
-		}
-	}
-	return reports.Window{}, false
-}
-
-// noTransition demands that while adverts are counted no VIP moves and nobody begins or ceases to
-// advertise.
-func noTransition() Bound {
-	return quietBound("transitions", "While the adverts are counted no VIP comes or goes, and no "+
-		"director begins or ceases to advertise.",
-		func(rec *reports.Recording, w reports.Window) (n int, first string) {
-			for _, ev := range rec.Events {
-				moved := ev.Kind == reports.VIPAdd || ev.Kind == reports.VIPRemove ||
-					ev.Kind == reports.State
-				if !moved || !w.Contains(ev.At) {
-					continue
-				}
-				if n++; n == 1 {
-					first = fmt.Sprintf("at %s: %s %s %s %s", round(ev.At), ev.Node, ev.Kind, ev.Subject,
-						ev.Detail)
-				}
-			}
-			return n, first
-		})
-}
-
-// nothingLost demands that while adverts are counted every request is answered.
-func nothingLost() Bound {
-	return quietBound("requests lost", "While the adverts are counted every request is answered.",
-		func(rec *reports.Recording, w reports.Window) (n int, first string) {
-			last, n := lostIn(rec, w)
-			return n, fmt.Sprintf("the last one was sent at %s", round(last))
-		})
-}
-
-// quietBound demands that something does not occur while adverts are counted.
-func quietBound(
-	name, doc string, count func(*reports.Recording, reports.Window) (n int, first string),
-) Bound {
-	return Bound{Name: name, Doc: doc, Closed: true,
-		Judge: func(rec *reports.Recording, _ time.Duration) reports.Finding {
-			w, ok := counted(rec)
-			if !ok {
-				return reports.Finding{Verdict: reports.Inconclusive, Observed: "nothing",
-					Detail: "no adverts were counted"}
-			}
-			n, first := count(rec, w)
-			f := reports.Finding{Verdict: reports.Pass, Observed: fmt.Sprint(n), Limit: "0"}
-			if n > 0 {
-				f.Verdict, f.Detail = reports.Fail, first
-			}
-			return f
-		}}
-}
+// counting is the calm of a run that counts adverts.
+func counting() calm { return calm{step: countStep, while: "the adverts are counted"} }

@@ -34,6 +34,7 @@ func All() []Scenario {
 			"The master's cable on the client side is pulled."),
 		fig7("server-link-down", faults.LinkDown, "@master:eth1",
 			"The master's cable on the real-server side is pulled."),
+		fig7Reloads(),
 		fig7RandomFaults(),
 	}
 }

@@ -64,7 +64,8 @@ func (r *run) observe(ctx, tasks context.Context) error {
 	if err := r.start(ctx, tasks, w); err != nil {
 		return err
 	}
-	return r.start(ctx, tasks, probe.NewAdverts(r.lab, r.sink))
+	r.adverts = probe.NewAdverts(r.lab, r.sink)
+	return r.start(ctx, tasks, r.adverts)
 }
 
 // judge completes the recording and judges it. problem says why the run was broken off; nil: it was

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/topology"
 )
 
@@ -252,5 +253,24 @@ func TestHitsAreOfOnePartEach(t *testing.T) {
 	}
 	if n := len(hits(topology.Topology{})); n != 0 {
 		t.Errorf("%d faults of an empty topology", n)
+	}
+}
+
+func TestClocked(t *testing.T) {
+	inReal, inVirtual := []lab.Capability{lab.RealTime}, []lab.Capability{lab.VirtualTime}
+	all := []Scenario{{Name: "any"}, {Name: "starved", Needs: inReal}, {Name: "day", Needs: inVirtual}}
+	tests := []struct {
+		name      string
+		virtual   bool
+		fit, left []string
+	}{
+		{"real time", false, []string{"any", "starved"}, []string{"day"}},
+		{"virtual time", true, []string{"any", "day"}, []string{"starved"}},
+	}
+	for _, tt := range tests {
+		fit, left := Clocked(all, tt.virtual)
+		if diff := cmp.Diff([][]string{tt.fit, tt.left}, [][]string{names(fit), names(left)}); diff != "" {
+			t.Errorf("%s: fit and left (-want +got):\n%s", tt.name, diff)
+		}
 	}
 }

@@ -73,6 +73,7 @@ type run struct {
 	recorder  probe.Recorder
 	recording reports.Recording
 	owners    *owners
+	adverts   *probe.Adverts // nil where there is no VIP
 	probes    []*probe.HTTP
 	heals     []pendingHeal
 
@@ -136,7 +137,7 @@ func (r *run) prepare(ctx, tasks context.Context) error {
 		return err
 	}
 	for _, n := range r.lab.NodesOf(topology.Director) {
-		file := filepath.Join(r.options.Dir, n.Name()+".conf")
+		file := r.configFile(n)
 		text := Config(r.scenario.Topology, n.Spec())
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write configuration: %w", err)
@@ -152,6 +153,11 @@ func (r *run) prepare(ctx, tasks context.Context) error {
 		r.addServer(n)
 	}
 	return nil
+}
+
+// configFile is the configuration file of a director.
+func (r *run) configFile(n *lab.Node) string {
+	return filepath.Join(r.options.Dir, n.Name()+".conf")
 }
 
 // serverPort is where the built-in real servers listen.

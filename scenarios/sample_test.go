@@ -133,6 +133,7 @@ func TestQuietBounds(t *testing.T) {
 	begin := reports.Event{At: 2 * s, Kind: reports.StepBegin, Subject: CountAdverts{For: s}.String()}
 	note := reports.Event{At: 9 * s, Kind: reports.Note, Node: "lb1", Subject: advertNote,
 		Detail: fmt.Sprintf(advertForm, 1000)}
+	noTransition, nothingLost := counting().noTransition, counting().nothingLost
 	tests := []struct {
 		name   string
 		bound  Bound

@@ -84,6 +84,24 @@ func Needs(s Scenario) []lab.Capability {
 	return needs
 }
 
+// Clocked parts scenarios into those that a clock can carry, virtual or not, and the others: what
+// needs a virtual clock is left by a real one, and what needs time to pass while programs compute by a
+// virtual one.
+func Clocked(all []Scenario, virtual bool) (fit, left []Scenario) {
+	lacks := lab.VirtualTime
+	if virtual {
+		lacks = lab.RealTime
+	}
+	for _, s := range all {
+		if slices.Contains(s.Needs, lacks) {
+			left = append(left, s)
+		} else {
+			fit = append(fit, s)
+		}
+	}
+	return fit, left
+}
+
 // Find returns the scenarios of the catalogue that patterns name, in the catalogue's order: names,
 // or globs as of path.Match, which name no long ones. A pattern that matches nothing is an error that
 // lists the names.

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/scenarios"
 )
@@ -75,6 +76,12 @@ var _ = Describe("a run that says nothing", func() {
 
 // carryOut runs a scenario and prints its report.
 func carryOut(ctx SpecContext, s scenarios.Scenario, director string) reports.Report {
+	if _, left := scenarios.Clocked([]scenarios.Scenario{s}, lab.VirtualClock()); len(left) > 0 {
+		Skip(fmt.Sprintf("it needs the other clock, %v", s.Needs))
+	}
+	if s.Plan != nil && !lab.VirtualClock() {
+		Skip("a row of drawn faults is judged on virtual time, where no machine stalls")
+	}
 	d, err := scenarios.FindDirector(director)
 	Expect(err).NotTo(HaveOccurred())
 	report, err := scenarios.Run(ctx, s, d, scenarios.Options{

@@ -39,10 +39,6 @@ func TestMain(m *testing.M) {
 
 // enter runs the tests in a kernel that has what the scenarios need: this one, or a guest.
 func enter(m *testing.M, env []string) (int, error) {
-	var need []lab.Capability
-	for _, s := range scenarios.All() {
-		need = append(need, scenarios.Needs(s)...)
-	}
 	mode, err := kernel.ModeFromEnvironment()
 	if err != nil {
 		return 2, err
@@ -53,6 +49,11 @@ func enter(m *testing.M, env []string) (int, error) {
 	}
 	if err != nil {
 		return 2, err
+	}
+	var need []lab.Capability
+	fit, _ := scenarios.Clocked(scenarios.All(), t == kernel.VirtualTime)
+	for _, s := range fit {
+		need = append(need, scenarios.Needs(s)...)
 	}
 	return kernel.RunTests(context.Background(),
 		kernel.Options{Mode: mode, Time: t, Seed: 1, Need: need, Env: env}, m.Run)

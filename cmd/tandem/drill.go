@@ -141,9 +141,16 @@ func (o drillOptions) choose(args []string) ([]scenarios.Scenario, error) {
 }
 
 func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOptions) error {
+	clock, err := clockOf(o.time)
+	if err != nil {
+		return err
+	}
 	chosen, err := o.choose(args)
 	if err != nil {
 		return err
+	}
+	if o.all {
+		chosen = leaveOut(cmd.ErrOrStderr(), chosen, clock == kernel.VirtualTime)
 	}
 	if o.format != "table" && o.format != "json" {
 		return fmt.Errorf("--format %q: want table or json", o.format)
@@ -156,10 +163,6 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	}
 	if o.hangLimit <= 0 {
 		return fmt.Errorf("--hang-limit %s: want more than 0", o.hangLimit)
-	}
-	clock, err := clockOf(o.time)
-	if err != nil {
-		return err
 	}
 	director, err := scenarios.FindDirector(o.director)
 	if err != nil {
@@ -185,6 +188,21 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 		return b.runApart(ctx, chosen)
 	}
 	return b.run(ctx, chosen)
+}
+
+// leaveOut returns the drills that a clock can carry, and says which it cannot.
+func leaveOut(w io.Writer, all []scenarios.Scenario, virtual bool) []scenarios.Scenario {
+	other := kernel.VirtualTime
+	if virtual {
+		other = kernel.RealTime
+	}
+	fit, left := scenarios.Clocked(all, virtual)
+	if !kernel.InGuest() {
+		for _, s := range left {
+			fmt.Fprintf(w, "left out: %s needs --time %s\n", s.Name, other)
+		}
+	}
+	return fit
 }
 
 // enter goes on in a kernel that has what the drills need; it may not return.

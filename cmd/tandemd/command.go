@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ const (
 	actionHelp
 	actionVersion
 	actionSignum
+	actionReload
 )
 
 // command is the command line, read.
@@ -29,6 +31,10 @@ type command struct {
 	file   string
 	// testLog is where -t writes; empty means standard error.
 	testLog string
+	// peer is the file of the other director, for -t to compare with; empty means none.
+	peer string
+	// format is that of what -t says; empty means text.
+	format string
 	// signum is the number that --signum asks for.
 	signum unix.Signal
 
@@ -38,6 +44,8 @@ type command struct {
 	detail                 int
 	namespace              string
 	pidFiles               []string
+	// control is the control socket; empty means what socket works out.
+	control string
 	// ignored are the options that were given and have no effect.
 	ignored []string
 }
@@ -51,6 +59,34 @@ func (c *command) apply(o *option, name, value string) error {
 	if err := o.set(c, value); err != nil {
 		return fmt.Errorf("option %s %q: %w", name, value, err)
 	}
+	return nil
+}
+
+// The formats of what -t says.
+const (
+	formatText = "text"
+	formatJSON = "json"
+)
+
+// check says which options cannot stand together.
+func (c *command) check() error {
+	switch {
+	case c.action != actionTest && c.peer != "":
+		return errors.New("option --peer: expected -t beside it")
+	case c.action != actionTest && c.format != "":
+		return errors.New("option --format: expected -t beside it")
+	case c.dump && c.format == formatJSON && c.testLog == "":
+		return errors.New("option --format json: expected no -d, or -tFILE, for both write to " +
+			"standard output")
+	}
+	return nil
+}
+
+func setFormat(c *command, value string) error {
+	if value != formatText && value != formatJSON {
+		return errors.New("expected text or json")
+	}
+	c.format = value
 	return nil
 }
 
@@ -121,7 +157,11 @@ func options() []option {
 			text(func(c *command) *string { return &c.file })},
 		{'t', "config-test", optional, "FILE", "check the configuration, write what is wrong to " +
 			"FILE (standard error)", setTest},
-		{'d', "dump-conf", noArgument, "", "write the effective configuration to standard output",
+		{0, "peer", required, "FILE", "with -t: compare with the other director's configuration",
+			text(func(c *command) *string { return &c.peer })},
+		{0, "format", required, "FORMAT", "with -t: text, or json to standard output", setFormat},
+		{'d', "dump-conf", noArgument, "", "write the effective configuration to standard output; " +
+			"with -t, and end",
 			flag(func(c *command) *bool { return &c.dump })},
 		{'P', "vrrp", noArgument, "", "run VRRP only",
 			flag(func(c *command) *bool { return &c.onlyVRRP })},
@@ -140,6 +180,10 @@ func options() []option {
 		{'l', "log-console", noArgument, "", "log to standard error, as always", quietly},
 		{'n', "dont-fork", noArgument, "", "stay in the foreground, as always", quietly},
 		{'G', "no-syslog", noArgument, "", "log to no syslog, as always", quietly},
+		{0, "control", required, "FILE", "the control socket (beside the file of -p, or in " + runDir +
+			")", text(func(c *command) *string { return &c.control })},
+		{0, "reload", noArgument, "", "ask the running daemon to read its configuration again, and " +
+			"wait for what comes of it", act(actionReload)},
 		{0, "signum", required, "NAME", "print the number of the signal STOP or RELOAD", setSignum},
 		{'v', "version", noArgument, "", "print the version", act(actionVersion)},
 		{'h', "help", noArgument, "", "print this", act(actionHelp)},

@@ -7,7 +7,8 @@
 // Exit status, as keepalived's: 0 stopped, 1 cannot run, 2 the configuration or the command line
 // has errors, 4 a permission is missing, 6 there is no configuration. With -t: 0 would run as it is
 // written, 5 would run but not all of it as it is written, 6 has a script that root would run and
-// others can change, 4 would not run.
+// others can change, 4 would not run, or not beside the peer of --peer. With --reload: 0 taken over,
+// 4 the file has errors, 1 not taken over.
 package main
 
 import (
@@ -51,6 +52,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "tandemd: %v\n", err)
 		return exitConfig
 	}
+	if err := c.check(); err != nil {
+		fmt.Fprintf(stderr, "tandemd: %v\n", err)
+		return exitConfig
+	}
 	switch c.action {
 	case actionHelp:
 		fmt.Fprint(stdout, usage(options()))
@@ -63,6 +68,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	case actionTest:
 		return test(c, stdout, stderr)
+	case actionReload:
+		return reload(c, stderr)
 	case actionRun:
 	}
 	return serve(c, stdout, stderr)
@@ -75,41 +82,6 @@ func version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
-}
-
-// test is -t.
-func test(c command, stdout, stderr io.Writer) int {
-	c.warn(stderr)
-	out := stderr
-	if c.testLog != "" {
-		f, err := os.Create(c.testLog)
-		if err != nil {
-			fmt.Fprintf(stderr, "tandemd: write what -t says: %v\n", err)
-			return exitTestUnusable
-		}
-		defer f.Close()
-		out = f
-	}
-	verdict, err := daemon.Examine(c.file, out)
-	if err != nil {
-		fmt.Fprintf(stderr, "tandemd: write what -t says: %v\n", err)
-		return exitTestUnusable
-	}
-	return testStatus(verdict)
-}
-
-// testStatus is the exit status of -t.
-func testStatus(v daemon.Verdict) int {
-	switch v {
-	case daemon.Usable:
-		return exitOK
-	case daemon.Restricted:
-		return exitTestRestricted
-	case daemon.Unsafe:
-		return exitTestUnsafe
-	case daemon.Unusable:
-	}
-	return exitTestUnusable
 }
 
 // serve runs the daemon until a signal stops it.
@@ -132,14 +104,15 @@ func serve(c command, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.level()}))
-	reload := make(chan struct{})
-	go forward(ctx, reload, log)
+	hangups := make(chan struct{})
+	go forward(ctx, hangups, log)
 	o := daemon.Options{
 		File:            c.file,
 		WithoutVRRP:     c.onlyServices && !c.onlyVRRP,
 		WithoutServices: c.onlyVRRP && !c.onlyServices,
 		KeepServices:    c.keepServices,
-		Reload:          reload,
+		Reload:          hangups,
+		Control:         c.socket(),
 		Diagnostics:     stderr,
 		Log:             log,
 		Ready: func() {

@@ -51,6 +51,10 @@ func TestExitStatus(t *testing.T) {
 		{"test of a bad file", []string{"-t", "-f", configs + "broken.conf"}, 4, "",
 			"broken.conf:2:5: error: "},
 		{"test of no file", []string{"-t", "-f", "testdata/missing"}, 4, "", "no such file"},
+		{"peer without test", []string{"--peer", "x"}, 2, "", "option --peer: expected -t beside it"},
+		{"format without test", []string{"--format=json"}, 2, "", "expected -t beside it"},
+		{"unknown format", []string{"-t", "--format=xml"}, 2, "", "expected text or json"},
+		{"two on standard output", []string{"-dt", "--format=json"}, 2, "", "expected no -d"},
 		{"run of a bad file", []string{"-f", configs + "broken.conf"}, 2, "",
 			"configuration is not valid"},
 		{"run of no file", []string{"-nlD", "-f", "testdata/missing"}, 6, "", "no configuration"},
@@ -177,7 +181,7 @@ func TestProcess(t *testing.T) {
 		said   string
 	}{
 		{unix.SIGUSR1, "signal has no effect yet"},
-		{unix.SIGHUP, "msg=\"reloaded"},
+		{unix.SIGHUP, "msg=reloaded"},
 	} {
 		if err := process.Process.Signal(step.signal); err != nil {
 			t.Fatal(err)

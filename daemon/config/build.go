@@ -2,27 +2,40 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
 // build makes the Config of what was read, and checks what can only be seen of whole objects and
 // between them.
 func (d *decoder) build(r *root) *Config {
-	c := &Config{Global: r.global}
+	c := &Config{
+		Global: r.global, Scripts: r.scripts, Files: r.files, Processes: r.processes,
+		BFDs: r.bfds, TrackGroups: r.trackGroups, GARPGroups: r.garpGroups,
+		Addresses: r.addresses, Routes: r.routes, Rules: r.rules,
+		ServerGroups: r.serverGroups, TLS: r.tls,
+	}
 	c.Global.GARP.settle()
+	for i := range c.Addresses {
+		if c.Addresses[i].Device == "" {
+			c.Addresses[i].Device = c.Global.Links.Default
+		}
+	}
 	d.buildInstances(r, c)
 	d.buildGroups(r, c)
 	d.buildServers(r, c)
+	d.checkReferences(r, c)
 	return c
 }
 
 func (d *decoder) buildInstances(r *root, c *Config) {
-	byName := map[string]Pos{}
-	for i := range r.instances {
-		b := &r.instances[i]
+	byName := make(map[string]Pos, len(r.instances))
+	c.Instances = slices.Grow(c.Instances, len(r.instances))
+	for i, b := range r.instances {
+		r.instances[i] = nil // there may be many, and the Config has its own
 		if first, twice := byName[b.Name]; twice {
-			d.fail(b.Pos, "vrrp_instance %q: expected a name of its own; line %d has it",
-				b.Name, first.Line)
+			d.failTwice(b.Pos, first, "vrrp_instance %q: expected a name of its own; %s has it",
+				b.Name, b.Pos.see(first))
 			continue
 		}
 		byName[b.Name] = b.Pos
@@ -164,8 +177,9 @@ func (d *decoder) checkVRIDs(is []Instance) {
 			k.source = n.Source
 		}
 		if first := seen[k]; first != nil && n.VRID != 0 {
-			d.fail(n.Pos, "virtual_router_id \"%d\" of %s: expected another than that of %s on %s "+
-				"(line %d)", n.VRID, n.Name, first.Name, n.Interface, first.Pos.Line)
+			d.failTwice(n.Pos, first.Pos, "virtual_router_id \"%d\" of %s: expected another than "+
+				"that of %s on %s (%s)", n.VRID, n.Name, first.Name, n.Interface,
+				n.Pos.see(first.Pos))
 			continue
 		}
 		seen[k] = n
@@ -181,10 +195,10 @@ func (d *decoder) checkVIPs(is []Instance) {
 	}
 }
 
-// vipOwner is the instance that has a VIP, and the line that says so.
+// vipOwner is the instance that has a VIP, and the place that says so.
 type vipOwner struct {
 	instance string
-	line     int
+	at       Pos
 }
 
 func (d *decoder) ownVIPs(instance string, vs []VIP, seen map[netip.Addr]vipOwner) []VIP {
@@ -192,55 +206,17 @@ func (d *decoder) ownVIPs(instance string, vs []VIP, seen map[netip.Addr]vipOwne
 	for _, v := range vs {
 		first, twice := seen[v.Prefix.Addr()]
 		if twice && first.instance == instance {
-			d.warn(v.Pos, "virtual_ipaddress %q: expected once; line %d has it",
-				v.Prefix, first.line)
+			d.warnTwice(v.Pos, first.at, "virtual_ipaddress %q: expected once; %s has it",
+				v.Prefix, v.Pos.see(first.at))
 			continue
 		}
 		own = append(own, v)
 		if twice {
-			d.warn(v.Pos, "virtual_ipaddress %q: expected in one instance; %s has it (line %d)",
-				v.Prefix, first.instance, first.line)
+			d.warnTwice(v.Pos, first.at, "virtual_ipaddress %q: expected in one instance; "+
+				"%s has it (%s)", v.Prefix, first.instance, v.Pos.see(first.at))
 			continue
 		}
-		seen[v.Prefix.Addr()] = vipOwner{instance, v.Pos.Line}
+		seen[v.Prefix.Addr()] = vipOwner{instance, v.Pos}
 	}
 	return own
-}
-
-func (d *decoder) buildGroups(r *root, c *Config) {
-	byName, byMember := map[string]Pos{}, map[string]string{}
-	for i := range r.groups {
-		g := &r.groups[i]
-		if first, twice := byName[g.Name]; twice {
-			d.fail(g.Pos, "vrrp_sync_group %q: expected a name of its own; line %d has it",
-				g.Name, first.Line)
-			continue
-		}
-		byName[g.Name] = g.Pos
-		if len(g.Members) == 0 {
-			d.fail(g.Pos, "vrrp_sync_group %q: expected group { … } with its instances", g.Name)
-		}
-		for j, m := range g.Members {
-			d.checkMember(c, g.places[j], m, byMember)
-			byMember[m] = g.Name
-		}
-		c.SyncGroups = append(c.SyncGroups, g.SyncGroup)
-	}
-}
-
-func (d *decoder) checkMember(c *Config, at Pos, member string, groups map[string]string) {
-	if c.Instance(member) == nil {
-		var names []string
-		for i := range c.Instances {
-			names = append(names, c.Instances[i].Name)
-		}
-		hint := ""
-		if near, ok := nearest(member, names); ok {
-			hint = " (did you mean " + near + "?)"
-		}
-		d.fail(at, "group %q: expected the name of a vrrp_instance%s", member, hint)
-	}
-	if g, twice := groups[member]; twice {
-		d.fail(at, "group %q: expected in one group; %s has it", member, g)
-	}
 }

@@ -1,17 +1,25 @@
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // addServer reads the header of a virtual_server and settles the service with its real servers.
 func addServer(d *decoder, r *root, s *serverBlock, n *Node) {
 	s.Pos, s.node = n.Pos(), n
 	switch args := n.Args(); {
 	case len(args) > 0 && args[0].Text == "fwmark":
-		s.partly = true
-		arguments(d, &Node{Words: args}, number[uint32](1, 1<<32-1))
+		mark, family, ok := parseMark(d, &Node{Words: args})
+		s.Mark, s.broken = mark, !ok
+		if family != 0 {
+			s.Family = family
+		}
 	case len(args) > 0 && args[0].Text == "group":
-		s.partly = true
-		arguments(d, &Node{Words: args}, text("the name of a virtual_server_group"))
+		name, ok := arguments(d, &Node{Words: args}, text("the name of a virtual_server_group"))
+		s.Group, s.broken = name, !ok
 	default:
 		a, ok := arguments(d, n, addressPort())
 		if !ok {
@@ -23,35 +31,60 @@ func addServer(d *decoder, r *root, s *serverBlock, n *Node) {
 	r.servers = append(r.servers, *s)
 }
 
-func (d *decoder) buildServers(r *root, c *Config) {
-	type service struct {
-		address  netip.AddrPort
-		protocol Protocol
+func headOfServer(s *serverBlock) []string {
+	switch {
+	case s.Mark != 0:
+		return []string{"fwmark", strconv.FormatUint(uint64(s.Mark), 10)}
+	case s.Group != "":
+		return []string{"group", s.Group}
 	}
-	seen := map[service]Pos{}
+	return []string{s.Address.Addr().String(), strconv.Itoa(int(s.Address.Port()))}
+}
+
+// serviceKey is what makes a virtual server the same as another.
+type serviceKey struct {
+	address  netip.AddrPort
+	mark     uint32
+	family   Family
+	group    string
+	protocol Protocol
+}
+
+func (d *decoder) buildServers(r *root, c *Config) {
+	groups := namesOf(c.ServerGroups, func(g *ServerGroup) string { return g.Name })
+	seen := map[serviceKey]Pos{}
 	for i := range r.servers {
 		s := &r.servers[i]
 		d.completeServer(s)
-		if s.partly {
+		switch {
+		case s.Group != "":
+			d.refer(s.Pos, "group", s.Group, "virtual_server_group", groups)
+			fallthrough
+		case !s.byAddress():
 			d.warn(s.Pos, "virtual_server: a service by fwmark or group has no effect yet in this "+
 				"version")
-			continue
 		}
-		k := service{s.Address, s.Protocol}
-		if first, twice := seen[k]; twice {
-			d.fail(s.Pos, "virtual_server %q: expected once for %s; line %d has it",
-				s.Address, s.Protocol, first.Line)
-			continue
-		}
-		seen[k] = s.Pos
-		if s.node.find("real_server") == nil {
+		k := serviceKey{s.Address, s.Mark, s.Family, s.Group, s.Protocol}
+		first, twice := seen[k]
+		switch {
+		case s.broken:
+		case twice:
+			d.failTwice(s.Pos, first, "virtual_server %q: expected once for %s; %s has it",
+				strings.Join(headOfServer(s), " "), s.Protocol, s.Pos.see(first))
+		case s.node.find("real_server") == nil:
 			d.warn(s.Pos, "virtual_server %q: expected at least one real_server; it is left out",
-				s.Address)
-			continue
+				strings.Join(headOfServer(s), " "))
+		case s.byAddress():
+			c.VirtualServers = append(c.VirtualServers, s.VirtualServer)
+		default:
+			c.MarkServers = append(c.MarkServers, s.VirtualServer)
 		}
-		c.VirtualServers = append(c.VirtualServers, s.VirtualServer)
+		if !twice {
+			seen[k] = s.Pos
+		}
 	}
 	d.checkHolders(c)
+	d.checkReach(c)
 }
 
 // completeServer fills in what follows from other fields.
@@ -63,23 +96,25 @@ func (d *decoder) completeServer(s *serverBlock) {
 		s.Forward = NAT
 	}
 	if s.Protocol == 0 {
-		if !s.partly && s.node.find("protocol") == nil {
+		if s.Mark == 0 && !s.broken && s.node.find("protocol") == nil {
 			d.warn(s.Pos, "virtual_server: expected protocol TCP, UDP or SCTP in it; UDP it is")
 		}
 		s.Protocol = UDP
 	}
-	if !s.partly && s.Address.Port() == 0 && s.Persistence == 0 &&
+	if s.byAddress() && s.Address.Port() == 0 && s.Persistence == 0 &&
 		s.node.find("persistence_timeout") == nil {
 		d.fail(s.Pos, "virtual_server %q: expected a port, or persistence_timeout in it",
 			s.Address.Addr())
 	}
 	d.completeSorry(s)
-	seen := map[netip.AddrPort]Pos{}
+	seen := make(map[netip.AddrPort]Pos, len(s.reals))
+	s.RealServers = slices.Grow(s.RealServers, len(s.reals))
 	for i := range s.reals {
 		r := &s.reals[i]
 		d.completeReal(s, r)
 		if first, twice := seen[r.Address]; twice {
-			d.fail(r.Pos, "real_server %q: expected once; line %d has it", r.Address, first.Line)
+			d.failTwice(r.Pos, first, "real_server %q: expected once; %s has it",
+				r.Address, r.Pos.see(first))
 			continue
 		}
 		seen[r.Address] = r.Pos
@@ -100,7 +135,7 @@ func (d *decoder) completeSorry(s *serverBlock) {
 
 // checkRealFamily: of the forwarding methods only the tunnel joins two families.
 func (d *decoder) checkRealFamily(s *serverBlock, at Pos, keyword string, a netip.AddrPort) {
-	if !s.partly && s.Forward != TUN && a.Addr().Is4() != s.Address.Addr().Is4() {
+	if s.byAddress() && s.Forward != TUN && a.Addr().Is4() != s.Address.Addr().Is4() {
 		d.fail(at, "%s %q: expected the family of virtual_server %s", keyword, a, s.Address.Addr())
 	}
 }
@@ -110,14 +145,20 @@ func (d *decoder) completeReal(s *serverBlock, r *realBlock) {
 	switch {
 	case r.Address.Port() == 0:
 		r.Address = netip.AddrPortFrom(r.Address.Addr(), port)
-	case !s.partly && s.Forward != NAT && r.Address.Port() != port:
+	case s.byAddress() && s.Forward != NAT && r.Address.Port() != port:
 		d.warn(r.Pos, "real_server %q: expected port %d, because %s cannot change it; %d it is",
 			r.Address, port, s.Forward, port)
 		r.Address = netip.AddrPortFrom(r.Address.Addr(), port)
 	}
 	d.checkRealFamily(s, r.Pos, "real_server", r.Address)
-	for i := range r.Checks {
-		d.completeCheck(s, r, &r.Checks[i])
+	for _, cs := range [][]Check{r.Checks, r.IdleChecks} {
+		for i := range cs {
+			d.completeCheck(s, r, &cs[i])
+		}
+	}
+	if r.LowerThreshold > 0 && r.LowerThreshold >= r.UpperThreshold {
+		d.warn(r.Pos, "lthreshold \"%d\": expected less than uthreshold, %d",
+			r.LowerThreshold, r.UpperThreshold)
 	}
 }
 
@@ -130,7 +171,9 @@ func (d *decoder) completeCheck(s *serverBlock, r *realBlock, k *Check) {
 	if port == 0 {
 		port = r.Address.Port()
 	}
-	if port == 0 && !s.partly {
+	portless := k.Kind == CheckMisc || k.Kind == CheckPing || k.Kind == CheckFile ||
+		k.Kind == CheckBFD
+	if port == 0 && s.byAddress() && !portless {
 		d.fail(k.Pos, "%s: expected connect_port, because %s has no port", k.Kind, r.Address.Addr())
 	}
 	k.Target = netip.AddrPortFrom(a, port)
@@ -176,7 +219,7 @@ func (d *decoder) checkHolders(c *Config) {
 	for i := range c.VirtualServers {
 		s := &c.VirtualServers[i]
 		if !held[s.Address.Addr()] {
-			d.warn(s.Pos, "virtual_server %q: expected its address to be a VIP of an instance",
+			d.note(s.Pos, "virtual_server %q: expected its address to be a VIP of an instance",
 				s.Address.Addr())
 		}
 	}

@@ -1,20 +1,8 @@
 package config
 
 import (
-	"encoding/hex"
 	"net/netip"
-	"strconv"
-	"strings"
 	"time"
-)
-
-const (
-	// checkIdle are the keywords of every checker that are known and change nothing yet.
-	checkIdle = `bind_if fwmark log_all_failures`
-	httpIdle  = `enable_sni sni_name fast_recovery tls_compliant`
-	urlIdle   = `
-		regex regex_no_match regex_options regex_stack regex_min_offset regex_max_offset
-		tls_compliant`
 )
 
 // checkBlock is a Check while it is read.
@@ -23,8 +11,13 @@ type checkBlock struct {
 	timing
 	connectIP, bindIP     netip.Addr
 	connectPort, bindPort uint16
-	version               HTTPVersion
-	urls                  []URL
+	http                  HTTPCheck
+	misc                  MiscCheck
+	smtp                  SMTPCheck
+	hosts                 []hostBlock
+	dns                   DNSCheck
+	udp                   UDPCheck
+	file                  FileCheck
 }
 
 func newCheck(r *realBlock) checkBlock { return checkBlock{timing: r.timing} }
@@ -32,41 +25,38 @@ func newCheck(r *realBlock) checkBlock { return checkBlock{timing: r.timing} }
 // checkerBlocks are the blocks of a real_server that check it.
 func checkerBlocks() []keyword[realBlock] {
 	type b = realBlock
-	checker := func(name string, inner *table[checkBlock], k CheckKind, doc string) keyword[b] {
-		return nested(name, inner, newCheck, func(d *decoder, r *b, c *checkBlock, n *Node) {
+	checker := func(k CheckKind, doc string, groups ...[]keyword[checkBlock]) keyword[b] {
+		var own []keyword[checkBlock]
+		for _, g := range groups {
+			own = append(own, g...)
+		}
+		inner := newTable(k.String(), own, commonKeywords(k))
+		return nested(k.String(), inner, newCheck, func(d *decoder, r *b, c *checkBlock, n *Node) {
 			d.noArguments(n)
-			if k != 0 {
-				addCheck(d, r, c, k, n)
-			}
-		}, doc).as(isLate).as(isMany)
+			addCheck(d, r, c, k, n)
+		}, doc).as(isLate).as(isMany).
+			as(writes(inner, newCheck, func(r *b) []checkBlock { return blocksOf(r, k) }, nil))
 	}
 	ks := []keyword[b]{
-		checker("TCP_CHECK", tcpTable(), CheckTCP, "a connection can be made"),
-		checker("HTTP_GET", httpTable("HTTP_GET"), CheckHTTP, "pages are as expected"),
-		checker("SSL_GET", httpTable("SSL_GET"), 0, "the same over TLS").as(isIdle),
+		checker(CheckTCP, "a connection can be made"),
+		checker(CheckHTTP, "pages are as expected", httpKeywords()),
 	}
-	for _, c := range []struct{ name, own string }{
-		{"MISC_CHECK", "misc_path() misc_timeout misc_dynamic user"},
-		{"SMTP_CHECK", "helo_name host{}"},
-		{"DNS_CHECK", "type name"},
-		{"UDP_CHECK", "payload require_reply min_reply_length max_reply_length"},
-		{"PING_CHECK", ""},
-		{"FILE_CHECK", "track_file weight"},
-		{"BFD_CHECK", "name"},
-	} {
-		common := `connect_ip connect_port bindto bind_port connect_timeout retry
-			delay_before_retry warmup delay_loop alpha ` + checkIdle
-		inner := newTable(c.name, quietWords[skipped](c.own+" "+common))
-		ks = append(ks, idleBlock[b](c.name, inner).as(isLate))
-	}
-	return ks
+	return append(ks, pending("",
+		checker(CheckSSL, "pages are as expected over TLS", httpKeywords()),
+		checker(CheckMisc, "a command says so", miscKeywords()),
+		checker(CheckSMTP, "a mail server answers", smtpKeywords()),
+		checker(CheckDNS, "a name server answers", dnsKeywords()),
+		checker(CheckUDP, "a datagram is answered, or not refused", udpKeywords()),
+		checker(CheckPing, "the address answers to ICMP echo"),
+		checker(CheckFile, "a file has a good number in it", fileCheckKeywords()),
+		checker(CheckBFD, "a BFD session is up", bfdKeywords()))...)
 }
 
-func tcpTable() *table[checkBlock] {
-	return newTable("TCP_CHECK", connectionKeywords(), idleWords[checkBlock](checkIdle))
-}
+// carriedOut are the kinds of checks that this version carries out.
+func carriedOut(k CheckKind) bool { return k == CheckTCP || k == CheckHTTP }
 
-func connectionKeywords() []keyword[checkBlock] {
+// commonKeywords are those of every checker.
+func commonKeywords(k CheckKind) []keyword[checkBlock] {
 	type b = checkBlock
 	ks := []keyword[b]{
 		leaf("connect_ip", "", address(), func(b *b) *netip.Addr { return &b.connectIP },
@@ -80,81 +70,169 @@ func connectionKeywords() []keyword[checkBlock] {
 			func(b *b) *uint16 { return &b.bindPort },
 			"connects from this port").as(otherwise[b]("any")),
 	}
-	return append(ks, timingKeywords(nil, func(b *b) *timing { return &b.timing })...)
-}
-
-func httpTable(scope string) *table[checkBlock] {
-	type b = checkBlock
-	own := []keyword[b]{
-		nested("url", urlTable(), func(*b) URL { return URL{} }, addURL,
-			"a page to get").as(isMany),
-		leaf("http_protocol", "1.0", oneOf(httpVersions),
-			func(b *b) *HTTPVersion { return &b.version }, "version of the request"),
-		leaf("nb_get_retry", "", number[int](0, 1000),
-			func(b *b) *int { return &b.retry }, "older name of retry").
-			as(otherwise[b]("as retry")),
+	ks = append(ks, timingKeywords(nil, func(b *b) *timing { return &b.timing })...)
+	if k != CheckHTTP && k != CheckSSL {
+		// The last of them is the Host header of HTTP checks.
+		ks = ks[:len(ks)-1]
 	}
-	return newTable(scope, own, connectionKeywords(), idleWords[b](httpIdle+" "+checkIdle))
+	return append(ks, pending("",
+		leaf("bind_if", "", deviceName(), func(b *b) *string { return &b.BindInterface },
+			"connects from this interface").as(otherwise[b]("any")),
+		leaf("fwmark", "0", number[uint32](0, 1<<32-1), func(b *b) *uint32 { return &b.Mark },
+			"firewall mark of its packets"),
+		leaf("log_all_failures", "off", boolean(), func(b *b) *bool { return &b.LogAllFailures },
+			"logs each failed attempt"))...)
 }
 
-func urlTable() *table[URL] {
-	return newTable("url", []keyword[URL]{
-		leaf("path", "", path(), func(u *URL) *string { return &u.Path }, "what to get"),
-		leaf("digest", "", digest(), func(u *URL) *string { return &u.Digest },
-			"MD5 of the page").as(otherwise[URL]("any")),
-		leaf("status_code", "200-299", statusCodes(),
-			func(u *URL) *[]StatusRange { return &u.Status }, "statuses that are good"),
-		leaf("virtualhost", "", text("one host name"), func(u *URL) *string { return &u.Host },
-			"the Host header").as(otherwise[URL]("as in the block around it")),
-	}, idleWords[URL](urlIdle))
+func miscKeywords() []keyword[checkBlock] {
+	type b = checkBlock
+	return []keyword[b]{
+		scriptLeaf("misc_path", func(b *b) **Script { return &b.misc.Script },
+			"exit status 0 is good").as(otherwise[b]("none: it must be given")),
+		leaf("misc_timeout", "", seconds(time.Microsecond, longest),
+			func(b *b) *time.Duration { return &b.misc.Timeout }, "bounds a run").
+			as(otherwise[b]("as delay_loop")),
+		leaf("misc_dynamic", "off", boolean(), func(b *b) *bool { return &b.misc.Dynamic },
+			"exit status 2 to 255 gives the weight, and 2 more"),
+		leaf("user", "", account(), func(b *b) *Account { return &b.misc.Account }, "runs it").
+			as(otherwise[b]("script_user")),
+	}
 }
 
-// path is a path that can stand in a request line.
-func path() form[string] {
-	return single("a path that starts with /", func(s string) (string, bool) {
-		return s, strings.HasPrefix(s, "/") && !strings.ContainsAny(s, " \t\r\n")
-	})
+func dnsKeywords() []keyword[checkBlock] {
+	type b = checkBlock
+	return []keyword[b]{
+		leaf("type", "SOA", choice("A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG",
+			"DNSKEY"), func(b *b) *string { return &b.dns.Type }, "type of the record"),
+		leaf("name", ".", text("a domain name"), func(b *b) *string { return &b.dns.Name },
+			"name of the record"),
+	}
 }
 
-func digest() form[string] {
-	return single("an MD5 digest of 32 hexadecimal digits", func(s string) (string, bool) {
-		b, err := hex.DecodeString(s)
-		return strings.ToLower(s), err == nil && len(b) == 16
-	})
-}
-
-// statusCodes is one or more of CODE and FIRST-LAST.
-func statusCodes() form[[]StatusRange] {
-	return form[[]StatusRange]{
-		usage: "status codes from 100 to 999, such as 200 or 200-299",
-		parse: func(args []Word) ([]StatusRange, int) {
-			var rs []StatusRange
-			for i, w := range args {
-				first, last, isRange := strings.Cut(w.Text, "-")
-				if !isRange {
-					last = first
+func udpKeywords() []keyword[checkBlock] {
+	type b = checkBlock
+	return []keyword[b]{
+		leaf("payload", "", hexadecimal(false), func(b *b) *string { return &b.udp.Payload },
+			"what is sent").as(otherwise[b]("something random")),
+		{
+			name: "require_reply", usage: "perhaps " + hexadecimal(true).usage,
+			doc: "waits for an answer that starts so", otherwise: "off",
+			set: func(d *decoder, b *b, n *Node) {
+				b.udp.RequireReply = true
+				b.udp.Reply, _ = arguments(d, n, orNothing(hexadecimal(true), "", ""))
+			},
+			write: func(p *printer, _ *keyword[b], b, _ *b) {
+				if b.udp.RequireReply {
+					p.statement(false, "require_reply", wordIfAny(b.udp.Reply))
 				}
-				a, errFirst := strconv.Atoi(first)
-				b, errLast := strconv.Atoi(last)
-				if errFirst != nil || errLast != nil || a < 100 || b < a || b > 999 {
-					return nil, i
+			},
+		},
+		leaf("min_reply_length", "0", number[int](0, 65535),
+			func(b *b) *int { return &b.udp.MinReply }, "least length of the answer"),
+		leaf("max_reply_length", "255", number[int](0, 65535),
+			func(b *b) *int { return &b.udp.MaxReply }, "greatest length of the answer"),
+	}
+}
+
+// hexadecimal is bytes of two digits each; a pattern may have x for any digit.
+func hexadecimal(pattern bool) form[string] {
+	digits, usage := "0123456789abcdefABCDEF", "bytes in hexadecimal"
+	if pattern {
+		digits, usage = digits+"xX", usage+", x for any digit"
+	}
+	return single(usage, func(s string) (string, bool) {
+		for i := range len(s) {
+			if !containsByte(digits, s[i]) {
+				return "", false
+			}
+		}
+		return s, s != "" && len(s)%2 == 0
+	}, itself)
+}
+
+func containsByte(s string, c byte) bool {
+	for i := range len(s) {
+		if s[i] == c {
+			return true
+		}
+	}
+	return false
+}
+
+func fileCheckKeywords() []keyword[checkBlock] {
+	type b = checkBlock
+	w := weight(1<<31 - 1)
+	return []keyword[b]{
+		leaf("track_file", "", text("the name of a track_file"),
+			func(b *b) *string { return &b.file.Tracker }, "the file").
+			as(otherwise[b]("none: it must be given")),
+		{
+			name: "weight", usage: w.usage, doc: "times the number is the weight",
+			otherwise: "that of the track_file",
+			set: func(d *decoder, b *b, n *Node) {
+				b.file.Weight, b.file.HasWeight = arguments(d, n, w)
+			},
+			write: func(p *printer, _ *keyword[b], b, _ *b) {
+				if b.file.HasWeight {
+					p.statement(false, "weight", w.words(b.file.Weight))
 				}
-				rs = append(rs, StatusRange{a, b})
-			}
-			if len(rs) == 0 {
-				return nil, 0
-			}
-			return rs, fits
+			},
 		},
 	}
 }
 
-func addURL(d *decoder, c *checkBlock, u *URL, n *Node) {
-	d.noArguments(n)
-	if n.find("path") == nil {
-		d.fail(n.Pos(), "url: expected a path in it")
+func bfdKeywords() []keyword[checkBlock] {
+	return []keyword[checkBlock]{
+		leaf("name", "", text("the name of a bfd_instance"),
+			func(b *checkBlock) *string { return &b.BFD }, "the session").
+			as(otherwise[checkBlock]("none: it must be given")),
 	}
-	c.urls = append(c.urls, *u)
+}
+
+// hostBlock is an SMTPHost while it is read.
+type hostBlock struct {
+	SMTPHost
+	ip, bind       netip.Addr
+	port, bindPort uint16
+}
+
+func smtpKeywords() []keyword[checkBlock] {
+	type b = checkBlock
+	inner := hostTable()
+	return []keyword[b]{
+		leaf("helo_name", "", text("one name"), func(b *b) *string { return &b.smtp.Helo },
+			"name in HELO").as(otherwise[b]("smtp_helo_name")),
+		nested("host", inner, zero[b, hostBlock],
+			func(d *decoder, b *b, h *hostBlock, n *Node) {
+				d.noArguments(n)
+				h.Target = netip.AddrPortFrom(h.ip, h.port)
+				h.Bind = netip.AddrPortFrom(h.bind, h.bindPort)
+				b.smtp.Hosts = append(b.smtp.Hosts, h.SMTPHost)
+			}, "an address to check instead of the real server").as(isMany).
+			as(writes(inner, zero[b, hostBlock], func(b *b) []hostBlock { return b.hosts }, nil)),
+	}
+}
+
+func hostTable() *table[hostBlock] {
+	type b = hostBlock
+	port := number[uint16](1, 65535)
+	return newTable("host", []keyword[b]{
+		leaf("connect_ip", "", address(), func(b *b) *netip.Addr { return &b.ip },
+			"checks this address").as(otherwise[b]("the real server's")),
+		leaf("connect_port", "", port, func(b *b) *uint16 { return &b.port },
+			"checks this port").as(otherwise[b]("25")),
+		leaf("bindto", "", address(), func(b *b) *netip.Addr { return &b.bind },
+			"connects from this address").as(otherwise[b]("any")),
+		leaf("bind_port", "", port, func(b *b) *uint16 { return &b.bindPort },
+			"connects from this port").as(otherwise[b]("any")),
+		leaf("bind_if", "", deviceName(), func(b *b) *string { return &b.BindInterface },
+			"connects from this interface").as(otherwise[b]("any")),
+		leaf("fwmark", "0", number[uint32](0, 1<<32-1), func(b *b) *uint32 { return &b.Mark },
+			"firewall mark of its packets"),
+		leaf("connect_timeout", "", seconds(time.Millisecond, longest),
+			func(b *b) *time.Duration { return &b.ConnectTimeout }, "bounds one attempt").
+			as(otherwise[b]("as in the block around it")),
+	})
 }
 
 // addCheck settles what does not need the addresses of the servers: see completeCheck.
@@ -163,23 +241,54 @@ func addCheck(d *decoder, r *realBlock, c *checkBlock, k CheckKind, n *Node) {
 	c.Target = netip.AddrPortFrom(c.connectIP, c.connectPort)
 	c.Bind = netip.AddrPortFrom(c.bindIP, c.bindPort)
 	c.ConnectTimeout, c.DelayLoop, c.Check.Alpha = c.connectTimeout, c.delayLoop, c.alpha
-	c.Retry = given(c.retry, 1)
 	c.Warmup = given(c.warmup, c.delayLoop)
-	c.DelayBeforeRetry = given(c.retryDelay, time.Second)
-	if k == CheckHTTP {
-		c.DelayBeforeRetry = given(c.retryDelay, 3*time.Second)
-		c.HTTP = &HTTPCheck{Version: c.version, URLs: c.urls}
-		for i := range c.urls {
-			if c.urls[i].Host == "" {
-				c.urls[i].Host = c.host
-			}
-		}
-		if n.find("url") == nil {
-			d.fail(n.Pos(), "%s: expected a url in it", n.Keyword())
-		}
+	retry, delay := 1, time.Second
+	switch k {
+	case CheckHTTP, CheckSSL:
+		delay = 3 * time.Second
+		d.settleHTTP(c, n)
+	case CheckDNS:
+		retry, delay = 3, c.delayLoop
+		c.DNS = copied(c.dns)
+	case CheckMisc:
+		retry = 0
+		d.settleMisc(c, n)
+	case CheckSMTP:
+		c.SMTP = copied(c.smtp)
+	case CheckUDP:
+		c.UDP = copied(c.udp)
+	case CheckFile:
+		d.need(n, "track_file")
+		c.File = copied(c.file)
+	case CheckBFD:
+		d.need(n, "name")
+	case CheckTCP, CheckPing:
 	}
-	r.Checks = append(r.Checks, c.Check)
+	c.Retry, c.DelayBeforeRetry = given(c.retry, retry), given(c.retryDelay, delay)
+	if carriedOut(k) {
+		r.Checks = append(r.Checks, c.Check)
+	} else {
+		r.IdleChecks = append(r.IdleChecks, c.Check)
+	}
 }
+
+func (d *decoder) settleMisc(c *checkBlock, n *Node) {
+	d.need(n, "misc_path")
+	if c.misc.Timeout == 0 {
+		c.misc.Timeout = c.delayLoop
+	}
+	c.Misc = copied(c.misc)
+}
+
+// need says that a block lacks a keyword.
+func (d *decoder) need(n *Node, keyword string) {
+	if n.find(keyword) == nil {
+		d.fail(n.Pos(), "%s: expected %s in it", quoteArgs(n), keyword)
+	}
+}
+
+// copied keeps one part of a block without the rest.
+func copied[V any](v V) *V { return &v }
 
 // given returns v, or what it is without having been given.
 func given[N int | time.Duration](v, otherwise N) N {

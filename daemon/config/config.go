@@ -20,8 +20,28 @@ type Config struct {
 	// SyncGroups are the vrrp_sync_group blocks; every member names an entry of Instances, and no
 	// instance is in two groups.
 	SyncGroups []SyncGroup
-	// VirtualServers are the virtual_server blocks that can be carried out: those with an address.
+	// Scripts, Files, Processes and BFDs are the trackers; names are unique in each.
+	Scripts   []ScriptTracker
+	Files     []FileTracker
+	Processes []ProcessTracker
+	BFDs      []BFD
+	// TrackGroups and GARPGroups are the track_group and garp_group blocks.
+	TrackGroups []TrackGroup
+	GARPGroups  []GARPGroup
+	// Addresses, Routes and Rules are there whatever the instances do; Device of an address is
+	// never empty.
+	Addresses []VIP
+	Routes    []Route
+	Rules     []Rule
+	// VirtualServers are the virtual_server blocks with an address.
 	VirtualServers []VirtualServer
+	// MarkServers are those that firewall marks or groups identify. This version does not carry
+	// them out.
+	MarkServers []VirtualServer
+	// ServerGroups are the virtual_server_group blocks; names are unique.
+	ServerGroups []ServerGroup
+	// TLS is the SSL block; nil if there is none.
+	TLS *TLS
 }
 
 // Instance returns the instance of that name, or nil.
@@ -44,49 +64,6 @@ func (c *Config) GroupOf(instance string) *SyncGroup {
 		}
 	}
 	return nil
-}
-
-// Global is what holds for the whole daemon.
-type Global struct {
-	// RouterID names this director in mail; empty means the host's name.
-	RouterID string
-	// Mail says where alerts go.
-	Mail Mail
-	// ScriptAccount runs notify scripts; empty means keepalived's own choice (keepalived_script if
-	// that user exists, else root).
-	ScriptAccount Account
-	// ScriptSecurity refuses scripts run as root that others could change.
-	ScriptSecurity bool
-	// Version is the VRRP version of instances that name none: 2 or 3.
-	Version int
-	// SkipCheckAdvertAddresses and Strict are the defaults of the instances' fields.
-	SkipCheckAdvertAddresses, Strict bool
-	// GARP is the default of the instances' field.
-	GARP GARP
-}
-
-// Account is a user and perhaps a group of this machine, by name.
-type Account struct {
-	User, Group string
-}
-
-// Mail is the address book of alerts.
-type Mail struct {
-	// To are the recipients, From the sender.
-	To   []string
-	From string
-	// Server takes the mail; its zero value means that none can be sent.
-	Server HostPort
-	// Helo is the name given in HELO; empty means the host's name.
-	Helo string
-	// ConnectTimeout bounds the connection to Server.
-	ConnectTimeout time.Duration
-}
-
-// HostPort is a host, by name or address, and a port.
-type HostPort struct {
-	Host string
-	Port uint16
 }
 
 // Instance is one vrrp_instance: one virtual router on one interface and address family.
@@ -139,8 +116,61 @@ type Instance struct {
 	Strict, SkipCheckAdvertAddresses bool
 	// Notify are the scripts run at transitions.
 	Notify Notify
-	// SMTPAlert sends mail at transitions.
-	SMTPAlert bool
+	// Rules are the finer points of the election.
+	Rules AdvertRules
+	// Tracks are the trackers that the instance depends on.
+	Tracks Tracks
+	// UnicastTTL is that of unicast adverts. FaultWithoutPeer puts the instance into fault when no
+	// peer can be reached, TrackSource when Source is gone.
+	UnicastTTL                    uint8
+	FaultWithoutPeer, TrackSource bool
+	// OldChecksum is always or never; empty means as found out.
+	OldChecksum string
+	// VMACForAll makes macvlans for VIPs on other interfaces too.
+	VMACForAll bool
+	// IPVLAN, if not nil, puts the VIPs on an ipvlan.
+	IPVLAN *IPVLAN
+	// VRF is the routing domain of unicast adverts; empty means the interface's.
+	VRF string
+	// Routes and PolicyRules are the master's.
+	Routes      []Route
+	PolicyRules []Rule
+	// PromoteSecondaries lets an address keep the others of its subnet when it goes.
+	PromoteSecondaries bool
+	// BackupIfLate makes an instance backup that finds itself late; with LatePriority unless 0.
+	BackupIfLate bool
+	LatePriority int
+	// HMAC is auth_hmac; nil means none.
+	HMAC *HMAC
+	// ReceiveBuffer, Debug, NativeIPv6, PollLink and SyncInterface are keywords of their own names
+	// that keepalived has and that change nothing.
+	ReceiveBuffer, Debug int
+	NativeIPv6, PollLink bool
+	SyncInterface        string
+}
+
+// AdvertRules are the finer points of the election; see Adverts.
+type AdvertRules struct {
+	DownTimer                                                    int
+	LowerPriorityNoAdvert, HigherPrioritySendAdvert, OwnerIgnore bool
+	CheckUnicastSource, ChecksumAsV2, PriorityChanges            bool
+}
+
+// HMAC is a keyed digest behind each advert.
+type HMAC struct {
+	Keys []HMACKey
+	// Active is the ID of the key to send with.
+	Active uint8
+	// AntiReplay is time or monotonic, Mode enforce, permissive or receive-only; empty is the
+	// default. Window is the seconds that clocks may differ.
+	AntiReplay, Mode string
+	Window           int
+}
+
+// HMACKey is one key: hex:…, file:… or the text itself.
+type HMACKey struct {
+	ID     uint8
+	Secret string
 }
 
 // IPv6 says whether the adverts of the instance are IPv6.
@@ -201,6 +231,15 @@ type VIP struct {
 	Peer netip.Addr
 	// NoTrack keeps a VIP that somebody deletes from costing the instance its mastership.
 	NoTrack bool
+	// NoDAD, Home, ManageTemporary, NoPrefixRoute and AutoJoin are flags of the kernel's.
+	NoDAD, Home, ManageTemporary, NoPrefixRoute, AutoJoin bool
+	// UseVMAC puts it on a macvlan of its own.
+	UseVMAC bool
+	// Preferred is the preferred lifetime, perhaps Forever, if HasPreferred is set.
+	Preferred    time.Duration
+	HasPreferred bool
+	// TrackGroup are the instances that depend on a static address; empty means none.
+	TrackGroup string
 }
 
 // Peer is one unicast peer.
@@ -225,6 +264,17 @@ type GARP struct {
 	LowerPriorityRepeat int
 	// ARPInterval and NAInterval are the least times between two packets; 0 means at once.
 	ARPInterval, NAInterval time.Duration
+	// Least sends a single packet for each VIP and no second burst.
+	Least bool
+	// Extra announces VIPs of a macvlan on the interface under it.
+	Extra ExtraGARP
+}
+
+// ExtraGARP are announcements on the interface under a macvlan; Interval 0 means none.
+type ExtraGARP struct {
+	// All announces the addresses of the other family too.
+	All      bool
+	Interval time.Duration
 }
 
 // TrackInterface is a further interface of an instance.
@@ -241,13 +291,36 @@ type TrackInterface struct {
 type VMAC struct {
 	// Name of the macvlan; empty means vrrp.VRID.
 	Name string
+	// Parent is the interface under it; empty means the instance's.
+	Parent string
+	// MAC is its address: 6 octets, or 5 that the VRID completes; empty means the RFC's.
+	MAC string
+	// NotifyLink and Group are passed to the kernel.
+	NotifyLink bool
+	Group      int
 	// AdvertsOnParent sends adverts from the parent interface (vmac_xmit_base).
 	AdvertsOnParent bool
+}
+
+// IPVLAN is an ipvlan for the VIPs.
+type IPVLAN struct {
+	// Name of the ipvlan; empty means one that is made up.
+	Name string
+	// Address is its own; invalid means none.
+	Address netip.Prefix
+	// Mode is bridge, private or vepa; empty means bridge.
+	Mode string
 }
 
 // Notify are scripts; a nil one is not run.
 type Notify struct {
 	Master, Backup, Fault, Stop, Any *Script
+	// Deleted is run when a reload takes the instance out, LowerPriority when a master hears a
+	// lower priority. TellDeleted tells the others of a deletion instead of a fault.
+	Deleted, LowerPriority *Script
+	TellDeleted            bool
+	// Mail sends mail at transitions; unset means as Alerts say.
+	Mail Switch
 }
 
 // Script is a command with the user that runs it.
@@ -268,6 +341,12 @@ type SyncGroup struct {
 	Members []string
 	// Notify are the scripts run at the group's transitions.
 	Notify Notify
-	// SMTPAlert sends mail at the group's transitions.
-	SMTPAlert bool
+	// TrackInterfaces and Tracks are what the group depends on.
+	TrackInterfaces []TrackInterface
+	Tracks          Tracks
+	// GlobalTracking shares the trackers of the members, OwnWeights lets their weights differ.
+	GlobalTracking, OwnWeights bool
+	// PriorityChanges tells scripts and FIFOs of changes of the priority; unset means as Adverts
+	// say.
+	PriorityChanges Switch
 }

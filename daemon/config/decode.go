@@ -11,11 +11,25 @@ type decoder struct {
 func (d *decoder) report(g Diagnostic) { d.diags = append(d.diags, g) }
 
 func (d *decoder) fail(p Pos, format string, args ...any) {
-	d.report(Diagnostic{p, Error, fmt.Sprintf(format, args...)})
+	d.report(Diagnostic{Pos: p, Severity: Error, Text: fmt.Sprintf(format, args...)})
+}
+
+// failTwice fails about something that was first somewhere else.
+func (d *decoder) failTwice(p, first Pos, format string, args ...any) {
+	d.report(Diagnostic{p, Error, fmt.Sprintf(format, args...), first})
 }
 
 func (d *decoder) warn(p Pos, format string, args ...any) {
-	d.report(Diagnostic{p, Warning, fmt.Sprintf(format, args...)})
+	d.report(Diagnostic{Pos: p, Severity: Warning, Text: fmt.Sprintf(format, args...)})
+}
+
+// warnTwice warns about something that was first somewhere else.
+func (d *decoder) warnTwice(p, first Pos, format string, args ...any) {
+	d.report(Diagnostic{p, Warning, fmt.Sprintf(format, args...), first})
+}
+
+func (d *decoder) note(p Pos, format string, args ...any) {
+	d.report(Diagnostic{Pos: p, Severity: Note, Text: fmt.Sprintf(format, args...)})
 }
 
 // misfit reports that the argument with index bad is not of the form that usage describes.

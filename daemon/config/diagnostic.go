@@ -20,6 +20,14 @@ func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.
 // IsZero says whether the place is unknown.
 func (p Pos) IsZero() bool { return p == Pos{} }
 
+// see names another place as seen from this one: by its line alone in the same file.
+func (p Pos) see(q Pos) string {
+	if p.File == q.File {
+		return fmt.Sprintf("line %d", q.Line)
+	}
+	return fmt.Sprintf("%s:%d", q.File, q.Line)
+}
+
 // Compare orders places by file, line and column.
 func (p Pos) Compare(q Pos) int {
 	return cmp.Or(strings.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line),
@@ -29,15 +37,19 @@ func (p Pos) Compare(q Pos) int {
 // Severity says what a diagnostic means for the configuration.
 type Severity uint8
 
-// A Warning leaves the configuration usable, an Error does not.
+// A Note says what is good to know, a Warning that something is not as it is written; an Error
+// makes the configuration unusable.
 const (
-	Warning Severity = iota + 1
+	Note Severity = iota + 1
+	Warning
 	Error
 )
 
-// String returns "warning" or "error".
+// String returns "note", "warning" or "error".
 func (s Severity) String() string {
 	switch s {
+	case Note:
+		return "note"
 	case Warning:
 		return "warning"
 	case Error:
@@ -52,6 +64,8 @@ type Diagnostic struct {
 	Severity Severity
 	// Text is `keyword "value": what was expected`, without place or severity.
 	Text string
+	// First is where something was first that is here again; zero if that is not what it is about.
+	First Pos
 }
 
 // String returns file:line:column: severity: text.
@@ -72,6 +86,15 @@ func (ds Diagnostics) Err() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Worst returns the greatest severity among them, zero if there are none.
+func (ds Diagnostics) Worst() Severity {
+	var worst Severity
+	for _, d := range ds {
+		worst = max(worst, d.Severity)
+	}
+	return worst
 }
 
 // String returns all of them, one a line, each line ended.

@@ -56,15 +56,23 @@ var diagnosticCases = []saying{
 	{"block too many", instance, "priority { 7 }", []string{
 		`5:10: error: priority {: expected a whole number from 1 to 255 and no block`}},
 	{"block in a list", instance, "track_interface { eth1 { x } }", []string{
-		`5:24: error: eth1 {: expected INTERFACE [weight N [reverse]] and no block`}},
+		`5:24: error: eth1 {: expected INTERFACE [weight N [reverse|noreverse]] ` +
+			`and no block`}},
 	{"word before a block", instance, "authentication x { auth_type PASS\nauth_pass y }",
 		[]string{`5:16: error: authentication "x": expected { after the keyword`}},
 	{"word before a list", instance, "track_interface eth1 { }", []string{
 		`5:17: error: track_interface "eth1": expected { after the keyword`}},
 	{"twice", instance, "priority 7\npriority 8", []string{
 		`6:1: warning: priority: expected once in vrrp_instance; this one replaces line 5`}},
-	{"no effect", instance, "debug 2", []string{
-		`5:1: warning: debug: has no effect yet in this version`}},
+	{"no effect yet", instance, "track_src_ip", []string{
+		`5:1: warning: track_src_ip: has no effect yet in this version`}},
+	{"no effect yet, and what to do", "net_namespace x\n%" + instance, "", []string{
+		`1:1: warning: net_namespace: has no effect yet in this version; use option -s`}},
+	{"no effect needed", instance, "debug 2", []string{
+		`5:1: note: debug: has no effect: -D says how much is logged`}},
+	{"refused", instance, "no_virtual_ipaddress", []string{
+		`5:1: error: no_virtual_ipaddress: expected a virtual_ipaddress: ` +
+			`this version has no instance without`}},
 	{"include", "%\n" + instance, "include b.conf", []string{
 		`1:1: error: include "b.conf": expected no include: this version does not carry them out`}},
 	{"condition", instance, "@lb1 priority 7", []string{
@@ -149,11 +157,11 @@ func TestLoadOfAMissingFile(t *testing.T) {
 }
 
 func TestErrIsNilForWarnings(t *testing.T) {
-	ds := Diagnostics{{Pos{"f", 1, 1}, Warning, "w"}}
+	ds := Diagnostics{{Pos: Pos{"f", 1, 1}, Severity: Warning, Text: "w"}}
 	if err := ds.Err(); err != nil {
 		t.Errorf("Err: got %v, want nil", err)
 	}
-	ds = append(ds, Diagnostic{Pos{"f", 2, 3}, Error, "e"})
+	ds = append(ds, Diagnostic{Pos: Pos{"f", 2, 3}, Severity: Error, Text: "e"})
 	if err := ds.Err(); err == nil || err.Error() != "f:2:3: error: e" {
 		t.Errorf("Err: got %v, want the error alone", err)
 	}

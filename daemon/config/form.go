@@ -15,6 +15,9 @@ type form[V any] struct {
 	// parse returns the value and fits, or the index of the argument that does not fit. The index
 	// after the last argument says that one is missing.
 	parse func(args []Word) (V, int)
+	// words are the arguments that parse to the value: empty for the keyword alone, nil if nothing
+	// does.
+	words func(V) []string
 	// choices are the words to suggest one of; nil if it is not a choice.
 	choices []string
 }
@@ -22,40 +25,86 @@ type form[V any] struct {
 // fits is what a form's parse returns for arguments that have its shape.
 const fits = -1
 
-// single is the form of exactly one argument.
-func single[V any](usage string, parse func(string) (V, bool)) form[V] {
-	return form[V]{usage: usage, parse: func(args []Word) (V, int) {
-		var zero V
-		if len(args) != 1 {
-			return zero, min(len(args), 1)
-		}
-		v, ok := parse(args[0].Text)
-		if !ok {
-			return zero, 0
-		}
-		return v, fits
-	}}
+// single is the form of exactly one argument. format gives its word, empty if there is none.
+func single[V any](
+	usage string, parse func(string) (V, bool), format func(V) string,
+) form[V] {
+	return form[V]{
+		usage: usage,
+		parse: func(args []Word) (V, int) {
+			var zero V
+			if len(args) != 1 {
+				return zero, min(len(args), 1)
+			}
+			v, ok := parse(args[0].Text)
+			if !ok {
+				return zero, 0
+			}
+			return v, fits
+		},
+		words: func(v V) []string { return wordIfAny(format(v)) },
+	}
+}
+
+func wordIfAny(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// orNothing makes the arguments of a form optional: without them it is v.
+func orNothing[V comparable](f form[V], v V, usage string) form[V] {
+	return form[V]{
+		usage:   f.usage + ", or nothing" + usage,
+		choices: f.choices,
+		parse: func(args []Word) (V, int) {
+			if len(args) == 0 {
+				return v, fits
+			}
+			return f.parse(args)
+		},
+		words: f.words,
+	}
 }
 
 type integer interface {
 	~int | ~uint8 | ~uint16 | ~uint32
 }
 
-// number is a decimal whole number, both bounds included.
+// number is a decimal whole number, both bounds included. It is written unless it is below first.
 func number[N integer](first, last int) form[N] {
 	usage := fmt.Sprintf("a whole number from %d to %d", first, last)
-	return single(usage, func(s string) (N, bool) {
+	parse := func(s string) (N, bool) {
 		i, err := strconv.Atoi(s)
 		return N(i), err == nil && first <= i && i <= last
+	}
+	return single(usage, parse, func(n N) string {
+		if int(n) < first || int(n) > last {
+			return ""
+		}
+		return strconv.Itoa(int(n))
 	})
 }
 
 // seconds is a time in decimal seconds, both bounds included.
 func seconds(first, last time.Duration) form[time.Duration] {
-	usage := fmt.Sprintf("seconds from %s to %s", inSeconds(first), inSeconds(last))
-	return single(usage, func(s string) (time.Duration, bool) {
+	return decimal(first, last, time.Second, "seconds")
+}
+
+// decimal is a time in decimal units, both bounds included. It is written unless it is below first.
+func decimal(first, last, unit time.Duration, units string) form[time.Duration] {
+	usage := fmt.Sprintf("%s from %s to %s", units, inUnits(first, unit), inUnits(last, unit))
+	parse := func(s string) (time.Duration, bool) {
 		d, ok := parseSeconds(s)
+		d /= time.Second / unit
 		return d, ok && first <= d && d <= last
+	}
+	return single(usage, parse, func(d time.Duration) string {
+		if d < first {
+			return ""
+		}
+		return inUnits(d, unit)
 	})
 }
 
@@ -73,43 +122,101 @@ func inSeconds(d time.Duration) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
+// inUnits does it for other units; its bounds are those of parseSeconds.
+func inUnits(d, unit time.Duration) string { return inSeconds(d * (time.Second / unit)) }
+
+var truths = map[string]bool{
+	"on": true, "true": true, "yes": true, "off": false, "false": false, "no": false,
+}
+
+var truthWords = []string{"on", "off", "true", "false", "yes", "no"}
+
 // boolean is a truth value; the keyword alone is true.
 func boolean() form[bool] {
-	values := map[string]bool{
-		"on": true, "true": true, "yes": true, "off": false, "false": false, "no": false,
-	}
-	one := single("", func(s string) (bool, bool) { v, ok := values[s]; return v, ok })
-	return form[bool]{
-		usage: "on or off, true or false, yes or no, or nothing",
-		parse: func(args []Word) (bool, int) {
-			if len(args) == 0 {
-				return true, fits
+	one := single("on or off, true or false, yes or no",
+		func(s string) (bool, bool) { v, ok := truths[s]; return v, ok },
+		func(v bool) string { return map[bool]string{true: "true", false: "false"}[v] })
+	one.choices = truthWords
+	return orNothing(one, true, "")
+}
+
+// switched is a truth value that may be left open.
+func switched() form[Switch] {
+	b := boolean()
+	return form[Switch]{
+		usage: b.usage, choices: b.choices,
+		parse: func(args []Word) (Switch, int) {
+			on, bad := b.parse(args)
+			if !on {
+				return SwitchOff, bad
 			}
-			return one.parse(args)
+			return SwitchOn, bad
 		},
-		choices: []string{"on", "off", "true", "false", "yes", "no"},
+		words: func(s Switch) []string {
+			if s == 0 {
+				return nil
+			}
+			return b.words(s == SwitchOn)
+		},
 	}
 }
 
 // noValue is a keyword without arguments; it gives v.
 func noValue(v bool) form[bool] {
-	return form[bool]{usage: "no value", parse: func(args []Word) (bool, int) {
-		if len(args) > 0 {
-			return false, 0
-		}
-		return v, fits
-	}}
+	return form[bool]{
+		usage: "no value",
+		parse: func(args []Word) (bool, int) {
+			if len(args) > 0 {
+				return false, 0
+			}
+			return v, fits
+		},
+		words: func(is bool) []string {
+			if is != v {
+				return nil
+			}
+			return []string{}
+		},
+	}
 }
 
 // text is one word.
 func text(usage string) form[string] {
-	return single(usage, func(s string) (string, bool) { return s, s != "" })
+	return single(usage, func(s string) (string, bool) { return s, s != "" }, itself)
+}
+
+func itself(s string) string { return s }
+
+// file is the absolute path of a file.
+func file() form[string] {
+	return single("an absolute path", func(s string) (string, bool) {
+		return s, strings.HasPrefix(s, "/") && !strings.ContainsRune(s, 0)
+	}, itself)
 }
 
 // oneOf is one of the words of an enumeration.
 func oneOf[T comparable](n names[T]) form[T] {
-	f := single("one of "+strings.Join(n.words(), ", "), n.value)
+	f := single("one of "+strings.Join(n.words(), ", "), n.value, func(v T) string {
+		if w := n.name(v); w != unsetWord {
+			return w
+		}
+		return ""
+	})
 	f.choices = n.words()
+	return f
+}
+
+// choice is one of the words.
+func choice(words ...string) form[string] {
+	f := single("one of "+orList(words), func(s string) (string, bool) {
+		for _, w := range words {
+			if w == s {
+				return s, true
+			}
+		}
+		return "", false
+	}, itself)
+	f.choices = words
 	return f
 }
 
@@ -117,7 +224,7 @@ func oneOf[T comparable](n names[T]) form[T] {
 func deviceName() form[string] {
 	return single("the name of an interface", func(s string) (string, bool) {
 		return s, isDevice(s)
-	})
+	}, itself)
 }
 
 func isDevice(s string) bool {
@@ -125,7 +232,23 @@ func isDevice(s string) bool {
 }
 
 // address is an IPv4 or IPv6 address.
-func address() form[netip.Addr] { return single("an IP address", parseAddr) }
+func address() form[netip.Addr] { return single("an IP address", parseAddr, addrWord) }
+
+func addrWord(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// multicast is a multicast address of one family.
+func multicast(six bool) form[netip.Addr] {
+	family := map[bool]string{false: "IPv4", true: "IPv6"}[six]
+	return single("an "+family+" multicast address", func(s string) (netip.Addr, bool) {
+		a, ok := parseAddr(s)
+		return a, ok && a.Is6() == six && a.IsMulticast()
+	}, addrWord)
+}
 
 func parseAddr(s string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(s)
@@ -155,94 +278,11 @@ func addressPort() form[netip.AddrPort] {
 			}
 			return netip.AddrPortFrom(a, p), fits
 		},
-	}
-}
-
-// command is a script: one word that holds the program and its arguments, and perhaps a user and a
-// group. Quotes inside the word keep blanks together.
-func command() form[*Script] {
-	return form[*Script]{
-		usage: "a command (in quotes if it has arguments), and perhaps a user and a group",
-		parse: func(args []Word) (*Script, int) {
-			if len(args) == 0 || len(args) > 3 {
-				return nil, min(len(args), 3)
+		words: func(a netip.AddrPort) []string {
+			if !a.IsValid() {
+				return nil
 			}
-			s := Script{Args: splitCommand(args[0].Text)}
-			if len(s.Args) == 0 || s.Args[0] == "" {
-				return nil, 0
-			}
-			if len(args) > 1 {
-				s.Account, _ = account().parse(args[1:])
-			}
-			return &s, fits
-		},
-	}
-}
-
-// splitCommand splits at blanks that are not between quotes, single or double.
-func splitCommand(s string) []string {
-	var args []string
-	var b strings.Builder
-	var quote rune
-	inWord := false
-	for _, c := range s {
-		switch {
-		case quote == 0 && (c == '"' || c == '\''):
-			quote, inWord = c, true
-		case quote == c:
-			quote = 0
-		case quote == 0 && (c == ' ' || c == '\t'):
-			if inWord {
-				args = append(args, b.String())
-			}
-			b.Reset()
-			inWord = false
-		default:
-			b.WriteRune(c)
-			inWord = true
-		}
-	}
-	if inWord {
-		args = append(args, b.String())
-	}
-	return args
-}
-
-// account is a user and perhaps a group.
-func account() form[Account] {
-	return form[Account]{
-		usage: "a user and perhaps a group",
-		parse: func(args []Word) (Account, int) {
-			switch len(args) {
-			case 0:
-				return Account{}, 0
-			case 1:
-				return Account{User: args[0].Text}, fits
-			case 2:
-				return Account{args[0].Text, args[1].Text}, fits
-			}
-			return Account{}, 2
-		},
-	}
-}
-
-// hostPort is a host name or address and perhaps a port; 25 if there is none.
-func hostPort() form[HostPort] {
-	port := number[uint16](1, 65535)
-	return form[HostPort]{
-		usage: "a host and perhaps a port from 1 to 65535",
-		parse: func(args []Word) (HostPort, int) {
-			if len(args) == 0 {
-				return HostPort{}, 0
-			}
-			s := HostPort{Host: args[0].Text, Port: 25}
-			if len(args) > 1 {
-				var bad int
-				if s.Port, bad = port.parse(args[1:]); bad != fits {
-					return HostPort{}, 1 + bad
-				}
-			}
-			return s, fits
+			return []string{a.Addr().String(), strconv.Itoa(int(a.Port()))}
 		},
 	}
 }

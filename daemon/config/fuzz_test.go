@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,17 +23,7 @@ func ignorePlaces() cmp.Options {
 // FuzzParse checks that no text breaks the reader, that all it says has a place in the text, and
 // that a Config it accepts survives being written and read.
 func FuzzParse(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.conf")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
-	}
+	addFiles(f)
 	for _, s := range []string{
 		"", "{", "}", "a {", "\"", "a\x00b", "'\\", "notify \"\\", "x ${A} {1,2}",
 	} {
@@ -49,6 +40,42 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// addFiles adds the configurations of testdata as seeds.
+func addFiles(f *testing.F) {
+	for _, pattern := range []string{"testdata/*.conf", "testdata/corpus/*.conf"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatalf("find seeds: %v, %d files", err, len(files))
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+}
+
+// FuzzCompare compares configurations with themselves: nothing breaks, and none is said to lack what
+// it has.
+func FuzzCompare(f *testing.F) {
+	addFiles(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, ds := Parse("fuzz", text)
+		if ds.Err() != nil {
+			return
+		}
+		for _, d := range c.Compare(c) {
+			checkPlace(t, text, d)
+			if strings.Contains(d.Text, "expected the peer to have") &&
+				!strings.Contains(d.Text, "in a group too") {
+				t.Errorf("%s: expected nothing to be missing beside itself", d)
+			}
+		}
+	})
+}
+
 func checkPlace(t *testing.T, text []byte, d Diagnostic) {
 	t.Helper()
 	ls := bytes.Split(text, []byte{'\n'})
@@ -61,6 +88,7 @@ func checkPlace(t *testing.T, text []byte, d Diagnostic) {
 
 // FuzzTree checks that the words of a tree are in the text at their places.
 func FuzzTree(f *testing.F) {
+	addFiles(f)
 	f.Add([]byte("a { b \"c d\" { e } }\nscript 'x y'\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		tree, ds := Tree("fuzz", text)

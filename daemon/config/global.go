@@ -1,7 +1,7 @@
 package config
 
 import (
-	"maps"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -13,92 +13,183 @@ const (
 	unset = -1
 )
 
-// globalIdle are the keywords of global_defs that are known and change nothing yet.
-const globalIdle = `
-	smtp_alert smtp_alert_vrrp smtp_alert_checker checker_log_all_failures no_email_faults
-	no_checker_emails rs_init_notifies startup_script() startup_script_timeout shutdown_script()
-	shutdown_script_timeout process_names process_name vrrp_process_name checker_process_name
-	lvs_process_name bfd_process_name use_symlink_paths set_supplementary_groups umask random_seed
-	vrrp_min_garp vrrp_garp_extra_if vrrp_vmac_garp_intvl vrrp_mcast_group4 vrrp_mcast_group6
-	vrrp_down_timer_adverts vrrp_lower_prio_no_advert vrrp_higher_prio_send_advert
-	vrrp_owner_ignore_adverts vrrp_check_unicast_src v3_checksum_as_v2 vrrp_startup_delay
-	vrrp_delay_after_boot dynamic_interfaces default_interface disable_local_igmp
-	log_unknown_vrids max_auto_priority min_auto_priority_delay
-	vrrp_priority vrrp_no_swap vrrp_rt_priority vrrp_cpu_affinity vrrp_rlimit_rttime
-	vrrp_rlimit_rtime checker_priority checker_no_swap checker_rt_priority checker_cpu_affinity
-	checker_rlimit_rttime checker_rlimit_rtime bfd_priority bfd_no_swap bfd_rt_priority
-	bfd_cpu_affinity bfd_rlimit_rttime bfd_rlimit_rtime
-	vrrp_iptables vrrp_ipsets nftables nftables_priority nftables_ifindex nftables_counters
-	nftables_ipvs nftables_ipvs_priority nftables_ipvs_start_fwmark
-	lvs_sync_daemon lvs_timeouts lvs_flush lvs_flush_on_stop lvs_flush_onstop
-	notify_fifo notify_fifo_script() vrrp_notify_fifo vrrp_notify_fifo_script() lvs_notify_fifo
-	lvs_notify_fifo_script() vrrp_notify_priority_changes fifo_write_vrrp_states_on_reload
-	enable_snmp_vrrp enable_snmp_checker enable_snmp_rfc enable_snmp_rfcv2 enable_snmp_rfcv3
-	enable_snmp_keepalived snmp_socket enable_traps snmp_vs_stats_update_interval
-	snmp_rs_stats_update_interval enable_dbus dbus_service_name dbus_no_interface_name
-	vrrp_netlink_cmd_rcv_bufs vrrp_netlink_cmd_rcv_bufs_force vrrp_netlink_monitor_rcv_bufs
-	vrrp_netlink_monitor_rcv_bufs_force lvs_netlink_cmd_rcv_bufs lvs_netlink_cmd_rcv_bufs_force
-	lvs_netlink_monitor_rcv_bufs lvs_netlink_monitor_rcv_bufs_force process_monitor_rcv_bufs
-	process_monitor_rcv_bufs_force vrrp_rx_bufs_policy vrrp_rx_bufs_multiplier vmac_prefix
-	vmac_addr_prefix reload_check_config reload_time_file reload_repeat reload_file
-	config_save_dir tmp_config_directory data_use_instance json_version state_dump_file
-	stats_dump_file json_dump_file iproute_usr_dir iproute_etc_dir include_check`
-
 func globalTable() *table[Global] {
 	return newTable("global_defs",
-		[]keyword[Global]{
-			leaf("router_id", "", text("one name"),
-				func(g *Global) *string { return &g.RouterID }, "names this director"),
-			leaf("vrrp_version", "2", number[int](2, 3),
-				func(g *Global) *int { return &g.Version },
-				"VRRP version of instances that name none"),
-			leaf("vrrp_skip_check_adv_addr", "off", boolean(),
-				func(g *Global) *bool { return &g.SkipCheckAdvertAddresses },
-				"checks the addresses of a master's adverts only once").as(isIdle),
-			leaf("vrrp_strict", "off", boolean(),
-				func(g *Global) *bool { return &g.Strict },
-				"refuses what the RFC does not have").as(isIdle),
-			leaf("script_user", "", account(),
-				func(g *Global) *Account { return &g.ScriptAccount },
-				"runs scripts as user and group").as(isIdle),
-			leaf("enable_script_security", "off", boolean(),
-				func(g *Global) *bool { return &g.ScriptSecurity },
-				"refuses scripts of root that others could change").as(isIdle),
-			leaf("vrrp_garp_interval", "0", seconds(0, longest),
-				func(g *Global) *time.Duration { return &g.GARP.ARPInterval },
-				"least time between two gratuitous ARP").as(isIdle),
-			leaf("vrrp_gna_interval", "0", seconds(0, longest),
-				func(g *Global) *time.Duration { return &g.GARP.NAInterval },
-				"least time between two unsolicited NA").as(isIdle),
-		},
-		mailKeywords(),
-		garpKeywords("vrrp_", map[string]string{
-			"garp_master_delay": "5", "garp_master_repeat": "5", "garp_master_refresh": "0",
-			"garp_master_refresh_repeat": "1",
-		}, func(g *Global) *GARP { return &g.GARP }),
-		idleWords[Global](globalIdle))
+		identityKeywords(),
+		pending("", mailKeywords()...),
+		pending("", alertKeywords()...),
+		pending("", scriptKeywords()...),
+		pending("", advertDefaults()...),
+		garpDefaults(),
+		pending("", startKeywords()...),
+		schedulingKeywords(),
+		pending("", firewallKeywords()...),
+		pending("", lvsKeywords()...),
+		pending("", fifoKeywords()...),
+		pending("", snmpKeywords()...),
+		needless("adverts and messages are read as they come, from the kernel's buffers",
+			bufferKeywords()...),
+		fileKeywords(),
+		reloadKeywords(),
+		linkKeywords())
 }
 
-func mailKeywords() []keyword[Global] {
-	ks := []keyword[Global]{
-		list("notification_email", "addresses of mail", func(_ *decoder, g *Global, ws []Word) {
-			for _, w := range ws {
-				g.Mail.To = append(g.Mail.To, w.Text)
-			}
-		}, "who gets mail"),
+// global shortens the tables of global_defs.
+type global = Global
+
+func identityKeywords() []keyword[global] {
+	return []keyword[global]{
+		leaf("router_id", "", text("one name"),
+			func(g *global) *string { return &g.RouterID }, "names this director").
+			as(otherwise[global]("the host's name")),
+		leaf("vrrp_version", "2", number[int](2, 3),
+			func(g *global) *int { return &g.Version },
+			"VRRP version of instances that name none"),
+	}
+}
+
+func mailKeywords() []keyword[global] {
+	return []keyword[global]{
+		mailList(),
 		leaf("notification_email_from", "", text("one address of mail"),
-			func(g *Global) *string { return &g.Mail.From }, "sender of mail"),
+			func(g *global) *string { return &g.Mail.From }, "sender of mail").
+			as(otherwise[global]("the user at the host's name")),
 		leaf("smtp_server", "", hostPort(),
-			func(g *Global) *HostPort { return &g.Mail.Server }, "takes the mail"),
+			func(g *global) *HostPort { return &g.Mail.Server }, "takes the mail").
+			as(otherwise[global]("none: no mail is sent")),
 		leaf("smtp_helo_name", "", text("one name"),
-			func(g *Global) *string { return &g.Mail.Helo }, "name in HELO"),
+			func(g *global) *string { return &g.Mail.Helo }, "name in HELO").
+			as(otherwise[global]("the host's name")),
 		leaf("smtp_connect_timeout", "30", seconds(time.Millisecond, longest),
-			func(g *Global) *time.Duration { return &g.Mail.ConnectTimeout },
+			func(g *global) *time.Duration { return &g.Mail.ConnectTimeout },
 			"bounds the connection to smtp_server"),
 	}
-	for i := range ks {
-		ks[i].idle = true
+}
+
+// mailList is the one list with several values on a line.
+func mailList() keyword[global] {
+	k := list("notification_email", "addresses of mail", nil,
+		func(s *string) []string { return []string{*s} },
+		func(g *global) *[]string { return &g.Mail.To }, "who gets mail")
+	k.set = func(d *decoder, g *global, n *Node) {
+		d.noArguments(n)
+		for _, c := range n.Children {
+			for _, w := range c.Words {
+				g.Mail.To = append(g.Mail.To, w.Text)
+			}
+		}
 	}
+	return k
+}
+
+func alertKeywords() []keyword[global] {
+	return []keyword[global]{
+		leaf("smtp_alert", "", switched(), func(g *global) *Switch { return &g.Alerts.All },
+			"default of smtp_alert everywhere").as(otherwise[global]("off")),
+		leaf("smtp_alert_vrrp", "", switched(), func(g *global) *Switch { return &g.Alerts.VRRP },
+			"default of smtp_alert of instances and groups").as(otherwise[global]("smtp_alert")),
+		leaf("smtp_alert_checker", "", switched(),
+			func(g *global) *Switch { return &g.Alerts.Checkers },
+			"default of smtp_alert of servers").as(otherwise[global]("smtp_alert")),
+		leaf("checker_log_all_failures", "off", boolean(),
+			func(g *global) *bool { return &g.Alerts.LogAllFailures },
+			"logs each failed attempt of a check"),
+		leaf("no_email_faults", "off", boolean(),
+			func(g *global) *bool { return &g.Alerts.NoFaults }, "no mail about fault"),
+		leaf("no_checker_emails", "off", boolean(),
+			func(g *global) *bool { return &g.Alerts.NoCheckers }, "no mail about single checks"),
+		leaf("rs_init_notifies", "off", boolean(),
+			func(g *global) *bool { return &g.Alerts.FirstUp },
+			"notify_up also for the first time that a real server comes up"),
+	}
+}
+
+func scriptKeywords() []keyword[global] {
+	return []keyword[global]{
+		leaf("script_user", "", account(),
+			func(g *global) *Account { return &g.ScriptAccount },
+			"runs scripts as user and group").
+			as(otherwise[global]("keepalived_script if there is such a user, else root")),
+		leaf("enable_script_security", "off", boolean(),
+			func(g *global) *bool { return &g.ScriptSecurity },
+			"refuses scripts of root that others could change"),
+		leaf("use_symlink_paths", "off", boolean(),
+			func(g *global) *bool { return &g.Start.SymlinkPaths },
+			"runs scripts by their paths as written, links and all"),
+		leaf("set_supplementary_groups", "off", boolean(),
+			func(g *global) *bool { return &g.Start.SupplementaryGroups },
+			"gives scripts all the groups of their user"),
+	}
+}
+
+func advertDefaults() []keyword[global] {
+	flag := func(name string, at func(*Adverts) *bool, doc string) keyword[global] {
+		return leaf(name, "off", boolean(), func(g *global) *bool { return at(&g.Adverts) }, doc)
+	}
+	return []keyword[global]{
+		leaf("vrrp_skip_check_adv_addr", "off", boolean(),
+			func(g *global) *bool { return &g.SkipCheckAdvertAddresses },
+			"checks the addresses of a master's adverts only once"),
+		leaf("vrrp_strict", "off", boolean(), func(g *global) *bool { return &g.Strict },
+			"refuses what the RFC does not have"),
+		leaf("vrrp_mcast_group4", "224.0.0.18", multicast(false),
+			func(g *global) *netip.Addr { return &g.Adverts.Group4 },
+			"destination of IPv4 adverts"),
+		leaf("vrrp_mcast_group6", "ff02::12", multicast(true),
+			func(g *global) *netip.Addr { return &g.Adverts.Group6 },
+			"destination of IPv6 adverts"),
+		leaf("vrrp_down_timer_adverts", "3", number[int](1, 100),
+			func(g *global) *int { return &g.Adverts.DownTimer },
+			"intervals without an advert after which the master counts as down"),
+		flag("vrrp_lower_prio_no_advert",
+			func(a *Adverts) *bool { return &a.LowerPriorityNoAdvert },
+			"a master does not answer an advert of lower priority"),
+		flag("vrrp_higher_prio_send_advert",
+			func(a *Adverts) *bool { return &a.HigherPrioritySendAdvert },
+			"a master that hears a higher priority sends a last advert"),
+		flag("vrrp_owner_ignore_adverts", func(a *Adverts) *bool { return &a.OwnerIgnore },
+			"an owner of the addresses ignores adverts"),
+		flag("vrrp_check_unicast_src", func(a *Adverts) *bool { return &a.CheckUnicastSource },
+			"drops unicast adverts of others than the peers"),
+		flag("v3_checksum_as_v2", func(a *Adverts) *bool { return &a.ChecksumAsV2 },
+			"checksum of IPv4 adverts of version 3 without pseudo header"),
+		flag("vrrp_notify_priority_changes", func(a *Adverts) *bool { return &a.PriorityChanges },
+			"tells scripts and FIFOs of changes of the priority"),
+		flag("log_unknown_vrids", func(a *Adverts) *bool { return &a.LogUnknownVRIDs },
+			"logs adverts of virtual routers that are not configured"),
+		flag("disable_local_igmp", func(a *Adverts) *bool { return &a.DisableLocalIGMP },
+			"turns off IGMP reports of link-local groups"),
+		leaf("vmac_prefix", "vrrp", deviceName(),
+			func(g *global) *string { return &g.Adverts.VMACPrefix }, "start of names of macvlans"),
+		leaf("vmac_addr_prefix", "", deviceName(),
+			func(g *global) *string { return &g.Adverts.VMACAddressPrefix },
+			"start of names of macvlans of VIPs on other interfaces").
+			as(otherwise[global]("vmac_prefix")),
+	}
+}
+
+// garpDefaults are the announcements that instances inherit.
+func garpDefaults() []keyword[global] {
+	at := func(g *global) *GARP { return &g.GARP }
+	interval := func(name string, at func(*GARP) *time.Duration, doc string) keyword[global] {
+		return leaf(name, "0", seconds(0, longest),
+			func(g *global) *time.Duration { return at(&g.GARP) }, doc)
+	}
+	ks := garpKeywords("vrrp_", map[string]string{
+		"garp_master_delay": "5", "garp_master_repeat": "5", "garp_master_refresh": "0",
+		"garp_master_refresh_repeat": "1",
+	}, at)
+	extra := leaf("vrrp_garp_extra_if", "", extraGARP(),
+		func(g *global) *ExtraGARP { return &g.GARP.Extra },
+		"announces VIPs of a macvlan on the interface under it as well")
+	ks = append(ks, pending("",
+		interval("vrrp_garp_interval", func(g *GARP) *time.Duration { return &g.ARPInterval },
+			"least time between two gratuitous ARP"),
+		interval("vrrp_gna_interval", func(g *GARP) *time.Duration { return &g.NAInterval },
+			"least time between two unsolicited NA"),
+		leaf("vrrp_min_garp", "off", boolean(), func(g *global) *bool { return &g.GARP.Least },
+			"a single gratuitous ARP, and no second announcement"),
+		extra, extra.alias("vrrp_vmac_garp_intvl"))...)
 	return ks
 }
 
@@ -106,7 +197,6 @@ func mailKeywords() []keyword[Global] {
 func garpKeywords[T any](
 	prefix string, defaults map[string]string, at func(*T) *GARP,
 ) []keyword[T] {
-	defaults = maps.Clone(defaults)
 	times := func(name string, field func(*GARP) *time.Duration, doc string) keyword[T] {
 		return leaf(prefix+name, defaults[name], seconds(0, longest),
 			func(t *T) *time.Duration { return field(at(t)) }, doc)
@@ -121,26 +211,55 @@ func garpKeywords[T any](
 		counts("garp_master_repeat", func(g *GARP) *int { return &g.Repeat },
 			"packets of one announcement for each VIP"),
 		times("garp_master_refresh", func(g *GARP) *time.Duration { return &g.Refresh },
-			"interval of further announcements").as(isIdle),
+			"interval of further announcements").as(isPending),
 		counts("garp_master_refresh_repeat", func(g *GARP) *int { return &g.RefreshRepeat },
-			"packets of one further announcement").as(isIdle),
+			"packets of one further announcement").as(isPending),
 		times("garp_lower_prio_delay",
 			func(g *GARP) *time.Duration { return &g.LowerPriorityDelay },
-			"from hearing a lower priority to the second announcement").as(isIdle),
+			"from hearing a lower priority to the second announcement").as(isPending),
 		counts("garp_lower_prio_repeat", func(g *GARP) *int { return &g.LowerPriorityRepeat },
-			"packets of an announcement when a lower priority is heard").as(isIdle),
+			"packets of an announcement when a lower priority is heard").as(isPending),
 	}
 	for i := range ks {
+		how := "as vrrp_" + ks[i].name
 		switch {
 		case strings.HasSuffix(ks[i].name, "lower_prio_delay"):
-			ks[i].otherwise = "as " + prefix + "garp_master_delay"
+			how = "as " + prefix + "garp_master_delay"
 		case strings.HasSuffix(ks[i].name, "lower_prio_repeat"):
-			ks[i].otherwise = "as " + prefix + "garp_master_repeat"
-		case ks[i].def == "":
-			ks[i].otherwise = "as vrrp_" + ks[i].name
+			how = "as " + prefix + "garp_master_repeat"
+		}
+		if ks[i].def == "" {
+			inherits[T](how)(&ks[i])
 		}
 	}
 	return ks
+}
+
+// extraGARP is an interval, and perhaps "all" before it.
+func extraGARP() form[ExtraGARP] {
+	interval := seconds(time.Millisecond, longest)
+	return form[ExtraGARP]{
+		usage: "perhaps all, and " + interval.usage,
+		parse: func(args []Word) (ExtraGARP, int) {
+			var e ExtraGARP
+			skip := 0
+			if len(args) > 0 && args[0].Text == "all" {
+				e.All, skip = true, 1
+			}
+			var bad int
+			if e.Interval, bad = interval.parse(args[skip:]); bad != fits {
+				return e, bad + skip
+			}
+			return e, fits
+		},
+		words: func(e ExtraGARP) []string {
+			ws := interval.words(e.Interval)
+			if e.All {
+				ws = append([]string{"all"}, ws...)
+			}
+			return ws
+		},
+	}
 }
 
 // settle works out what was not set from what was.

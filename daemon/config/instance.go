@@ -2,18 +2,9 @@ package config
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 )
-
-// instanceIdle are the keywords of a vrrp_instance that are known and change nothing yet.
-const instanceIdle = `
-	no_virtual_ipaddress promote_secondaries virtual_routes{} virtual_rules{}
-	track_script{} track_file{} track_process{} track_bfd{} track_src_ip unicast_ttl
-	unicast_fault_no_peer check_unicast_src old_unicast_checksum v3_checksum_as_v2
-	kernel_rx_buf_size owner_ignore_adverts use_vmac_addr use_ipvlan vrf garp_extra_if
-	vmac_garp_intvl down_timer_adverts lower_prio_no_advert higher_prio_send_advert
-	timer_expired_backup thread_timer_expired notify_deleted() notify_master_rx_lower_pri()
-	notify_priority_changes debug native_ipv6 linkbeat_use_polling lvs_sync_daemon_interface`
 
 // instanceBlock is an Instance while it is read, with what has to be known of how it was written.
 type instanceBlock struct {
@@ -23,24 +14,48 @@ type instanceBlock struct {
 	source netip.Addr
 	// xmitBase is vmac_xmit_base, which stands beside use_vmac.
 	xmitBase bool
+	// without is no_virtual_ipaddress.
+	without bool
 }
 
 func newInstance(r *root) instanceBlock {
 	return instanceBlock{Instance: Instance{
 		Preempt: true, Accept: true, GARP: r.global.GARP, Strict: r.global.Strict,
 		SkipCheckAdvertAddresses: r.global.SkipCheckAdvertAddresses,
+		Rules:                    r.global.Adverts.rules(),
 	}}
 }
 
+// rules are what instances inherit.
+func (a *Adverts) rules() AdvertRules {
+	return AdvertRules{
+		DownTimer: a.DownTimer, LowerPriorityNoAdvert: a.LowerPriorityNoAdvert,
+		HigherPrioritySendAdvert: a.HigherPrioritySendAdvert, OwnerIgnore: a.OwnerIgnore,
+		CheckUnicastSource: a.CheckUnicastSource, ChecksumAsV2: a.ChecksumAsV2,
+		PriorityChanges: a.PriorityChanges,
+	}
+}
+
 func instanceTable() *table[instanceBlock] {
+	type b = instanceBlock
+	extra := leaf("garp_extra_if", "", extraGARP(),
+		func(b *b) *ExtraGARP { return &b.GARP.Extra },
+		"announces VIPs of a macvlan on the interface under it as well").
+		as(inherits[b]("as vrrp_garp_extra_if"))
 	return newTable("vrrp_instance",
 		electionKeywords(),
+		pending("", electionRules()...),
 		transportKeywords(),
+		pending("", macvlanKeywords()...),
 		addressKeywords(),
-		garpKeywords("", nil, func(b *instanceBlock) *GARP { return &b.GARP }),
-		notifyKeywords(func(b *instanceBlock) *Notify { return &b.Notify }),
-		[]keyword[instanceBlock]{idleBlock[instanceBlock]("auth_hmac", hmacTable())},
-		idleWords[instanceBlock](instanceIdle))
+		pending("", append(routeKeywords(), extra, extra.alias("vmac_garp_intvl"))...),
+		garpKeywords("", nil, func(b *b) *GARP { return &b.GARP }),
+		pending("", trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
+		pending("", notifyKeywords(func(b *b) *Notify { return &b.Notify })...),
+		pending("", instanceNotify()...),
+		instanceRest(),
+		refused("no auth_hmac: peers that want it would take no advert of this version",
+			hmacKeyword()))
 }
 
 func electionKeywords() []keyword[instanceBlock] {
@@ -55,112 +70,227 @@ func electionKeywords() []keyword[instanceBlock] {
 		leaf("priority", "", number[uint8](1, 255),
 			func(b *b) *uint8 { return &b.Priority }, "the highest becomes master").
 			as(otherwise[b]("100, or 255 with state MASTER")),
-		leaf("advert_int", "1", seconds(10*time.Millisecond, 255*time.Second),
-			func(b *b) *time.Duration { return &b.AdvertInterval }, "from one advert to the next"),
 		leaf("version", "", number[int](2, 3), func(b *b) *int { return &b.Version },
 			"VRRP version").as(otherwise[b]("as vrrp_version; 3 for IPv6")),
+		leaf("advert_int", "1", seconds(10*time.Millisecond, 255*time.Second),
+			func(b *b) *time.Duration { return &b.AdvertInterval }, "from one advert to the next"),
 		leaf("preempt", "", noValue(true), func(b *b) *bool { return &b.Preempt },
 			"takes over from a master of lower priority").as(otherwise[b]("preempt")),
 		leaf("nopreempt", "", noValue(false), func(b *b) *bool { return &b.Preempt },
-			"leaves a live master of lower priority alone").as(otherwise[b]("preempt")),
+			"leaves a live master of lower priority alone").as(inherits[b]("preempt")),
 		leaf("preempt_delay", "0", seconds(0, 1000*time.Second),
 			func(b *b) *time.Duration { return &b.PreemptDelay }, "waits before it preempts"),
-		nested("authentication", authTable(), func(*b) Auth { return Auth{} }, setAuth,
-			"version 2 authentication"),
+		nested("authentication", authTable(), zero[b, Auth], setAuth,
+			"version 2 authentication").as(writes(authTable(), zero[b, Auth], authOf, nil)),
+	}
+}
+
+func authOf(b *instanceBlock) []Auth {
+	if b.Auth.Type == AuthNone {
+		return nil
+	}
+	return []Auth{b.Auth}
+}
+
+func electionRules() []keyword[instanceBlock] {
+	type b = instanceBlock
+	rule := func(name string, at func(*AdvertRules) *bool, doc string) keyword[b] {
+		return leaf(name, "", boolean(), func(b *b) *bool { return at(&b.Rules) }, doc).
+			as(inherits[b]("as vrrp_" + name))
+	}
+	checksum := rule("v3_checksum_as_v2", func(r *AdvertRules) *bool { return &r.ChecksumAsV2 },
+		"checksum of IPv4 adverts of version 3 without pseudo header").
+		as(inherits[b]("as v3_checksum_as_v2 of global_defs"))
+	return []keyword[b]{
 		leaf("strict_mode", "", boolean(), func(b *b) *bool { return &b.Strict },
-			"refuses what the RFC does not have").as(otherwise[b]("as vrrp_strict")).as(isIdle),
+			"refuses what the RFC does not have").as(inherits[b]("as vrrp_strict")),
 		leaf("skip_check_adv_addr", "", boolean(),
 			func(b *b) *bool { return &b.SkipCheckAdvertAddresses },
 			"checks the addresses of a master's adverts only once").
-			as(otherwise[b]("as vrrp_skip_check_adv_addr")).as(isIdle),
+			as(inherits[b]("as vrrp_skip_check_adv_addr")),
+		leaf("down_timer_adverts", "", number[int](1, 100),
+			func(b *b) *int { return &b.Rules.DownTimer },
+			"intervals without an advert after which the master counts as down").
+			as(inherits[b]("as vrrp_down_timer_adverts")),
+		rule("lower_prio_no_advert",
+			func(r *AdvertRules) *bool { return &r.LowerPriorityNoAdvert },
+			"a master does not answer an advert of lower priority"),
+		rule("higher_prio_send_advert",
+			func(r *AdvertRules) *bool { return &r.HigherPrioritySendAdvert },
+			"a master that hears a higher priority sends a last advert"),
+		rule("owner_ignore_adverts", func(r *AdvertRules) *bool { return &r.OwnerIgnore },
+			"an owner of the addresses ignores adverts"),
+		rule("check_unicast_src", func(r *AdvertRules) *bool { return &r.CheckUnicastSource },
+			"drops unicast adverts of others than the peers"),
+		checksum,
+		rule("notify_priority_changes",
+			func(r *AdvertRules) *bool { return &r.PriorityChanges },
+			"tells scripts and FIFOs of changes of the priority"),
 	}
-}
-
-// otherwise describes a default that code works out.
-func otherwise[T any](how string) func(*keyword[T]) {
-	return func(k *keyword[T]) { k.otherwise = how }
-}
-
-func authTable() *table[Auth] {
-	return newTable("authentication", []keyword[Auth]{
-		leaf("auth_type", "", oneOf(authTypes), func(a *Auth) *AuthType { return &a.Type },
-			"kind of authentication"),
-		leaf("auth_pass", "", text("a password of up to 8 characters"),
-			func(a *Auth) *string { return &a.Password }, "the password"),
-	})
-}
-
-func hmacTable() *table[skipped] {
-	return newTable("auth_hmac",
-		quietWords[skipped]("key active_key anti_replay time_window mode"))
-}
-
-func setAuth(d *decoder, b *instanceBlock, a *Auth, n *Node) {
-	d.noArguments(n)
-	if len(a.Password) > 8 {
-		d.warn(n.Pos(), "auth_pass: expected up to 8 characters; the rest is cut off")
-		a.Password = a.Password[:8]
-	}
-	switch {
-	case a.Type == AuthNone:
-		d.fail(n.Pos(), "authentication: expected auth_type PASS or AH in it")
-	case a.Type == AuthHeader:
-		d.warn(n.Pos(), "auth_type \"AH\": has no effect yet in this version")
-		*a = Auth{}
-	case a.Password == "":
-		d.fail(n.Pos(), "authentication: expected auth_pass in it")
-	}
-	b.Auth = *a
 }
 
 func transportKeywords() []keyword[instanceBlock] {
 	type b = instanceBlock
-	return []keyword[b]{
+	ks := []keyword[b]{
 		leaf("interface", "", deviceName(), func(b *b) *string { return &b.Interface },
 			"carries the adverts").as(otherwise[b]("none: it must be given")),
+	}
+	peers := list("unicast_peer", "IP [min_ttl N] [max_ttl N]", parsePeer, (*Peer).words,
+		func(b *b) *[]Peer { return &b.Peers }, "sends adverts to these by unicast")
+	ks = append(ks, refusedByDaemon("multicast adverts: this version sends none by unicast", peers))
+	ks = append(ks,
 		leaf("unicast_src_ip", "", address(), func(b *b) *netip.Addr { return &b.Source },
-			"source of unicast adverts").as(otherwise[b]("the first address of the interface")),
+			"source of unicast adverts").as(otherwise[b]("the first address of the interface")).
+			as(unless(multicasts)),
 		leaf("mcast_src_ip", "", address(), func(b *b) *netip.Addr { return &b.source },
-			"source of multicast adverts").as(otherwise[b]("the first address of the interface")),
+			"source of multicast adverts").as(otherwise[b]("the first address of the interface")))
+	return append(ks, pending("",
 		leaf("mcast_dst_ip", "", address(), func(b *b) *netip.Addr { return &b.Group },
 			"destination of multicast adverts").
-			as(otherwise[b]("224.0.0.18 or ff02::12")).as(isIdle),
-		list("unicast_peer", "IP [min_ttl N] [max_ttl N]", addPeer,
-			"sends adverts to these by unicast"),
-		list("track_interface", "INTERFACE [weight N [reverse]]", addTrackInterface,
-			"depends on these interfaces as well").as(isIdle),
+			as(otherwise[b]("as vrrp_mcast_group4 or vrrp_mcast_group6")),
+		list("track_interface", "INTERFACE [weight N [reverse|noreverse]]", parseTrackInterface,
+			(*TrackInterface).words, func(b *b) *[]TrackInterface { return &b.TrackInterfaces },
+			"depends on these interfaces as well"),
 		leaf("dont_track_primary", "off", boolean(),
 			func(b *b) *bool { return &b.DontTrackPrimary },
-			"does not depend on its own interface").as(isIdle),
-		{
-			name: "use_vmac", usage: "perhaps a name",
-			doc:  "VIPs on a macvlan with the virtual MAC",
-			idle: true, set: setVMAC,
-		},
-		leaf("vmac_xmit_base", "off", boolean(), func(b *b) *bool { return &b.xmitBase },
-			"sends adverts from the interface under the macvlan").as(isIdle),
-		leaf("accept", "", noValue(true), func(b *b) *bool { return &b.Accept },
-			"lets the master answer on the VIPs").as(otherwise[b]("accept")),
+			"does not depend on its own interface"),
+		leaf("unicast_ttl", "255", number[uint8](0, 255), func(b *b) *uint8 { return &b.UnicastTTL },
+			"TTL of unicast adverts"),
+		leaf("unicast_fault_no_peer", "off", boolean(),
+			func(b *b) *bool { return &b.FaultWithoutPeer },
+			"falls into fault when no peer can be reached"),
+		leaf("track_src_ip", "off", boolean(), func(b *b) *bool { return &b.TrackSource },
+			"falls into fault when the source address is gone"),
+		leaf("old_unicast_checksum", "", orNothing(choice("never", "always"), "always", ""),
+			func(b *b) *string { return &b.OldChecksum },
+			"checksum of unicast adverts as very old versions have it").
+			as(otherwise[b]("found out")),
 		leaf("no_accept", "", noValue(false), func(b *b) *bool { return &b.Accept },
-			"drops what goes to the VIPs").as(otherwise[b]("accept")).as(isIdle),
+			"drops what goes to the VIPs").as(inherits[b]("accept")))...)
+}
+
+// multicasts says whether the adverts are multicast, so that Source is written as mcast_src_ip.
+func multicasts(b *instanceBlock) bool { return len(b.Peers) == 0 }
+
+// unless leaves a keyword out of what is written.
+func unless[T any](without func(*T) bool) func(*keyword[T]) {
+	return func(k *keyword[T]) {
+		write := k.write
+		k.write = func(p *printer, k *keyword[T], t, base *T) {
+			if !without(t) {
+				write(p, k, t, base)
+			}
+		}
 	}
 }
 
-func addPeer(d *decoder, b *instanceBlock, ws []Word) {
+func refusedByDaemon[T any](instead string, k keyword[T]) keyword[T] {
+	k.support, k.why, k.byDaemon = Refused, instead, true
+	return k
+}
+
+func routeKeywords() []keyword[instanceBlock] {
+	type b = instanceBlock
+	return []keyword[b]{
+		list("virtual_routes", routeUsage, parseRoute, (*Route).words,
+			func(b *b) *[]Route { return &b.Routes }, "routes of the master"),
+		list("virtual_rules", ruleUsage, parseRule, (*Rule).words,
+			func(b *b) *[]Rule { return &b.PolicyRules }, "routing rules of the master"),
+		leaf("promote_secondaries", "off", boolean(),
+			func(b *b) *bool { return &b.PromoteSecondaries },
+			"an address keeps the others of its subnet when it goes"),
+	}
+}
+
+func instanceNotify() []keyword[instanceBlock] {
+	type b = instanceBlock
+	prio := orNothing(number[int](1, 254), 0, "")
+	late := keyword[b]{
+		name: "timer_expired_backup", usage: prio.usage, otherwise: "off",
+		doc: "an instance that finds itself late becomes backup, perhaps with another priority",
+		set: func(d *decoder, b *b, n *Node) {
+			b.LatePriority, b.BackupIfLate = arguments(d, n, prio)
+		},
+		write: func(p *printer, _ *keyword[b], b, _ *b) {
+			if b.BackupIfLate {
+				p.statement(false, "timer_expired_backup", prio.words(b.LatePriority))
+			}
+		},
+	}
+	return []keyword[b]{
+		{
+			name: "notify_deleted", usage: "perhaps " + command().usage, script: true,
+			doc: "run, and DELETED told, when a reload takes it out", otherwise: "off",
+			set: setDeleted, write: writeDeleted,
+		},
+		scriptLeaf("notify_master_rx_lower_pri",
+			func(b *b) **Script { return &b.Notify.LowerPriority },
+			"run when a master hears a lower priority"),
+		late, late.alias("thread_timer_expired"),
+	}
+}
+
+func setDeleted(d *decoder, b *instanceBlock, n *Node) {
+	b.Notify.TellDeleted = true
+	if len(n.Args()) > 0 {
+		b.Notify.Deleted, _ = arguments(d, n, command())
+	}
+}
+
+func writeDeleted(p *printer, _ *keyword[instanceBlock], b, _ *instanceBlock) {
+	if b.Notify.TellDeleted {
+		p.statement(true, "notify_deleted", command().words(b.Notify.Deleted))
+	}
+}
+
+func instanceRest() []keyword[instanceBlock] {
+	type b = instanceBlock
+	ks := []keyword[b]{
+		leaf("accept", "", noValue(true), func(b *b) *bool { return &b.Accept },
+			"lets the master answer on the VIPs").as(otherwise[b]("accept")),
+	}
+	ks = append(ks, refused("a virtual_ipaddress: this version has no instance without",
+		leaf("no_virtual_ipaddress", "off", boolean(), func(b *b) *bool { return &b.without },
+			"an instance without VIPs").as(unwritten))...)
+	ks = append(ks, needless("adverts are few, and read as they come",
+		leaf("kernel_rx_buf_size", "", number[int](1, 1<<30),
+			func(b *b) *int { return &b.ReceiveBuffer }, "bytes of the buffer for adverts").
+			as(otherwise[b]("the kernel's")))...)
+	ks = append(ks, needless("-D says how much is logged",
+		leaf("debug", "0", number[int](0, 4), func(b *b) *int { return &b.Debug },
+			"how much is logged"))...)
+	ks = append(ks, needless("the VIPs say the family",
+		leaf("native_ipv6", "off", boolean(), func(b *b) *bool { return &b.NativeIPv6 },
+			"an instance of IPv6"))...)
+	ks = append(ks, needless("the kernel reports the state of every link",
+		leaf("linkbeat_use_polling", "off", boolean(), func(b *b) *bool { return &b.PollLink },
+			"asks for the state of the interface"))...)
+	return append(ks, pending("use lvs_sync_daemon of global_defs",
+		leaf("lvs_sync_daemon_interface", "", deviceName(),
+			func(b *b) *string { return &b.SyncInterface },
+			"synchronises connections over this interface"))...)
+}
+
+func parsePeer(d *decoder, keyword string, ws []Word) (Peer, bool) {
 	a, ok := parseAddr(ws[0].Text)
 	if !ok {
-		d.fail(ws[0].Pos, "unicast_peer %q: expected an IP address", ws[0].Text)
-		return
+		d.fail(ws[0].Pos, "%s %q: expected an IP address", keyword, ws[0].Text)
+		return Peer{}, false
 	}
 	p := Peer{Addr: a, MaxTTL: 255}
-	ok = d.options("unicast_peer", ws[1:], options{
+	ok = d.options(keyword, ws[1:], options{
 		"min_ttl": {takes: 1, set: func(w Word) bool { return ttl(w, &p.MinTTL) }},
 		"max_ttl": {takes: 1, set: func(w Word) bool { return ttl(w, &p.MaxTTL) }},
 	})
 	if ok && p.MinTTL > p.MaxTTL {
-		d.fail(ws[0].Pos, "unicast_peer %q: expected min_ttl of at most max_ttl", ws[0].Text)
+		d.fail(ws[0].Pos, "%s %q: expected min_ttl of at most max_ttl", keyword, ws[0].Text)
 	}
-	b.Peers = append(b.Peers, p)
+	return p, true
+}
+
+func (p *Peer) words() []string {
+	return []string{p.Addr.String(), "min_ttl", strconv.Itoa(int(p.MinTTL)),
+		"max_ttl", strconv.Itoa(int(p.MaxTTL))}
 }
 
 func ttl(w Word, at *uint8) bool { return into(number[uint8](0, 255), w, at) }
@@ -174,34 +304,29 @@ func into[V any](f form[V], w Word, at *V) bool {
 	return bad == fits
 }
 
-func addTrackInterface(d *decoder, b *instanceBlock, ws []Word) {
-	if !isDevice(ws[0].Text) {
-		d.fail(ws[0].Pos, "track_interface %q: expected the name of an interface", ws[0].Text)
-		return
-	}
+func parseTrackInterface(d *decoder, keyword string, ws []Word) (TrackInterface, bool) {
 	t := TrackInterface{Name: ws[0].Text}
-	d.options("track_interface", ws[1:], options{
+	if !isDevice(t.Name) {
+		d.fail(ws[0].Pos, "%s %q: expected the name of an interface", keyword, t.Name)
+		return t, false
+	}
+	d.options(keyword, ws[1:], options{
 		"weight": {takes: 1, set: func(w Word) bool {
 			return into(number[int](-253, 253), w, &t.Weight)
 		}},
-		"reverse": {set: func(Word) bool { t.Reverse = true; return true }},
+		"reverse":    {set: func(Word) bool { t.Reverse = true; return true }},
+		"noreverse":  {},
+		"no_reverse": {},
 	})
-	b.TrackInterfaces = append(b.TrackInterfaces, t)
+	return t, true
 }
 
-func setVMAC(d *decoder, b *instanceBlock, n *Node) {
-	b.VMAC = &VMAC{}
-	if len(n.Args()) == 0 {
-		return
+func (t *TrackInterface) words() []string {
+	ws := []string{t.Name, "weight", strconv.Itoa(t.Weight)}
+	if t.Reverse {
+		ws = append(ws, "reverse")
 	}
-	if w := n.Args()[0]; isDevice(w.Text) {
-		b.VMAC.Name = w.Text
-	} else {
-		d.misfit(n, 0, "the name of an interface", nil)
-	}
-	for _, w := range n.Args()[1:] {
-		d.warn(w.Pos, "use_vmac %q: has no effect yet in this version", w.Text)
-	}
+	return ws
 }
 
 // notifyKeywords are the scripts of instances and groups.
@@ -217,8 +342,9 @@ func notifyKeywords[T any](at func(*T) *Notify) []keyword[T] {
 		{"notify_stop", "run at the stop", func(n *Notify) **Script { return &n.Stop }},
 		{"notify", "run at each transition", func(n *Notify) **Script { return &n.Any }},
 	} {
-		ks = append(ks, scriptLeaf(s.name, func(t *T) **Script { return s.at(at(t)) }, s.doc).
-			as(isIdle))
+		ks = append(ks, scriptLeaf(s.name, func(t *T) **Script { return s.at(at(t)) }, s.doc))
 	}
-	return append(ks, idleWords[T]("smtp_alert")...)
+	return append(ks, leaf("smtp_alert", "", switched(),
+		func(t *T) *Switch { return &at(t).Mail }, "mail at each transition").
+		as(otherwise[T]("as smtp_alert_vrrp")))
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -16,14 +17,24 @@ type keyword[T any] struct {
 	block, many bool
 	// late keywords are read after the others of their block, because they inherit from them.
 	late bool
+	// inherits is set if the value comes from another block unless it is given: it is written even
+	// if it is zero.
+	inherits bool
 	// script keywords have a command as argument: see lexer.
 	script bool
-	// idle keywords are known and checked but change nothing in this version.
-	idle bool
-	// inner lists the keywords in its block, all idle if idle is set; nil if it has none.
-	inner func(idle bool) []Keyword
-	// set reads the statement into t.
-	set func(d *decoder, t *T, n *Node)
+	// support is what this version does with it, zero means Works; why says why that is harmless or
+	// what to use instead. It is the daemon that refuses if byDaemon is set.
+	support  Support
+	why      string
+	byDaemon bool
+	// inner lists the keywords in its block, none better supported than it; nil if it has none.
+	inner func(within Support, why string) []Keyword
+	// set reads the statement into t; preset gives t the default, nil if there is none.
+	set    func(d *decoder, t *T, n *Node)
+	preset func(t *T)
+	// write writes the statements that set would read to turn base, the block with no statement in
+	// it, into t; nil if another keyword does.
+	write func(p *printer, k *keyword[T], t, base *T)
 }
 
 // table is every keyword of one kind of block.
@@ -40,40 +51,36 @@ func newTable[T any](scope string, groups ...[]keyword[T]) *table[T] {
 			panic("keyword " + k.name + " is twice in " + scope)
 		}
 		t.index[k.name] = i
+		t.keywords[i].support = max(k.support, Works)
 	}
 	return t
 }
 
 // start gives t the defaults of the table.
-func (tab *table[T]) start(d *decoder, t *T) {
-	for _, k := range tab.keywords {
-		if k.def == "" {
-			continue
+func (tab *table[T]) start(t *T) {
+	for i := range tab.keywords {
+		if preset := tab.keywords[i].preset; preset != nil {
+			preset(t)
 		}
-		n := &Node{Words: []Word{{Text: k.name}}}
-		for _, w := range strings.Fields(k.def) {
-			n.Words = append(n.Words, Word{Text: w})
-		}
-		k.set(d, t, n)
 	}
 }
 
 // read reads the statements of a block into t.
 func (tab *table[T]) read(d *decoder, t *T, ns []*Node) {
-	seen := map[string]Pos{}
 	var late []*Node
+	seen := make([]*Node, len(tab.keywords))
 	for _, n := range ns {
-		i, known := tab.index[n.Keyword()]
+		at, known := tab.index[n.Keyword()]
 		if !known {
 			d.unknown(n, tab.scope, tab.names())
 			continue
 		}
-		k := &tab.keywords[i]
-		if first, twice := seen[k.name]; twice && !k.many {
-			d.warn(n.Pos(), "%s: expected once in %s; this one replaces line %d",
-				k.name, tab.scope, first.Line)
+		k := &tab.keywords[at]
+		if first := seen[at]; first != nil && !k.many {
+			d.warnTwice(n.Pos(), first.Pos(), "%s: expected once in %s; this one replaces %s",
+				k.name, tab.scope, n.Pos().see(first.Pos()))
 		}
-		seen[k.name] = n.Pos()
+		seen[at] = n
 		if k.late {
 			late = append(late, n)
 			continue
@@ -94,10 +101,30 @@ func (tab *table[T]) one(d *decoder, t *T, k *keyword[T], n *Node) {
 		d.fail(n.Pos(), "%s: expected a block { … } after it", quoteArgs(n))
 		return
 	}
-	if k.idle {
-		d.warn(n.Pos(), "%s: has no effect yet in this version", k.name)
-	}
+	k.sayWhatItDoes(d, n)
 	k.set(d, t, n)
+}
+
+// sayWhatItDoes tells of a keyword that does not work.
+func (k *keyword[T]) sayWhatItDoes(d *decoder, n *Node) {
+	switch k.support {
+	case Pending:
+		d.warn(n.Pos(), "%s: has no effect yet in this version%s", k.name, prefixed("; ", k.why))
+	case Needless:
+		d.note(n.Pos(), "%s: has no effect: %s", k.name, k.why)
+	case Refused:
+		if !k.byDaemon {
+			d.fail(n.Pos(), "%s: expected %s", k.name, k.why)
+		}
+	case Works:
+	}
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
 }
 
 func (tab *table[T]) names() []string {
@@ -108,17 +135,31 @@ func (tab *table[T]) names() []string {
 	return ns
 }
 
-// list describes the keywords of the table and of the blocks in it; idle is set if the block of the
-// table itself changes nothing yet.
-func (tab *table[T]) list(idle bool) []Keyword {
+// write writes t in the order of the table. base is what it was before any statement.
+func (tab *table[T]) write(p *printer, t, base *T) {
+	tab.start(base)
+	for i := range tab.keywords {
+		if k := &tab.keywords[i]; k.write != nil {
+			k.write(p, k, t, base)
+		}
+	}
+}
+
+// list describes the keywords of the table and of the blocks in it, none better supported than the
+// block of the table itself.
+func (tab *table[T]) list(within Support, why string) []Keyword {
 	var ks []Keyword
 	for _, k := range tab.keywords {
+		support := k.support
+		if within > support {
+			support, k.why = within, why
+		}
 		ks = append(ks, Keyword{
 			Name: k.name, Scope: tab.scope, Usage: k.usage, Default: k.def + k.otherwise,
-			Doc: k.doc, Block: k.block, Effective: !k.idle && !idle, script: k.script,
+			Doc: k.doc, Block: k.block, Support: support, Why: k.why, script: k.script,
 		})
 		if k.inner != nil {
-			ks = append(ks, k.inner(k.idle || idle)...)
+			ks = append(ks, k.inner(support, k.why)...)
 		}
 	}
 	return ks
@@ -132,6 +173,44 @@ func leaf[T, V any](name, def string, f form[V], at func(*T) *V, doc string) key
 			*at(t) = v
 		}
 	}
+	if def != "" {
+		v := preset(name, def, f)
+		k.preset = func(t *T) { *at(t) = v }
+	}
+	k.write = func(p *printer, k *keyword[T], t, base *T) {
+		v := *at(t)
+		words := f.words(v)
+		switch {
+		case words == nil:
+		case k.support != Works && same(words, f.words(*at(base))):
+		case def == "" && !k.inherits && reflect.ValueOf(&v).Elem().IsZero():
+		default:
+			p.statement(k.script, name, words)
+		}
+	}
+	return k
+}
+
+// same says whether two statements are the same; nil is no statement.
+func same(a, b []string) bool { return slices.Equal(a, b) && (a == nil) == (b == nil) }
+
+// preset reads a default. That it is of its form is the table's own business.
+func preset[V any](name, def string, f form[V]) V {
+	var args []Word
+	for _, w := range strings.Fields(def) {
+		args = append(args, Word{Text: w})
+	}
+	v, bad := f.parse(args)
+	if bad != fits {
+		panic(fmt.Sprintf("default %q of %s: expected %s", def, name, f.usage))
+	}
+	return v
+}
+
+// alias is the keyword k by another name.
+func (k keyword[T]) alias(name string) keyword[T] {
+	k.doc, k.otherwise = "another name of "+k.name, ""
+	k.name, k.preset, k.write, k.def = name, nil, nil, ""
 	return k
 }
 
@@ -142,20 +221,34 @@ func scriptLeaf[T any](name string, at func(*T) **Script, doc string) keyword[T]
 	return k
 }
 
-// list is a block of statements that are values, not keywords: each is given to add.
-func list[T any](name, usage string, add func(*decoder, *T, []Word), doc string) keyword[T] {
+// list is a block of lines that are values, not keywords: parse makes an E of each.
+func list[T, E any](
+	name, usage string, parse func(d *decoder, keyword string, ws []Word) (E, bool),
+	words func(*E) []string, at func(*T) *[]E, doc string,
+) keyword[T] {
 	k := keyword[T]{name: name, usage: usage, doc: doc, block: true, many: true}
 	k.set = func(d *decoder, t *T, n *Node) {
-		for _, w := range n.Args() {
-			d.fail(w.Pos, "%s %q: expected { after the keyword", name, w.Text)
-		}
+		d.noArguments(n)
 		for _, c := range n.Children {
 			if c.HasBlock() {
 				d.fail(c.Open, "%s {: expected %s and no block", c.Keyword(), usage)
 				continue
 			}
-			add(d, t, c.Words)
+			if e, ok := parse(d, name, c.Words); ok {
+				*at(t) = append(*at(t), e)
+			}
 		}
+	}
+	k.write = func(p *printer, _ *keyword[T], t, _ *T) {
+		es := *at(t)
+		if len(es) == 0 {
+			return
+		}
+		p.block(func() {
+			for i := range es {
+				p.statement(false, "", words(&es[i]))
+			}
+		}, name)
 	}
 	return k
 }
@@ -167,11 +260,32 @@ func nested[T, U any](
 	k := keyword[T]{name: name, usage: "no value", doc: doc, block: true, inner: inner.list}
 	k.set = func(d *decoder, t *T, n *Node) {
 		u := make(t)
-		inner.start(d, &u)
+		inner.start(&u)
 		inner.read(d, &u, n.Children)
 		done(d, t, &u, n)
 	}
 	return k
+}
+
+// writes makes a nested block write what it becomes: one block for each of all, with the words of
+// head after its keyword. make is as in nested.
+func writes[T, U any](
+	inner *table[U], make func(*T) U, all func(*T) []U, head func(*U) []string,
+) func(*keyword[T]) {
+	return func(k *keyword[T]) {
+		name := k.name
+		k.write = func(p *printer, _ *keyword[T], t, _ *T) {
+			us := all(t)
+			for i := range us {
+				words := []string{name}
+				if head != nil {
+					words = append(words, head(&us[i])...)
+				}
+				base := make(t)
+				p.block(func() { inner.write(p, &us[i], &base) }, words...)
+			}
+		}
+	}
 }
 
 // as changes a keyword: a short way to set its rarer fields inside a table.
@@ -180,43 +294,44 @@ func (k keyword[T]) as(change func(*keyword[T])) keyword[T] {
 	return k
 }
 
-func isLate[T any](k *keyword[T]) { k.late = true }
-func isMany[T any](k *keyword[T]) { k.many = true }
-func isIdle[T any](k *keyword[T]) { k.idle = true }
+func isLate[T any](k *keyword[T])    { k.late = true }
+func isMany[T any](k *keyword[T])    { k.many = true }
+func isPending[T any](k *keyword[T]) { k.support = Pending }
 
-// idleWords are keywords that are known, taken with whatever follows, and change nothing yet. A
-// word that ends in {} opens a block, one that ends in () has a command as its value.
-func idleWords[T any](words string) []keyword[T] {
-	ks := quietWords[T](words)
+// otherwise describes a default that code works out.
+func otherwise[T any](how string) func(*keyword[T]) {
+	return func(k *keyword[T]) { k.otherwise = how }
+}
+
+// inherits describes a default that comes from another block.
+func inherits[T any](how string) func(*keyword[T]) {
+	return func(k *keyword[T]) { k.otherwise, k.inherits = how, true }
+}
+
+// pending marks keywords that are typed and checked and change nothing yet; why says what to do
+// meanwhile, and may be empty.
+func pending[T any](why string, ks ...keyword[T]) []keyword[T] {
+	return marked(Pending, why, ks)
+}
+
+// needless marks keywords that change nothing, because of why.
+func needless[T any](why string, ks ...keyword[T]) []keyword[T] {
+	return marked(Needless, why, ks)
+}
+
+// refused marks keywords without which the daemon would do something else than they ask for.
+func refused[T any](instead string, ks ...keyword[T]) []keyword[T] {
+	return marked(Refused, instead, ks)
+}
+
+func marked[T any](s Support, why string, ks []keyword[T]) []keyword[T] {
 	for i := range ks {
-		ks[i].idle = true
+		ks[i].support = s
+		if why != "" {
+			ks[i].why = why
+		}
 	}
 	return ks
-}
-
-// quietWords are idle words in a block about which all has been said at its start.
-func quietWords[T any](words string) []keyword[T] {
-	var ks []keyword[T]
-	for _, w := range strings.Fields(words) {
-		name, block := strings.CutSuffix(w, "{}")
-		name, script := strings.CutSuffix(name, "()")
-		ks = append(ks, keyword[T]{
-			name: name, usage: "its value", block: block, many: true, script: script,
-			set: func(*decoder, *T, *Node) {},
-		})
-	}
-	return ks
-}
-
-// skipped is what a block becomes whose keywords are known but change nothing yet.
-type skipped struct{}
-
-// idleBlock is a block of quiet words.
-func idleBlock[T any](name string, inner *table[skipped]) keyword[T] {
-	return keyword[T]{
-		name: name, usage: "its name", block: true, many: true, idle: true, inner: inner.list,
-		set: func(d *decoder, _ *T, n *Node) { inner.read(d, &skipped{}, n.Children) },
-	}
 }
 
 // arguments reads the arguments of n in the form, or reports what is wrong with them.

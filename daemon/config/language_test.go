@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -32,27 +31,15 @@ func TestLanguageIsWhole(t *testing.T) {
 	}
 }
 
-// TestKeywordsAreDescribed checks that what has an effect says what it does and takes.
+// TestKeywordsAreDescribed checks that each says what it does and takes, and why it has no effect.
 func TestKeywordsAreDescribed(t *testing.T) {
 	for _, k := range Keywords() {
-		if k.Effective && (k.Doc == "" || k.Usage == "") {
+		if k.Doc == "" || k.Usage == "" {
 			t.Errorf("%s of %s: expected a description and a usage", k.Name, k.Scope)
 		}
-	}
-}
-
-// TestDefaults checks that every default is of its keyword's form.
-func TestDefaults(t *testing.T) {
-	d := &decoder{language: newLanguage()}
-	d.language.global.start(d, &Global{})
-	instanceTable().start(d, &instanceBlock{})
-	serverTable().start(d, &serverBlock{})
-	realTable().start(d, &realBlock{})
-	httpTable("HTTP_GET").start(d, &checkBlock{})
-	tcpTable().start(d, &checkBlock{})
-	urlTable().start(d, &URL{})
-	if len(d.diags) > 0 {
-		t.Errorf("defaults: got\n%s", d.diags)
+		if (k.Support == Needless || k.Support == Refused) && k.Why == "" {
+			t.Errorf("%s of %s: %s: expected why", k.Name, k.Scope, k.Support)
+		}
 	}
 }
 
@@ -170,26 +157,5 @@ func TestSeconds(t *testing.T) {
 				t.Errorf("inSeconds(%s): got %s, want %s", got, inSeconds(got), tt.canonical)
 			}
 		})
-	}
-}
-
-// BenchmarkParse reads a file of a thousand instances and ten thousand real servers.
-func BenchmarkParse(b *testing.B) {
-	var text strings.Builder
-	for i := range 1000 {
-		a, c := i/250, i%250
-		fmt.Fprintf(&text, "vrrp_instance V%d {\ninterface eth%d\nvirtual_router_id %d\n"+
-			"virtual_ipaddress { 10.%d.0.%d/16 }\n}\n", i, a, c+1, a, c+1)
-		fmt.Fprintf(&text, "virtual_server 10.%d.0.%d 80 {\nprotocol TCP\n", a, c+1)
-		for k := range 10 {
-			fmt.Fprintf(&text, "real_server 10.9.%d.%d 80 { TCP_CHECK { } }\n", k, c+1)
-		}
-		text.WriteString("}\n")
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ds := Parse("bench", []byte(text.String())); len(ds) > 0 {
-			b.Fatal(ds)
-		}
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 )
 
@@ -30,20 +31,23 @@ const (
 // splitLines cuts a file into lines. A carriage return before the line's end is dropped; a line
 // with a NUL byte is reported and left out.
 func splitLines(file string, text []byte, report func(Diagnostic)) []line {
-	var ls []line
-	for number := 1; len(text) > 0; number++ {
-		var b []byte
-		b, text, _ = bytes.Cut(text, []byte{'\n'})
-		if i := bytes.IndexByte(b, 0); i >= 0 {
-			report(Diagnostic{Pos{file, number, i + 1}, Error, "NUL byte: expected text"})
+	ls := make([]line, 0, bytes.Count(text, []byte{'\n'})+1)
+	rest := string(text)
+	for number := 1; len(rest) > 0; number++ {
+		var s string
+		s, rest, _ = strings.Cut(rest, "\n")
+		if i := strings.IndexByte(s, 0); i >= 0 {
+			report(Diagnostic{
+				Pos: Pos{file, number, i + 1}, Severity: Error, Text: "NUL byte: expected text",
+			})
 			continue
 		}
-		ls = append(ls, line{file, number, strings.TrimSuffix(string(b), "\r")})
+		ls = append(ls, line{file, number, strings.TrimSuffix(s, "\r")})
 	}
 	return ls
 }
 
-// lexer cuts one line into tokens.
+// lexer cuts lines into tokens, one at a time.
 type lexer struct {
 	line
 	// isScript tells the keywords whose arguments follow the rules of commands: single quotes and
@@ -58,8 +62,9 @@ type lexer struct {
 	script, first bool
 }
 
-func (x *lexer) run() []token {
-	x.first = true
+// run returns the tokens of a line, which hold until the next run.
+func (x *lexer) run(l line) []token {
+	x.line, x.at, x.tokens, x.first, x.script = l, 0, x.tokens[:0], true, false
 	for x.at < len(x.text) {
 		switch c := x.text[x.at]; {
 		case isBlank(c):
@@ -110,13 +115,14 @@ func (x *lexer) quoted(quote byte) {
 			return
 		}
 		if c == '\\' && x.script && quote == '"' && x.at+1 < len(x.text) {
-			x.at++
-			c = x.text[x.at]
+			c = x.escaped()
 		}
 		b.WriteByte(c)
 	}
-	x.report(Diagnostic{x.pos(start), Error,
-		"quote " + string(quote) + ": expected its end on the same line"})
+	x.report(Diagnostic{
+		Pos: x.pos(start), Severity: Error,
+		Text: "quote " + string(quote) + ": expected its end on the same line",
+	})
 	x.add(tokenWord, b.String(), start, true)
 }
 
@@ -124,36 +130,100 @@ func (x *lexer) quoted(quote byte) {
 // to the word as in ${NAME} or a{1,2}.
 func (x *lexer) bare() {
 	start, depth := x.at, 0
+	// Without an escape the word is a piece of the line.
+	plain := true
 	var b strings.Builder
+	add := func() {
+		word := x.text[start:x.at]
+		if !plain {
+			word = b.String()
+		}
+		x.add(tokenWord, word, start, false)
+	}
 	for ; x.at < len(x.text); x.at++ {
 		c := x.text[x.at]
 		switch {
 		case c == '\\' && x.escapes():
-			x.at++
-			c = x.text[x.at]
+			if plain {
+				plain = false
+				b.WriteString(x.text[start:x.at])
+			}
+			c = x.escaped()
 		case isBlank(c), c == '"', c == '\'' && x.script,
 			c == '{' && x.endsWord(x.at+1), c == '}' && depth == 0:
-			x.add(tokenWord, b.String(), start, false)
+			add()
 			return
 		case isComment(c):
-			x.report(Diagnostic{x.pos(x.at), Warning, `comment "` + string(c) +
+			x.report(Diagnostic{Pos: x.pos(x.at), Severity: Warning, Text: `comment "` + string(c) +
 				`": expected a blank before it; write \` + string(c) +
 				` or quote the word if it is part of it`})
-			x.add(tokenWord, b.String(), start, false)
+			add()
 			return
 		case c == '{':
 			depth++
 		case c == '}':
 			depth--
 		}
-		b.WriteByte(c)
+		if !plain {
+			b.WriteByte(c)
+		}
 	}
-	x.add(tokenWord, b.String(), start, false)
+	add()
 }
 
 // escapes says whether the backslash that the lexer is at takes the meaning off the next character.
 func (x *lexer) escapes() bool {
 	return x.at+1 < len(x.text) && (x.script || isComment(x.text[x.at+1]))
+}
+
+// escaped reads what a backslash stands before, up to its last character, and returns the character
+// that it means. Only commands have those that are more than the character itself.
+func (x *lexer) escaped() byte {
+	x.at++
+	c := x.text[x.at]
+	if !x.script {
+		return c
+	}
+	if i := strings.IndexByte(escapeNames, c); i >= 0 {
+		return escapeValues[i]
+	}
+	switch {
+	case c == 'x' && x.digits(1, 16, 2) > 0:
+		return x.code(1, 16, 2)
+	case '0' <= c && c <= '3' && x.digits(0, 8, 3) == 3:
+		return x.code(0, 8, 3)
+	case c == 'c' && x.at+1 < len(x.text):
+		x.at++
+		return x.text[x.at] & 0x1f
+	}
+	return c
+}
+
+// escapeNames are the letters that a backslash gives another meaning, escapeValues the meanings.
+const (
+	escapeNames  = "abEfnrtv"
+	escapeValues = "\a\b\x1b\f\n\r\t\v"
+)
+
+// digits counts the digits of a base, at most limit, that are skip characters from here.
+func (x *lexer) digits(skip, base, limit int) int {
+	n := 0
+	for ; n < limit && x.at+skip+n < len(x.text); n++ {
+		digit := x.text[x.at+skip+n : x.at+skip+n+1]
+		if _, err := strconv.ParseUint(digit, base, 8); err != nil {
+			break
+		}
+	}
+	return n
+}
+
+// code reads those digits; its value always fits, because limit is 3 octal digits below 400, or 2
+// hexadecimal ones.
+func (x *lexer) code(skip, base, limit int) byte {
+	n := x.digits(skip, base, limit)
+	v, _ := strconv.ParseUint(x.text[x.at+skip:x.at+skip+n], base, 8)
+	x.at += skip + n - 1
+	return byte(v)
 }
 
 func (x *lexer) endsWord(at int) bool {

@@ -3,11 +3,14 @@ package config
 import "strings"
 
 // nearest returns the candidate with the smallest edit distance to word, and whether it is near
-// enough to have been meant: at most a third of the letters differ, whatever their case. Of equals
-// it is the first.
+// enough to have been meant: at most a third of the letters differ, or one of two, whatever their
+// case. Of equals it is the first.
 func nearest(word string, candidates []string) (string, bool) {
 	best, found := "", false
-	limit := max(1, len(word)/3)
+	limit := len(word) / 3
+	if limit == 0 && len(word) > 1 {
+		limit = 1
+	}
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c), limit); d <= limit {
 			best, found, limit = c, true, d-1

@@ -12,7 +12,7 @@ func Parse(file string, text []byte) (*Config, Diagnostics) {
 	d := &decoder{language: newLanguage()}
 	ns := d.tree(file, text)
 	r := root{global: Global{GARP: GARP{LowerPriorityDelay: unset, LowerPriorityRepeat: unset}}}
-	d.language.global.start(d, &r.global)
+	d.language.root.start(&r)
 	d.language.root.read(d, &r, d.preprocess(ns))
 	c := d.build(&r)
 	c.File = file
@@ -41,7 +41,9 @@ func (d *decoder) tree(file string, text []byte) []*Node {
 func Load(path string) (*Config, Diagnostics) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, Diagnostics{{Pos{path, 1, 1}, Error, fmt.Sprintf("file: %v", err)}}
+		return nil, Diagnostics{{
+			Pos: Pos{path, 1, 1}, Severity: Error, Text: fmt.Sprintf("file: %v", err),
+		}}
 	}
 	return Parse(path, text)
 }

@@ -13,11 +13,27 @@ type VirtualServer struct {
 	// port, and only valid with persistence.
 	Address  netip.AddrPort
 	Protocol Protocol
+	// Mark or Group identify a service of MarkServers instead: a firewall mark, with Family if one
+	// is given, or the name of a ServerGroup.
+	Mark   uint32
+	Group  string
+	Family Family
 	// Scheduler and Forward are always set. Forward is the one of all its real servers.
 	Scheduler Scheduler
 	Forward   Forward
+	// Tunnel is the encapsulation of TUN.
+	Tunnel Tunnel
+	// OnePacket schedules each datagram by itself. Hashed, Flags, and Port and Fallback of the
+	// hashing schedulers are theirs.
+	OnePacket, Hashed  bool
+	Flags              SchedulerFlags
+	SourceHash, Maglev HashFlags
 	// Persistence keeps a client on its real server for that long; whole seconds, 0 means off.
 	Persistence time.Duration
+	// Granularity is the prefix length that clients are told apart by; unset is the whole address.
+	// Engine is the persistence engine, sip or empty.
+	Granularity int
+	Engine      string
 	// Quorum is the sum of weights of live real servers needed to be up (at least 1), Hysteresis
 	// what is needed more to come up and less to go down.
 	Quorum, Hysteresis int
@@ -31,6 +47,16 @@ type VirtualServer struct {
 	SorryServer netip.AddrPort
 	// SorryInhibit keeps the sorry server in the table with weight 0 while it is not needed.
 	SorryInhibit bool
+	// SorryForward is how packets reach the sorry server; unset means as Forward. SorryTunnel is the
+	// encapsulation then.
+	SorryForward Forward
+	SorryTunnel  Tunnel
+	// Alert sends mail when a real server changes; unset means as Alerts say.
+	Alert Switch
+	// SuspendOnBackup checks only while the address is on this machine.
+	SuspendOnBackup bool
+	// SNMPName is the name in SNMP; empty means the address.
+	SNMPName string
 	// RealServers are in the order of the file; addresses are unique within the service.
 	RealServers []RealServer
 }
@@ -52,6 +78,19 @@ type RealServer struct {
 	NotifyUp, NotifyDown *Script
 	// Checks are its health checks; it is up while all of them succeed. None means always up.
 	Checks []Check
+	// IdleChecks are those of kinds that this version does not carry out; they hold nothing back.
+	IdleChecks []Check
+	// Forward is how packets reach it; unset means as the virtual server's. Tunnel is the
+	// encapsulation then.
+	Forward Forward
+	Tunnel  Tunnel
+	// UpperThreshold and LowerThreshold are the numbers of connections at which it gets no more,
+	// and gets them again; 0 means none.
+	UpperThreshold, LowerThreshold int
+	// Alert sends mail when it changes; unset means as the virtual server's.
+	Alert Switch
+	// SNMPName is the name in SNMP; empty means the address.
+	SNMPName string
 }
 
 // Check is one health check of one real server, with everything inherited filled in.
@@ -76,8 +115,76 @@ type Check struct {
 	Warmup time.Duration
 	// Alpha starts the check as failed until its first success.
 	Alpha bool
-	// HTTP has the rest for CheckHTTP; nil for the others.
-	HTTP *HTTPCheck
+	// BindInterface is the interface to connect from; empty means any. Mark is the firewall mark of
+	// its packets; 0 means none.
+	BindInterface string
+	Mark          uint32
+	// LogAllFailures logs each failure, not only those that change the real server.
+	LogAllFailures bool
+	// The rest, by kind; nil for the others.
+	HTTP *HTTPCheck // CheckHTTP and CheckSSL
+	Misc *MiscCheck
+	SMTP *SMTPCheck
+	DNS  *DNSCheck
+	UDP  *UDPCheck
+	File *FileCheck
+	// BFD is the name of the session for CheckBFD.
+	BFD string
+}
+
+// MiscCheck runs a command.
+type MiscCheck struct {
+	// Script says by its exit status what it found. It is never nil.
+	Script *Script
+	// Timeout bounds a run.
+	Timeout time.Duration
+	// Dynamic takes the weight from the exit status.
+	Dynamic bool
+	// Account runs it; empty means the global one.
+	Account Account
+}
+
+// SMTPCheck speaks with a mail server.
+type SMTPCheck struct {
+	// Helo is the name given in HELO; empty means smtp_helo_name.
+	Helo string
+	// Hosts are checked instead of the real server; nil means that.
+	Hosts []SMTPHost
+}
+
+// SMTPHost is one address to check.
+type SMTPHost struct {
+	Target, Bind   netip.AddrPort
+	BindInterface  string
+	Mark           uint32
+	ConnectTimeout time.Duration
+}
+
+// DNSCheck asks a name server.
+type DNSCheck struct {
+	// Type is that of the record, such as SOA; Name is whose.
+	Type, Name string
+}
+
+// UDPCheck sends a datagram.
+type UDPCheck struct {
+	// Payload is what is sent, in hexadecimal; empty means something random.
+	Payload string
+	// RequireReply waits for an answer that starts with Reply: hexadecimal with x for any digit;
+	// empty means any.
+	RequireReply bool
+	Reply        string
+	// MinReply and MaxReply bound the answer's length in bytes.
+	MinReply, MaxReply int
+}
+
+// FileCheck takes the weight from a file.
+type FileCheck struct {
+	// Tracker is the name of a track_file.
+	Tracker string
+	// Weight is the tracker's own unless HasWeight is set.
+	Weight    Weight
+	HasWeight bool
 }
 
 // HTTPCheck is what an HTTP_GET asks for and expects.
@@ -86,6 +193,13 @@ type HTTPCheck struct {
 	Version HTTPVersion
 	// URLs are checked one after the other; all must be as expected. At least one.
 	URLs []URL
+	// SNI sends the host's name, or SNIName unless empty, in the TLS handshake.
+	SNI     bool
+	SNIName string
+	// FastRecovery does not check the other URLs again after one that failed.
+	FastRecovery bool
+	// TLSCompliant wants the end of the TLS session to be as it should.
+	TLSCompliant bool
 }
 
 // URL is one url block.
@@ -99,6 +213,16 @@ type URL struct {
 	Digest string
 	// Status are the accepted codes; never empty: 200-299 unless given.
 	Status []StatusRange
+	// Regex is what the page must match; RegexNoMatch must not. Empty means anything.
+	Regex        string
+	RegexNoMatch bool
+	// RegexOptions are PCRE's; MinOffset and MaxOffset are where a match may start, MaxOffset
+	// only unless 0; Stack are PCRE's stack sizes, start and most.
+	RegexOptions         []string
+	MinOffset, MaxOffset int
+	Stack                []string
+	// TLSCompliant wants the end of the TLS session to be as it should.
+	TLSCompliant bool
 }
 
 // StatusRange is a range of HTTP status codes, both ends included.
@@ -116,112 +240,24 @@ func (u *URL) Accepts(code int) bool {
 	return false
 }
 
-// Protocol is the transport protocol of a virtual server.
-type Protocol uint8
-
-// The protocols of IPVS.
-const (
-	TCP Protocol = iota + 1
-	UDP
-	SCTP
-)
-
-// Scheduler is an IPVS scheduler by its kernel name, such as "wlc".
-type Scheduler string
-
-// String returns the kernel's name.
-func (s Scheduler) String() string { return string(s) }
-
-// schedulers are the kernel's, in the order of keepalived's manual.
-var schedulers = []string{
-	"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf", "twos",
+// ServerGroup is one virtual_server_group: services that share real servers.
+type ServerGroup struct {
+	// Pos is where the block starts.
+	Pos Pos
+	// Name is unique among them, Members at least one.
+	Name    string
+	Members []ServiceRange
 }
 
-// Forward is how packets reach the real servers.
-type Forward uint8
-
-// The forwarding methods of IPVS: masquerading, direct routing, IP tunnel.
-const (
-	NAT Forward = iota + 1
-	DR
-	TUN
-)
-
-// CheckKind is the kind of a health check.
-type CheckKind uint8
-
-// The kinds that are carried out.
-const (
-	CheckTCP CheckKind = iota + 1
-	CheckHTTP
-)
-
-// HTTPVersion is the version of a health check's request.
-type HTTPVersion uint8
-
-// HTTP10 is the default. HTTP10Close is 1.0 with "Connection: close".
-const (
-	HTTP10 HTTPVersion = iota + 1
-	HTTP10Close
-	HTTP11
-)
-
-var (
-	protocols    = names[Protocol]{{TCP, "TCP"}, {UDP, "UDP"}, {SCTP, "SCTP"}}
-	forwards     = names[Forward]{{NAT, "NAT"}, {DR, "DR"}, {TUN, "TUN"}}
-	checkKinds   = names[CheckKind]{{CheckTCP, "TCP_CHECK"}, {CheckHTTP, "HTTP_GET"}}
-	httpVersions = names[HTTPVersion]{{HTTP10, "1.0"}, {HTTP10Close, "1.0C"}, {HTTP11, "1.1"}}
-	states       = names[State]{{StateMaster, "MASTER"}, {StateBackup, "BACKUP"}}
-	authTypes    = names[AuthType]{{AuthPassword, "PASS"}, {AuthHeader, "AH"}}
-)
-
-// String returns the word of the configuration language, "unset" for zero.
-func (p Protocol) String() string { return protocols.name(p) }
-
-// String returns the word of the configuration language, "unset" for zero.
-func (f Forward) String() string { return forwards.name(f) }
-
-// String returns the word of the configuration language, "unset" for zero.
-func (k CheckKind) String() string { return checkKinds.name(k) }
-
-// String returns the word of the configuration language, "unset" for zero.
-func (v HTTPVersion) String() string { return httpVersions.name(v) }
-
-// String returns the word of the configuration language, "unset" for zero.
-func (s State) String() string { return states.name(s) }
-
-// String returns the word of the configuration language, "unset" for AuthNone.
-func (t AuthType) String() string { return authTypes.name(t) }
-
-// names pairs the values of an enumeration with their words.
-type names[T comparable] []struct {
-	value T
-	word  string
-}
-
-func (n names[T]) name(v T) string {
-	for _, e := range n {
-		if e.value == v {
-			return e.word
-		}
-	}
-	return "unset"
-}
-
-func (n names[T]) words() []string {
-	var ws []string
-	for _, e := range n {
-		ws = append(ws, e.word)
-	}
-	return ws
-}
-
-func (n names[T]) value(word string) (T, bool) {
-	for _, e := range n {
-		if e.word == word {
-			return e.value, true
-		}
-	}
-	var zero T
-	return zero, false
+// ServiceRange is one line of a ServerGroup: a range of addresses and a port, or a firewall mark.
+type ServiceRange struct {
+	// Pos is where the line starts.
+	Pos Pos
+	// First and Last are the ends of the range, both included; invalid with a Mark.
+	First, Last netip.Addr
+	// Port is 0 for every port.
+	Port uint16
+	// Mark is the firewall mark with Family if one is given; 0 means none.
+	Mark   uint32
+	Family Family
 }

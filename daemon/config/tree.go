@@ -98,15 +98,28 @@ type treeReader struct {
 	root Node
 	open []*Node
 	last *Node
+	// mistakes counts what was reported of braces; stopped is set when nothing more is read.
+	mistakes int
+	stopped  bool
 }
+
+const (
+	// deepest is how many blocks may be in each other: more than any configuration has.
+	deepest = 64
+	// mostMistakes is how many mistakes with braces are told, and the rest of the file left.
+	mostMistakes = 20
+)
 
 // readTree returns the statements of the lines. It always returns a tree: what is wrong with braces
 // is reported at the brace and mended.
 func readTree(ls []line, g grammar, report func(Diagnostic)) []*Node {
 	r := treeReader{grammar: g, report: report}
+	x := lexer{isScript: g.isScript, report: report}
 	for _, l := range ls {
-		x := lexer{line: l, isScript: g.isScript, report: report}
-		r.line(x.run())
+		r.line(x.run(l))
+		if r.stopped {
+			return r.root.Children
+		}
 	}
 	for _, n := range r.open {
 		r.unclosed(n, "the end of the file")
@@ -115,7 +128,7 @@ func readTree(ls []line, g grammar, report func(Diagnostic)) []*Node {
 }
 
 func (r *treeReader) line(ts []token) {
-	for len(ts) > 0 {
+	for len(ts) > 0 && !r.stopped {
 		switch ts[0].kind {
 		case tokenOpen:
 			r.openBlock(ts[0].Pos)
@@ -148,9 +161,24 @@ func (r *treeReader) statement(ts []token) []token {
 	return ts
 }
 
+// fail reports a mistake with braces. After many of them nothing can be said of the rest.
+func (r *treeReader) fail(at Pos, format string, args ...any) {
+	if r.mistakes++; r.mistakes == mostMistakes {
+		r.stop(at, "braces: expected fewer mistakes up to here; the rest of the file is not read")
+	}
+	if !r.stopped {
+		r.report(Diagnostic{Pos: at, Severity: Error, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// stop says why it ends here.
+func (r *treeReader) stop(at Pos, text string) {
+	r.report(Diagnostic{Pos: at, Severity: Error, Text: text})
+	r.stopped = true
+}
+
 func (r *treeReader) unclosed(n *Node, before string) {
-	r.report(Diagnostic{n.Open, Error,
-		fmt.Sprintf("%s {: expected its closing brace before %s", n.Keyword(), before)})
+	r.fail(n.Open, "%s {: expected its closing brace before %s", n.Keyword(), before)
 }
 
 func (r *treeReader) block() *Node {
@@ -165,8 +193,13 @@ func (r *treeReader) block() *Node {
 func (r *treeReader) openBlock(at Pos) {
 	n := r.last
 	if n == nil {
-		r.report(Diagnostic{at, Error, "brace {: expected a keyword before it"})
+		r.fail(at, "brace {: expected a keyword before it")
 		n = &Node{Words: []Word{{Text: "block", Pos: at}}}
+	}
+	if len(r.open) == deepest {
+		r.stop(at, fmt.Sprintf("brace {: expected at most %d blocks in each other; the rest of the "+
+			"file is not read", deepest))
+		return
 	}
 	n.Open = at
 	r.open = append(r.open, n)
@@ -176,7 +209,7 @@ func (r *treeReader) openBlock(at Pos) {
 func (r *treeReader) closeBlock(at Pos) {
 	r.last = nil
 	if len(r.open) == 0 {
-		r.report(Diagnostic{at, Error, "brace }: expected no more than there are blocks open"})
+		r.fail(at, "brace }: expected no more than there are blocks open")
 		return
 	}
 	r.open = r.open[:len(r.open)-1]

@@ -33,8 +33,10 @@ var validationCases = []saying{
 		`5:21: warning: virtual_ipaddress "fe80::1/128": expected the family of the first; ` +
 			`it is held, not advertised`}},
 	{"VIP", instance, "virtual_ipaddress { 0.0.0.0 }", []string{
-		`5:21: error: virtual_ipaddress "0.0.0.0": expected an IP address, ` +
-			`perhaps with a prefix length`}},
+		`5:21: error: virtual_ipaddress "0.0.0.0": expected another address ` +
+			`than the unspecified one`}},
+	{"VIP prefix", instance, "virtual_ipaddress { 192.168.1.1/33 }", []string{
+		`5:21: error: virtual_ipaddress "192.168.1.1/33": prefix length must be 0..32`}},
 	{"VIP option", instance, "virtual_ipaddress { 10.0.0.3 lable x }", []string{
 		`5:30: error: virtual_ipaddress "lable": expected one of -nodad, autojoin, brd, ` +
 			`broadcast, dev, home, label, mngtmpaddr, no_track, noprefixroute, peer, ` +
@@ -84,9 +86,9 @@ var validationCases = []saying{
 	{"multicast destination", instance, "mcast_dst_ip 10.0.0.3", []string{
 		`5:1: error: mcast_dst_ip "10.0.0.3" of A: expected a multicast address`}},
 	{"VMAC name", instance, "use_vmac a/b", []string{
-		`5:10: error: use_vmac "a/b": expected the name of an interface`}},
-	{"VMAC option", instance, "use_vmac a b", []string{
-		`5:12: warning: use_vmac "b": has no effect yet in this version`}},
+		`5:10: error: use_vmac "a/b": expected the name of an interface, or ` +
+			`[NAME [INTERFACE]] [MAC] [netlink_notify_msg] [group N]`}},
+	{"VMAC option", instance, "use_vmac a b netlink_notify_msg group 3 02:00:00:00:01", nil},
 
 	{"group twice", two, "vrrp_sync_group G { group { A } }\nvrrp_sync_group G { group { B } }",
 		[]string{
@@ -119,18 +121,19 @@ var serverCases = []saying{
 		[]string{`1:1: warning: virtual_server: a service by fwmark or group has no effect yet ` +
 			`in this version`,
 			`1:23: error: fwmark "0": expected a whole number from 1 to 4294967295`}},
-	{"group", "virtual_server group g {\nreal_server 10.0.0.9 { }\n%\n}", "", []string{
-		`1:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
-			`version`}},
+	{"group", "virtual_server group g {\nprotocol TCP\nreal_server 10.0.0.9 { }\n%\n}", "",
+		[]string{`1:1: error: group "g": expected the name of a virtual_server_group`,
+			`1:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
+				`version`}},
 	{"a virtual_server_group", "virtual_server_group g {\n10.0.0.1 80\n}\n%", "", []string{
 		`1:1: warning: virtual_server_group: has no effect yet in this version`}},
 	{"no protocol", "virtual_server 10.0.0.1 80 {\nreal_server 10.0.0.9 80 { }\n%\n}", "",
 		[]string{`1:1: warning: virtual_server: expected protocol TCP, UDP or SCTP in it; ` +
 			`UDP it is`}},
 	{"twice", service + "\n" + service, "", []string{
-		`6:1: error: virtual_server "10.0.0.1:80": expected once for TCP; line 1 has it`}},
+		`6:1: error: virtual_server "10.0.0.1 80": expected once for TCP; line 1 has it`}},
 	{"no real server", "virtual_server 10.0.0.1 80 {\nprotocol TCP\n%\n}", "", []string{
-		`1:1: warning: virtual_server "10.0.0.1:80": expected at least one real_server; ` +
+		`1:1: warning: virtual_server "10.0.0.1 80": expected at least one real_server; ` +
 			`it is left out`}},
 	{"scheduler", service, "lb_algo wrrr", []string{
 		`4:9: error: lb_algo "wrrr": expected one of rr, wrr, lc, wlc, lblc, lblcr, sh, mh, ` +
@@ -140,8 +143,7 @@ var serverCases = []saying{
 	{"forward missing", service, "lb_kind", []string{
 		`4:1: error: lb_kind: expected one of NAT, DR, TUN`}},
 	{"tunnel type", service, "lb_kind TUN type gre", []string{
-		`4:13: warning: lb_kind "type": has no effect yet in this version`,
-		`4:18: warning: lb_kind "gre": has no effect yet in this version`}},
+		`4:13: warning: lb_kind "type": has no effect yet in this version`}},
 	{"persistence", service, "persistence_timeout 1.5", []string{
 		`4:21: error: persistence_timeout "1.5": expected a whole number from 0 to 2678400, ` +
 			`or nothing for 360`}},
@@ -170,6 +172,7 @@ var serverCases = []saying{
 		`4:1: warning: MISC_CHECK: has no effect yet in this version`}},
 	{"checker's keyword", real4, "MISC_CHECK { misc_pth /bin/true }", []string{
 		`4:1: warning: MISC_CHECK: has no effect yet in this version`,
+		`4:1: error: MISC_CHECK: expected misc_path in it`,
 		`4:14: error: misc_pth "/bin/true": expected a keyword of MISC_CHECK ` +
 			`(did you mean misc_path?)`}},
 	{"bind of the other family", real4, "TCP_CHECK { bindto fe80::1 }", []string{
@@ -190,6 +193,6 @@ var serverCases = []saying{
 		`6:15: error: http_protocol "2": expected one of 1.0, 1.0C, 1.1`}},
 	{"address that nobody holds", two + "\n" + service, "virtual_server 10.0.0.3 80 {\n" +
 		"protocol TCP\nreal_server 10.0.0.9 80 { }\n}\n", []string{
-		`11:1: warning: virtual_server "10.0.0.3": expected its address to be a VIP of an ` +
+		`11:1: note: virtual_server "10.0.0.3": expected its address to be a VIP of an ` +
 			`instance`}},
 }

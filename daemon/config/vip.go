@@ -1,9 +1,12 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 const vipUsage = "IP[/LENGTH] [dev INTERFACE] [label NAME] [scope NAME] [brd IP] [peer IP]"
@@ -11,45 +14,57 @@ const vipUsage = "IP[/LENGTH] [dev INTERFACE] [label NAME] [scope NAME] [brd IP]
 // scopes are the scopes of addresses as iproute2 names them.
 var scopes = []string{"global", "site", "link", "host", "nowhere"}
 
+// Forever is a lifetime without end.
+const Forever = time.Duration(1<<32-1) * time.Second
+
 func addressKeywords() []keyword[instanceBlock] {
 	type b = instanceBlock
 	return []keyword[b]{
-		list("virtual_ipaddress", vipUsage, func(d *decoder, b *b, ws []Word) {
-			if v, ok := parseVIP(d, "virtual_ipaddress", ws); ok {
-				b.VIPs = append(b.VIPs, v)
-			}
-		}, "addresses of the master"),
-		list("virtual_ipaddress_excluded", vipUsage, func(d *decoder, b *b, ws []Word) {
-			if v, ok := parseVIP(d, "virtual_ipaddress_excluded", ws); ok {
-				b.ExcludedVIPs = append(b.ExcludedVIPs, v)
-			}
-		}, "addresses of the master that adverts do not carry"),
+		list("virtual_ipaddress", vipUsage, parseVIP, (*VIP).words,
+			func(b *b) *[]VIP { return &b.VIPs },
+			"addresses of the master; of the options only dev has an effect yet"),
+		list("virtual_ipaddress_excluded", vipUsage, parseVIP, (*VIP).words,
+			func(b *b) *[]VIP { return &b.ExcludedVIPs },
+			"addresses of the master that adverts do not carry; options as there"),
 	}
 }
 
 // parseVIP reads one line. Device stays empty unless given.
 func parseVIP(d *decoder, keyword string, ws []Word) (VIP, bool) {
 	v := VIP{Pos: ws[0].Pos}
-	var ok bool
-	if v.Prefix, ok = parseVIPPrefix(ws[0].Text); !ok {
-		d.fail(ws[0].Pos, "%s %q: expected an IP address, perhaps with a prefix length",
-			keyword, ws[0].Text)
+	var bad string
+	if v.Prefix, bad = parsePrefix(ws[0].Text); bad == "" && v.Prefix.Addr().IsUnspecified() {
+		bad = "expected another address than the unspecified one"
+	}
+	if bad != "" {
+		d.fail(ws[0].Pos, "%s %q: %s", keyword, ws[0].Text, bad)
 		return v, false
+	}
+	if len(ws) == 1 {
+		return v, true
 	}
 	return v, d.options(keyword, ws[1:], vipOptions(&v))
 }
 
-func parseVIPPrefix(s string) (netip.Prefix, bool) {
-	if !strings.Contains(s, "/") {
-		a, ok := parseAddr(s)
-		return netip.PrefixFrom(a, a.BitLen()), ok && !a.IsUnspecified()
+// parsePrefix reads an address with perhaps a prefix length, or says what is wrong with it.
+func parsePrefix(s string) (netip.Prefix, string) {
+	address, length, given := strings.Cut(s, "/")
+	a, ok := parseAddr(address)
+	if !ok {
+		return netip.Prefix{}, "expected an IP address, perhaps with a prefix length"
 	}
-	p, err := netip.ParsePrefix(s)
-	ok := err == nil && !p.Addr().Is4In6() && !p.Addr().IsUnspecified() && p.Bits() > 0
-	return p, ok
+	if !given {
+		return netip.PrefixFrom(a, a.BitLen()), ""
+	}
+	bits, bad := number[int](0, a.BitLen()).parse([]Word{{Text: length}})
+	if bad != fits {
+		return netip.Prefix{}, fmt.Sprintf("prefix length must be 0..%d", a.BitLen())
+	}
+	return netip.PrefixFrom(a, bits), ""
 }
 
 func vipOptions(v *VIP) options {
+	four := v.Prefix.Addr().Is4()
 	brd := option{
 		takes: 1, idle: true, usage: "an IPv4 address, + or -, for an IPv4 address",
 		set: func(w Word) (ok bool) {
@@ -57,7 +72,15 @@ func vipOptions(v *VIP) options {
 			return ok
 		},
 	}
-	idle, idleValue := option{idle: true}, option{idle: true, takes: 1}
+	flag := func(at *bool) option {
+		return option{idle: true, set: func(Word) bool { *at = true; return true }}
+	}
+	peer := option{takes: 1, idle: true, usage: "an IP address of the same family",
+		set: func(w Word) bool {
+			p, bad := parsePrefix(w.Text)
+			v.Peer = p.Addr()
+			return bad == "" && v.Peer.Is4() == four
+		}}
 	return options{
 		"brd": brd, "broadcast": brd,
 		"dev": {takes: 1, usage: "the name of an interface",
@@ -65,28 +88,36 @@ func vipOptions(v *VIP) options {
 		"label": {takes: 1, idle: true, usage: "a name of up to 15 characters, for an IPv4 address",
 			set: func(w Word) bool {
 				v.Label = w.Text
-				return v.Prefix.Addr().Is4() && 0 < len(w.Text) && len(w.Text) < 16
+				return four && 0 < len(w.Text) && len(w.Text) < 16
 			}},
 		"scope": {takes: 1, idle: true, usage: orList(scopes), set: func(w Word) bool {
 			v.Scope = w.Text
 			return slices.Contains(scopes, w.Text)
 		}},
-		"peer": {takes: 1, idle: true, usage: "an IP address of the same family",
-			set: func(w Word) bool {
-				p, ok := parseVIPPrefix(w.Text)
-				v.Peer = p.Addr()
-				return ok && v.Peer.Is4() == v.Prefix.Addr().Is4()
-			}},
-		"no_track":      {set: func(Word) bool { v.NoTrack = true; return true }, idle: true},
-		"-nodad":        idle,
-		"home":          idle,
-		"mngtmpaddr":    idle,
-		"noprefixroute": idle,
-		"autojoin":      idle,
-		"use_vmac":      idle,
-		"preferred_lft": idleValue,
-		"track_group":   idleValue,
+		"peer":          peer,
+		"no_track":      flag(&v.NoTrack),
+		"-nodad":        flag(&v.NoDAD),
+		"home":          flag(&v.Home),
+		"mngtmpaddr":    flag(&v.ManageTemporary),
+		"noprefixroute": flag(&v.NoPrefixRoute),
+		"autojoin":      flag(&v.AutoJoin),
+		"use_vmac":      flag(&v.UseVMAC),
+		"preferred_lft": {takes: 1, idle: true, usage: "whole seconds or forever",
+			set: func(w Word) bool { return preferred(w, v) }},
+		"track_group": {takes: 1, idle: true, usage: "the name of a track_group",
+			set: func(w Word) bool { v.TrackGroup = w.Text; return w.Text != "" }},
 	}
+}
+
+func preferred(w Word, v *VIP) bool {
+	v.HasPreferred = true
+	if w.Text == "forever" {
+		v.Preferred = Forever
+		return true
+	}
+	seconds, err := strconv.ParseUint(w.Text, 10, 32)
+	v.Preferred = time.Duration(seconds) * time.Second
+	return err == nil
 }
 
 // broadcast is the address that the word means: all host bits 1 for "+", 0 for "-".
@@ -105,4 +136,37 @@ func broadcast(p netip.Prefix, word string) (netip.Addr, bool) {
 		}
 	}
 	return netip.AddrFrom4(b), true
+}
+
+// words is the line that parseVIP reads.
+func (v *VIP) words() []string {
+	ws := []string{v.Prefix.String()}
+	for _, o := range [][2]string{
+		{"dev", v.Device}, {"label", v.Label}, {"scope", v.Scope},
+		{"brd", addrWord(v.Broadcast)}, {"peer", addrWord(v.Peer)}, {"track_group", v.TrackGroup},
+	} {
+		if o[1] != "" {
+			ws = append(ws, o[0], o[1])
+		}
+	}
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{
+		{v.NoTrack, "no_track"}, {v.NoDAD, "-nodad"}, {v.Home, "home"},
+		{v.ManageTemporary, "mngtmpaddr"}, {v.NoPrefixRoute, "noprefixroute"},
+		{v.AutoJoin, "autojoin"}, {v.UseVMAC, "use_vmac"},
+	} {
+		if f.on {
+			ws = append(ws, f.name)
+		}
+	}
+	switch {
+	case !v.HasPreferred:
+	case v.Preferred == Forever:
+		ws = append(ws, "preferred_lft", "forever")
+	default:
+		ws = append(ws, "preferred_lft", inSeconds(v.Preferred))
+	}
+	return ws
 }

@@ -3,17 +3,9 @@ package config
 import (
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
-)
-
-const (
-	// serverIdle are the keywords of a virtual_server that are known and change nothing yet.
-	serverIdle = `
-		persistence_granularity persistence_engine ops hashed flag-1 flag-2 flag-3 sh-port
-		sh-fallback mh-port mh-fallback sorry_server_lvs_method smtp_alert ip_family ha_suspend
-		snmp_name`
-	// realIdle are those of a real_server.
-	realIdle = `lvs_method uthreshold lthreshold smtp_alert snmp_name`
 )
 
 // serverBlock is a VirtualServer while it is read, with what its real servers inherit.
@@ -24,15 +16,12 @@ type serverBlock struct {
 	weight  int
 	inhibit bool
 	reals   []realBlock
-	// partly is set if the service is not identified by an address: it is checked, not carried out.
-	partly bool
+	// broken is set if the service has no identity: it is checked and left out.
+	broken bool
 }
 
-// realBlock is a RealServer while it is read, with what its checks inherit.
-type realBlock struct {
-	RealServer
-	timing
-}
+// byAddress says whether an address identifies the service.
+func (s *serverBlock) byAddress() bool { return s.Mark == 0 && s.Group == "" && !s.broken }
 
 // timing is what virtual servers, real servers and checks each hand down. Numbers and times are
 // unset until given.
@@ -44,76 +33,177 @@ type timing struct {
 }
 
 func newServer(*root) serverBlock {
-	return serverBlock{timing: timing{
-		retry: unset, delayLoop: unset, connectTimeout: unset, retryDelay: unset, warmup: unset,
-	}}
+	return serverBlock{
+		VirtualServer: VirtualServer{Granularity: unset},
+		timing: timing{
+			retry: unset, delayLoop: unset, connectTimeout: unset, retryDelay: unset, warmup: unset,
+		},
+	}
 }
 
 func serverTable() *table[serverBlock] {
-	reals := nested("real_server", realTable(), func(s *serverBlock) realBlock {
-		r := realBlock{timing: s.timing}
-		r.Weight, r.InhibitOnFailure = s.weight, s.inhibit
-		return r
-	}, addReal, "a server that does the work").as(isLate).as(isMany)
+	inner := realTable()
+	reals := nested("real_server", inner, newReal, addReal, "a server that does the work").
+		as(isLate).as(isMany).
+		as(writes(inner, newReal, func(s *serverBlock) []realBlock { return s.reals }, headOfReal))
 	return newTable("virtual_server",
 		serviceKeywords(),
+		pending("", schedulerKeywords()...),
+		sorryKeywords(),
 		quorumKeywords(),
 		timingKeywords(map[string]string{
 			"delay_loop": "60", "connect_timeout": "5",
 		}, func(s *serverBlock) *timing { return &s.timing }),
-		[]keyword[serverBlock]{reals},
-		idleWords[serverBlock](serverIdle))
+		[]keyword[serverBlock]{reals})
 }
 
 func serviceKeywords() []keyword[serverBlock] {
 	type b = serverBlock
 	scheduler := single("one of "+orList(schedulers), func(s string) (Scheduler, bool) {
 		return Scheduler(s), slices.Contains(schedulers, s)
-	})
+	}, func(s Scheduler) string { return string(s) })
 	scheduler.choices = schedulers
-	algorithm := func(name string) keyword[b] {
-		return leaf(name, "", scheduler, func(b *b) *Scheduler { return &b.Scheduler },
-			"picks the real server of a new connection").as(otherwise[b]("wlc"))
-	}
-	method := func(name string) keyword[b] {
-		return keyword[b]{name: name, usage: "one of NAT, DR, TUN", otherwise: "NAT",
-			doc: "how packets reach the real servers", set: setForward}
-	}
+	algorithm := leaf("lb_algo", "", scheduler, func(b *b) *Scheduler { return &b.Scheduler },
+		"picks the real server of a new connection").as(otherwise[b]("wlc"))
+	method := methodKeyword("lb_kind", "NAT", func(b *b) (*Forward, *Tunnel) {
+		return &b.Forward, &b.Tunnel
+	})
 	return []keyword[b]{
-		algorithm("lb_algo"), algorithm("lvs_sched"),
-		method("lb_kind"), method("lvs_method"),
 		leaf("protocol", "", oneOf(protocols), func(b *b) *Protocol { return &b.Protocol },
 			"the transport protocol").as(otherwise[b]("UDP, with a warning")),
+		algorithm, algorithm.alias("lvs_sched"),
+		method, method.alias("lvs_method"),
 		leaf("persistence_timeout", "0", persistence(),
 			func(b *b) *time.Duration { return &b.Persistence },
 			"keeps a client on its real server"),
 		leaf("weight", "1", number[int](0, 65535), func(b *b) *int { return &b.weight },
-			"weight of real servers that name none"),
+			"weight of real servers that name none").as(unwritten),
 		leaf("inhibit_on_failure", "off", boolean(), func(b *b) *bool { return &b.inhibit },
-			"weight 0 instead of taking a failed real server out"),
-		leaf("sorry_server", "", addressPort(),
-			func(b *b) *netip.AddrPort { return &b.SorryServer },
-			"serves while the quorum is lost"),
-		leaf("sorry_server_inhibit", "off", boolean(), func(b *b) *bool { return &b.SorryInhibit },
-			"the sorry server stays in the table with weight 0 while it is not needed"),
+			"weight 0 instead of taking a failed real server out").as(unwritten),
 	}
 }
 
-func setForward(d *decoder, s *serverBlock, n *Node) {
-	args := n.Args()
-	if len(args) == 0 {
-		d.misfit(n, 0, "one of NAT, DR, TUN", nil)
-		return
+// unwritten leaves out what real servers and checks have already.
+func unwritten[T any](k *keyword[T]) { k.write = nil }
+
+func schedulerKeywords() []keyword[serverBlock] {
+	type b = serverBlock
+	flag := func(name string, at func(*b) *bool, doc string) keyword[b] {
+		return leaf(name, "off", boolean(), at, doc)
 	}
-	f, ok := forwards.value(args[0].Text)
-	if !ok {
-		d.misfit(n, 0, "one of NAT, DR, TUN", forwards.words())
-		return
+	return []keyword[b]{
+		leaf("persistence_granularity", "", granularity(),
+			func(b *b) *int { return &b.Granularity }, "clients of one such prefix are one").
+			as(otherwise[b]("the whole address")),
+		leaf("persistence_engine", "", choice("sip"), func(b *b) *string { return &b.Engine },
+			"what tells clients apart").as(otherwise[b]("the address")),
+		flag("ops", func(b *b) *bool { return &b.OnePacket }, "each datagram by itself"),
+		flag("hashed", func(b *b) *bool { return &b.Hashed }, "an internal flag of the kernel's"),
+		flag("flag-1", func(b *b) *bool { return &b.Flags.One }, "first flag of the scheduler"),
+		flag("flag-2", func(b *b) *bool { return &b.Flags.Two }, "second flag of the scheduler"),
+		flag("flag-3", func(b *b) *bool { return &b.Flags.Three }, "third flag of the scheduler"),
+		flag("sh-port", func(b *b) *bool { return &b.SourceHash.Port }, "sh hashes the port too"),
+		flag("sh-fallback", func(b *b) *bool { return &b.SourceHash.Fallback },
+			"sh takes another server for one without weight"),
+		flag("mh-port", func(b *b) *bool { return &b.Maglev.Port }, "mh hashes the port too"),
+		flag("mh-fallback", func(b *b) *bool { return &b.Maglev.Fallback },
+			"mh takes another server for one without weight"),
+		leaf("ip_family", "", oneOf(families), func(b *b) *Family { return &b.Family },
+			"family of a service by firewall mark").as(otherwise[b]("that of its real servers")),
+		flag("ha_suspend", func(b *b) *bool { return &b.SuspendOnBackup },
+			"checks only while the address is here"),
+		leaf("smtp_alert", "", switched(), func(b *b) *Switch { return &b.Alert },
+			"mail when a real server changes").as(otherwise[b]("as smtp_alert_checker")),
+		leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
+			"name in SNMP").as(otherwise[b]("the address")),
 	}
-	s.Forward = f
-	for _, w := range args[1:] {
-		d.warn(w.Pos, "%s %q: has no effect yet in this version", n.Keyword(), w.Text)
+}
+
+// granularity is an IPv4 mask or an IPv6 prefix length.
+func granularity() form[int] {
+	return single("a mask such as 255.255.255.0, or a prefix length from 1 to 128",
+		func(s string) (int, bool) {
+			if bits, err := strconv.Atoi(s); err == nil {
+				return bits, 1 <= bits && bits <= 128
+			}
+			a, ok := parseAddr(s)
+			if !ok || !a.Is4() || a.IsUnspecified() {
+				return 0, false
+			}
+			var bits strings.Builder
+			for _, octet := range a.As4() {
+				bits.WriteString(strconv.FormatUint(uint64(octet)|0x100, 2)[1:])
+			}
+			ones, zeros, _ := strings.Cut(bits.String(), "0")
+			return len(ones), !strings.Contains(zeros, "1")
+		},
+		func(bits int) string {
+			if bits == unset {
+				return ""
+			}
+			return strconv.Itoa(bits)
+		})
+}
+
+const methodUsage = "one of NAT, DR, TUN"
+
+// methodKeyword is how packets reach a server.
+func methodKeyword[T any](
+	name, none string, at func(*T) (*Forward, *Tunnel),
+) keyword[T] {
+	return keyword[T]{
+		name: name, usage: methodUsage, otherwise: none, doc: "how packets reach the real servers",
+		set: func(d *decoder, t *T, n *Node) {
+			f, tunnel := at(t)
+			args := n.Args()
+			if len(args) == 0 {
+				d.misfit(n, 0, methodUsage, nil)
+				return
+			}
+			method, ok := forwards.value(args[0].Text)
+			if !ok {
+				d.misfit(n, 0, methodUsage, forwards.words())
+				return
+			}
+			*f = method
+			if len(args) > 1 && method != TUN {
+				d.misfit(n, 1, "nothing behind "+args[0].Text, nil)
+				return
+			}
+			d.options(n.Keyword(), args[1:], tunnelOptions(tunnel))
+		},
+		write: func(p *printer, _ *keyword[T], t, _ *T) {
+			f, tunnel := at(t)
+			if *f != 0 {
+				p.statement(false, name, append([]string{f.String()}, tunnel.words()...))
+			}
+		},
 	}
+}
+
+func tunnelOptions(t *Tunnel) options {
+	sum := option{idle: true, set: func(w Word) bool { t.Checksum = w.Text; return true }}
+	return options{
+		"type": {takes: 1, idle: true, usage: "ipip, gue or gre", set: func(w Word) bool {
+			t.Type = w.Text
+			return contains([]string{"ipip", "gue", "gre"}, w.Text)
+		}},
+		"port": {takes: 1, usage: "a port from 1 to 65535", set: func(w Word) bool {
+			return into(number[uint16](1, 65535), w, &t.Port)
+		}},
+		"csum": sum, "nocsum": sum, "remcsum": sum,
+	}
+}
+
+func (t *Tunnel) words() []string {
+	var ws []string
+	if t.Type != "" {
+		ws = append(ws, "type", t.Type)
+	}
+	if t.Port != 0 {
+		ws = append(ws, "port", strconv.Itoa(int(t.Port)))
+	}
+	return append(ws, wordIfAny(t.Checksum)...)
 }
 
 // persistence is whole seconds; the keyword alone is 6 minutes.
@@ -128,23 +218,38 @@ func persistence() form[time.Duration] {
 			n, bad := whole.parse(args)
 			return time.Duration(n) * time.Second, bad
 		},
+		words: func(d time.Duration) []string { return []string{inSeconds(d)} },
 	}
+}
+
+func sorryKeywords() []keyword[serverBlock] {
+	type b = serverBlock
+	ks := []keyword[b]{
+		leaf("sorry_server", "", addressPort(),
+			func(b *b) *netip.AddrPort { return &b.SorryServer },
+			"serves while the quorum is lost"),
+		leaf("sorry_server_inhibit", "off", boolean(), func(b *b) *bool { return &b.SorryInhibit },
+			"the sorry server stays in the table with weight 0 while it is not needed"),
+	}
+	return append(ks, pending("", methodKeyword("sorry_server_lvs_method", "as lb_kind",
+		func(b *b) (*Forward, *Tunnel) { return &b.SorryForward, &b.SorryTunnel }))...)
 }
 
 func quorumKeywords() []keyword[serverBlock] {
 	type b = serverBlock
-	return []keyword[b]{
+	ks := []keyword[b]{
 		leaf("quorum", "1", number[int](1, 1<<30), func(b *b) *int { return &b.Quorum },
 			"weight of live real servers needed to be up"),
 		leaf("hysteresis", "0", number[int](0, 1<<30), func(b *b) *int { return &b.Hysteresis },
 			"weight above the quorum to come up, below it to go down"),
-		scriptLeaf("quorum_up", func(b *b) **Script { return &b.QuorumUp },
-			"run when the quorum is gained").as(isIdle),
-		scriptLeaf("quorum_down", func(b *b) **Script { return &b.QuorumDown },
-			"run when the quorum is lost").as(isIdle),
-		leaf("omega", "off", boolean(), func(b *b) *bool { return &b.Omega },
-			"runs the down scripts at the stop").as(isIdle),
 	}
+	return append(ks, pending("",
+		scriptLeaf("quorum_up", func(b *b) **Script { return &b.QuorumUp },
+			"run when the quorum is gained"),
+		scriptLeaf("quorum_down", func(b *b) **Script { return &b.QuorumDown },
+			"run when the quorum is lost"),
+		leaf("omega", "off", boolean(), func(b *b) *bool { return &b.Omega },
+			"runs the down scripts at the stop"))...)
 }
 
 // timingKeywords are those that virtual servers, real servers and checks share.
@@ -156,21 +261,21 @@ func timingKeywords[T any](defaults map[string]string, at func(*T) *timing) []ke
 			func(t *T) *time.Duration { return f(at(t)) }, doc)
 	}
 	ks := []keyword[T]{
-		times("delay_loop", time.Millisecond,
-			func(t *timing) *time.Duration { return &t.delayLoop }, "from one check to the next"),
 		times("connect_timeout", time.Millisecond,
 			func(t *timing) *time.Duration { return &t.connectTimeout }, "bounds one attempt"),
+		times("delay_loop", time.Millisecond,
+			func(t *timing) *time.Duration { return &t.delayLoop }, "from one check to the next"),
+		leaf("retry", "", number[int](0, 1000), func(t *T) *int { return &at(t).retry },
+			"attempts after the first that failed").
+			as(inherits[T]("1; 3 for DNS_CHECK, 0 for MISC_CHECK")),
 		times("delay_before_retry", 0,
 			func(t *timing) *time.Duration { return &t.retryDelay },
 			"from a failed attempt to the next").
-			as(otherwise[T]("1; 3 for HTTP_GET")),
+			as(inherits[T]("1; 3 for HTTP_GET and SSL_GET; delay_loop for DNS_CHECK")),
 		times("warmup", 0, func(t *timing) *time.Duration { return &t.warmup },
-			"upper bound of the random delay of the first check").
-			as(otherwise[T]("as delay_loop")),
-		leaf("retry", "", number[int](0, 1000), func(t *T) *int { return &at(t).retry },
-			"attempts after the first that failed").as(otherwise[T]("1")),
+			"upper bound of the random delay of the first check").as(inherits[T]("as delay_loop")),
 		leaf("alpha", "", boolean(), func(t *T) *bool { return &at(t).alpha },
-			"down until the first check that succeeds").as(otherwise[T]("off")),
+			"down until the first check that succeeds").as(inherits[T]("off")),
 		leaf("virtualhost", "", text("one host name"), func(t *T) *string { return &at(t).host },
 			"the Host header of HTTP checks").as(otherwise[T]("the address of the real server")),
 	}
@@ -180,34 +285,4 @@ func timingKeywords[T any](defaults map[string]string, at func(*T) *timing) []ke
 		}
 	}
 	return ks
-}
-
-func realTable() *table[realBlock] {
-	type b = realBlock
-	return newTable("real_server",
-		[]keyword[b]{
-			leaf("weight", "", number[int](0, 65535), func(b *b) *int { return &b.Weight },
-				"its share of the work").as(otherwise[b]("as in virtual_server")),
-			leaf("inhibit_on_failure", "", boolean(),
-				func(b *b) *bool { return &b.InhibitOnFailure },
-				"weight 0 instead of taking it out when it fails").
-				as(otherwise[b]("as in virtual_server")),
-			scriptLeaf("notify_up", func(b *b) **Script { return &b.NotifyUp },
-				"run when it comes up").as(isIdle),
-			scriptLeaf("notify_down", func(b *b) **Script { return &b.NotifyDown },
-				"run when it goes down").as(isIdle),
-		},
-		timingKeywords(nil, func(b *b) *timing { return &b.timing }),
-		checkerBlocks(),
-		idleWords[b](realIdle))
-}
-
-// addReal settles what does not need the virtual server: its header may not be read yet.
-func addReal(d *decoder, s *serverBlock, r *realBlock, n *Node) {
-	a, ok := arguments(d, n, addressPort())
-	if !ok {
-		return
-	}
-	r.Pos, r.Address, r.Alpha = n.Pos(), a, r.timing.alpha
-	s.reals = append(s.reals, *r)
 }

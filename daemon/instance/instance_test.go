@@ -45,6 +45,7 @@ func TestDirectors(t *testing.T) {
 		{"a failed tracker hands over and comes back", testTracker},
 		{"a lower priority hands over", testPriority},
 		{"a stop before the start ends", testEarlyStop},
+		{"a change moves no VIP that stays", testChange},
 	}
 	for _, tt := range cases {
 		t.Run(tt.name+"/simulated", func(t *testing.T) {

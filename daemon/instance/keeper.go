@@ -25,6 +25,7 @@ type keeper struct {
 type holding struct {
 	links    []Link // of vips
 	vips     []VIP
+	stale    []place       // what it had and is not to have any more, until that is removed
 	lease    time.Duration // zero: for ever
 	repeat   int
 	wanted   bool
@@ -32,11 +33,18 @@ type holding struct {
 	keptTime time.Time // of the last change that the kernel has accepted
 }
 
+// place is an address on a link.
+type place struct {
+	vip  VIP
+	link Link
+}
+
 // order is what the keeper is told.
 type order struct {
 	verb   verb
 	member int
 	at     time.Time // of a beat: when the owner turned
+	next   *holding  // of a replacement
 }
 
 type verb uint8
@@ -45,6 +53,7 @@ const (
 	orderAdd verb = iota + 1
 	orderRemove
 	orderAnnounce
+	orderReplace
 	orderBeat
 )
 
@@ -57,22 +66,36 @@ const repairEvery = time.Second
 
 // newKeeper returns a keeper that tells failures to failed, which must not block.
 func newKeeper(configs []Config, links Links, failed func(int, error)) *keeper {
-	k := &keeper{orders: newMailbox[order](), every: repairEvery / 2, failed: failed}
+	k := &keeper{orders: newMailbox[order](), every: beatEvery(configs), failed: failed}
 	for _, c := range configs {
-		h := &holding{vips: c.addresses(), lease: max(c.Lease, 0), repeat: c.AnnounceRepeat}
-		for i := range h.vips {
-			if h.vips[i].Device == "" {
-				h.vips[i].Device = c.Interface
-			}
-			h.links = append(h.links, links(h.vips[i].Device))
-		}
-		h.settled = true
-		if h.lease > 0 {
-			k.every = min(k.every, h.lease/renewals/2)
-		}
-		k.kept = append(k.kept, h)
+		k.kept = append(k.kept, newHolding(c, links))
 	}
 	return k
+}
+
+// beatEvery returns how often renewing and repairing for these members takes a beat.
+func beatEvery(configs []Config) time.Duration {
+	every := repairEvery / 2
+	for _, c := range configs {
+		if c.Lease > 0 {
+			every = min(every, c.Lease/renewals/2)
+		}
+	}
+	return every
+}
+
+// newHolding returns the addresses of a member, none of which is wanted yet.
+func newHolding(c Config, links Links) *holding {
+	h := &holding{
+		vips: c.addresses(), lease: max(c.Lease, 0), repeat: c.AnnounceRepeat, settled: true,
+	}
+	for i := range h.vips {
+		if h.vips[i].Device == "" {
+			h.vips[i].Device = c.Interface
+		}
+		h.links = append(h.links, links(h.vips[i].Device))
+	}
+	return h
 }
 
 // run obeys until done is closed and every order has been carried out.
@@ -100,6 +123,10 @@ func (k *keeper) obey(o order) {
 		if h := k.kept[o.member]; h.wanted {
 			k.report(o.member, h.announce())
 		}
+	case orderReplace:
+		before := k.kept[o.member]
+		k.kept[o.member] = o.next
+		k.report(o.member, o.next.succeed(before))
 	case orderBeat:
 		k.beating.Store(false)
 		for member, h := range k.kept {
@@ -114,10 +141,38 @@ func (k *keeper) report(member int, err error) {
 	}
 }
 
+// succeed takes the place of the member's addresses of before. What both have stays as it is, what
+// is new is added and announced before what is stale is removed.
+func (h *holding) succeed(before *holding) error {
+	h.wanted, h.keptTime, h.stale = before.wanted, before.keptTime, before.stale
+	for i, v := range before.vips {
+		h.stale = append(h.stale, place{v, before.links[i]})
+	}
+	h.stale = slices.DeleteFunc(h.stale, func(p place) bool { return slices.Contains(h.vips, p.vip) })
+	err := h.settle()
+	grown := slices.ContainsFunc(h.vips, func(v VIP) bool { return !slices.Contains(before.vips, v) })
+	if h.wanted && grown {
+		err = errors.Join(err, h.announce())
+	}
+	return err
+}
+
 // settle makes the addresses as they are wanted.
 func (h *holding) settle() error {
-	var errs []error
 	now := time.Now()
+	err := h.apply()
+	if len(h.stale) > 0 {
+		err = errors.Join(err, h.clear())
+	}
+	if h.settled = err == nil; h.settled {
+		h.keptTime = now
+	}
+	return err
+}
+
+// apply adds all addresses, or removes them.
+func (h *holding) apply() error {
+	var errs []error
 	for i, v := range h.vips {
 		if h.wanted {
 			errs = append(errs, h.links[i].AddAddr(v.Prefix, h.lease))
@@ -125,11 +180,22 @@ func (h *holding) settle() error {
 			errs = append(errs, h.links[i].RemoveAddr(v.Prefix))
 		}
 	}
-	err := errors.Join(errs...)
-	if h.settled = err == nil; h.settled {
-		h.keptTime = now
+	return errors.Join(errs...)
+}
+
+// clear removes what is stale. With the first address of a network the kernel removes the others
+// too, unless it is told to promote them, so those that are wanted are added once more.
+func (h *holding) clear() error {
+	var errs []error
+	h.stale = slices.DeleteFunc(h.stale, func(p place) bool {
+		err := p.link.RemoveAddr(p.vip.Prefix)
+		errs = append(errs, err)
+		return err == nil
+	})
+	if h.wanted {
+		errs = append(errs, h.apply())
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // keep renews what is wanted and repeats what has failed, if a beat of that time calls for it. A

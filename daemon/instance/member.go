@@ -16,10 +16,12 @@ import (
 type member struct {
 	index int
 	cfg   Config
+	ties  ties // of cfg
 	iface Link
 
 	known    bool        // the link has been looked at
 	unwell   bool        // SetTracked said so
+	fault    vrrp.Reason // of its own, why it cannot take part; zero: it can
 	link     netif.State // as last looked at
 	source   netip.Addr
 	sock     Socket // nil: closed
@@ -27,12 +29,13 @@ type member struct {
 	openedAt time.Time
 	reopenAt time.Time // when to try to open it again; zero: never
 	buf      []byte
+	heard    vrrp.Received // the last advert
 
 	status Status // under Runner.mu
 }
 
 func newMember(index int, group string, c Config, link Link) *member {
-	m := &member{index: index, cfg: c, iface: link}
+	m := &member{index: index, cfg: c, ties: tiesOf(c), iface: link}
 	m.status = Status{
 		Name: c.Name, Group: group, Interface: c.Interface, VRID: c.Router.VRID,
 		State: vrrp.Initialize, Priority: c.Router.Priority, VIPs: c.addresses(),
@@ -121,11 +124,13 @@ func (r *Runner) open(m *member, tasks *sync.WaitGroup) {
 			}
 		})
 	}
+	m.fault = 0
 	r.step(m.index, vrrp.Recovered{})
 }
 
 // fail puts the group into Fault, which may yet resign through the socket, then closes it.
 func (r *Runner) fail(m *member, reason vrrp.Reason) {
+	m.fault = reason
 	r.step(m.index, vrrp.Fault{Reason: reason})
 	r.closeSocket(m)
 }
@@ -175,7 +180,8 @@ func (r *Runner) received(m *member, p netif.Packet) {
 		return
 	}
 	r.update(m, func(s *Status) { s.Received++ })
-	r.step(m.index, vrrp.Received{Advert: a, From: p.From, TTL: p.TTL})
+	m.heard = vrrp.Received{Advert: a, From: p.From, TTL: p.TTL}
+	r.step(m.index, m.heard)
 }
 
 // send sends an advert. One that cannot be sent is as good as lost: the protocol expects losses.

@@ -45,6 +45,7 @@ func (r *Runner) turn(ctx context.Context, tasks *sync.WaitGroup) {
 			r.read(tasks)
 		case <-ending:
 			ending = nil
+			r.leaving = true
 			r.started = true // what has not begun by now never does
 			r.step(vrrp.All, vrrp.Leave{})
 		}
@@ -95,6 +96,8 @@ func (r *Runner) read(tasks *sync.WaitGroup) bool {
 			r.step(item.member, vrrp.SetPriority{Priority: item.to})
 		case tracked:
 			r.tracked(r.members[item.member], item.well, tasks)
+		case change:
+			r.change(item, tasks)
 		}
 	}
 	return len(items) > 0

@@ -33,7 +33,8 @@ type Runner struct {
 	name     string
 	group    *vrrp.Group
 	members  []*member
-	inbox    *mailbox[any] // packet, linkState, failure, priority, tracked
+	inbox    *mailbox[any] // packet, linkState, failure, priority, tracked, change
+	links    Links
 	keeper   *keeper
 	reports  *mailbox[func()]
 	notify   func(Transition)
@@ -41,6 +42,7 @@ type Runner struct {
 	ready    chan struct{}
 	draining []int // members that wait for Drained
 	started  bool
+	leaving  bool      // Run's context has ended
 	now      time.Time // the owner's last look at the clock
 
 	mu sync.Mutex // members' status
@@ -83,25 +85,40 @@ func New(g Group, links Links) (*Runner, error) {
 		return nil, fmt.Errorf("make runner of %q: %w", name, err)
 	}
 	r := &Runner{
-		name: name, notify: g.OnTransition, log: g.Log,
+		name: name, notify: g.OnTransition, log: g.Log, links: links,
 		inbox: newMailbox[any](), reports: newMailbox[func()](), ready: make(chan struct{}),
 	}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	var configs []Config
-	var routers []vrrp.Config
-	for i, c := range g.Members {
-		c = c.withDefaults()
-		configs, routers = append(configs, c), append(routers, c.Router)
+	configs := g.configs()
+	for i, c := range configs {
 		r.members = append(r.members, newMember(i, g.Name, c, links(c.Interface)))
 	}
 	var err error
-	if r.group, err = vrrp.NewGroup(routers...); err != nil {
+	if r.group, err = newMachines(configs); err != nil {
 		return nil, fmt.Errorf("make runner of %q: %w", name, err)
 	}
 	r.keeper = newKeeper(configs, links, r.kernelFailed)
 	return r, nil
+}
+
+// configs returns the members with their defaults.
+func (g Group) configs() []Config {
+	var configs []Config
+	for _, c := range g.Members {
+		configs = append(configs, c.withDefaults())
+	}
+	return configs
+}
+
+// newMachines returns the group that decides for members of these configurations.
+func newMachines(configs []Config) (*vrrp.Group, error) {
+	var routers []vrrp.Config
+	for _, c := range configs {
+		routers = append(routers, c.Router)
+	}
+	return vrrp.NewGroup(routers...)
 }
 
 // String returns the names of the group and its members.

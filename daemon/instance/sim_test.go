@@ -28,6 +28,7 @@ type simLink struct {
 	up     bool
 	stuck  chan struct{} // non-nil: Send waits for it
 	broken error         // what AddAddr returns
+	held   error         // what RemoveAddr returns
 	leases map[netip.Prefix]time.Time
 	typed  []string
 	watch  []chan struct{}
@@ -109,6 +110,9 @@ func (l *simLink) AddAddr(p netip.Prefix, lease time.Duration) error {
 func (l *simLink) RemoveAddr(p netip.Prefix) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.held != nil {
+		return l.held
+	}
 	delete(l.leases, p)
 	l.note("ip addr del %s", p)
 	return nil

@@ -33,10 +33,13 @@ const (
 // A node is reported as "master" with its first advert and again when its priority changes, as
 // "leaving" with its first advert of priority 0, and as "silent" once three and a half of its own
 // intervals have passed without another.
+//
+// It also measures the gaps between adverts.
 type Adverts struct {
-	lab   *lab.Lab
-	sink  func(reports.Event)
-	ready chan struct{}
+	lab    *lab.Lab
+	sink   func(reports.Event)
+	ready  chan struct{}
+	rhythm rhythm
 }
 
 // NewAdverts returns a probe of all networks of a lab that hands reports.State events to sink,
@@ -50,6 +53,14 @@ func (a *Adverts) String() string { return "listen to adverts in " + a.lab.Topol
 
 // Ready returns a channel that is closed when every network is listened to.
 func (a *Adverts) Ready() <-chan struct{} { return a.ready }
+
+// RestartGaps begins the measurement of gaps anew; before its first call it lasts since Run.
+func (a *Adverts) RestartGaps() { a.rhythm.restart() }
+
+// Gaps returns the longest gap between the adverts of each virtual router that was ever heard, since
+// the measurement began and until now, in order of network and number. That of a silent one lasts
+// until now. A gap may seem longer by as much as the machine was late to read an advert.
+func (a *Adverts) Gaps() []AdvertGap { return a.rhythm.gaps(a.lab.Now()) }
 
 // Run listens until the context ends and returns nil; an error means that a network could not be
 // listened to. It may be called once.
@@ -133,6 +144,7 @@ func (a *Adverts) follow(ctx context.Context, network string, conn *packet.Conn)
 			return fmt.Errorf("read adverts on %s: %w", network, err)
 		default:
 			if heard, err := parseAdvert(frame[:n]); err == nil {
+				a.rhythm.hear(now, network, heard)
 				a.report(speakers.hear(now, heard))
 			}
 		}

@@ -132,7 +132,8 @@ var _ = Describe("The watcher", func() {
 var _ = Describe("The advert probe", func() {
 	It("tells who advertises, leaves and falls silent", func(ctx SpecContext) {
 		l, seen := fig5(ctx), new(probe.Recorder)
-		stop := start(ctx, probe.NewAdverts(l, seen.Event))
+		adverts := probe.NewAdverts(l, seen.Event)
+		stop := start(ctx, adverts)
 		state := func(node, subject, detail string) OmegaMatcher {
 			return And(HaveField("Kind", reports.State), HaveField("Node", node),
 				HaveField("Subject", subject), HaveField("Detail", HavePrefix(detail)))
@@ -151,6 +152,9 @@ var _ = Describe("The advert probe", func() {
 		Eventually(seen.Events).WithContext(ctx).Should(HaveExactElements(master, silent,
 			state("lb2", "master", "client: virtual router 51, priority 100"),
 			state("lb2", "leaving", "client: virtual router 51, priority 0")))
+		Expect(adverts.Gaps()).To(ConsistOf(And(HaveField("Network", "client"),
+			HaveField("Router", uint8(51)), HaveField("Adverts", 4),
+			HaveField("Length()", BeNumerically(">=", 1050*time.Millisecond)))))
 		Expect(stop()).To(Succeed())
 	}, SpecTimeout(specTimeout))
 })

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/daemon"
+)
+
+// runDir is where the control socket is when nothing tells another place.
+const runDir = "/run"
+
+// socket is the path of the control socket, for the daemon and for who asks it: what --control
+// says; else beside the first file with the process ID; else one of the machine or of the namespace.
+func (c *command) socket() string {
+	switch {
+	case c.control != "":
+		return c.control
+	case len(c.pidFiles) > 0:
+		return strings.TrimSuffix(c.pidFiles[0], ".pid") + ".sock"
+	case c.namespace != "":
+		return filepath.Join(runDir, "tandemd-"+c.namespace+".sock")
+	}
+	return filepath.Join(runDir, "tandemd.sock")
+}
+
+// reload is --reload: it asks the running daemon to read its configuration again, and waits for
+// what comes of it. It returns the exit status.
+func reload(c command, stderr io.Writer) int {
+	c.warn(stderr)
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	q := daemon.Question{Ask: daemon.DoReload}
+	if c.file != defaultFile {
+		file, err := filepath.Abs(c.file)
+		if err != nil {
+			fmt.Fprintf(stderr, "tandemd: reload: %v\n", err)
+			return exitFatal
+		}
+		q.File = file
+	}
+	out, err := daemon.Ask(ctx, c.socket(), q)
+	if err != nil {
+		fmt.Fprintf(stderr, "tandemd: reload: %v\n", err)
+		return exitFatal
+	}
+	fmt.Fprint(stderr, out.Diagnostics)
+	for _, s := range out.Steps {
+		fmt.Fprintf(stderr, "tandemd: %s\n", s)
+	}
+	switch {
+	case out.Applied:
+		return exitOK
+	case out.Invalid:
+		fmt.Fprintf(stderr, "tandemd: reload refused: %s\n", out.Error)
+		return testStatus(daemon.Unusable)
+	}
+	fmt.Fprintf(stderr, "tandemd: reload refused: %s\n", out.Error)
+	return exitFatal
+}

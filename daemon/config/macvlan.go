@@ -1,0 +1,114 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+)
+
+func macvlanKeywords() []keyword[instanceBlock] {
+	type b = instanceBlock
+	return []keyword[b]{
+		{
+			name: "use_vmac", usage: vmacUsage, doc: "VIPs on a macvlan with the virtual MAC",
+			otherwise: "off", set: setVMAC, write: writeVMAC,
+		},
+		leaf("vmac_xmit_base", "off", boolean(), func(b *b) *bool { return &b.xmitBase },
+			"sends adverts from the interface under the macvlan"),
+		leaf("use_vmac_addr", "off", boolean(), func(b *b) *bool { return &b.VMACForAll },
+			"macvlans for VIPs on other interfaces too"),
+		{
+			name: "use_ipvlan", usage: "[NAME] [IP] [bridge|private|vepa]",
+			doc: "VIPs on an ipvlan", otherwise: "off", set: setIPVLAN, write: writeIPVLAN,
+		},
+		leaf("vrf", "", deviceName(), func(b *b) *string { return &b.VRF },
+			"routing domain of unicast adverts").as(otherwise[b]("the interface's")),
+	}
+}
+
+const vmacUsage = "[NAME [INTERFACE]] [MAC] [netlink_notify_msg] [group N]"
+
+// vmacFlags are the words of use_vmac that are neither name nor address.
+var vmacFlags = []string{"netlink_notify_msg", "group"}
+
+func setVMAC(d *decoder, b *instanceBlock, n *Node) {
+	b.VMAC = &VMAC{}
+	devices := []*string{&b.VMAC.Name, &b.VMAC.Parent}
+	args := n.Args()
+	for i := 0; i < len(args); i++ {
+		w := args[i]
+		switch {
+		case w.Text == "netlink_notify_msg":
+			b.VMAC.NotifyLink = true
+		case w.Text == "group" && i+1 < len(args):
+			if i++; !into(number[int](0, 1<<31-1), args[i], &b.VMAC.Group) {
+				d.misfit(n, i, "the number of a group", nil)
+			}
+		case isMAC(w.Text):
+			b.VMAC.MAC = w.Text
+		case isDevice(w.Text) && len(devices) > 0:
+			*devices[0], devices = w.Text, devices[1:]
+		default:
+			d.misfit(n, i, "the name of an interface, or "+vmacUsage, vmacFlags)
+		}
+	}
+}
+
+// isMAC says whether s is a MAC address of 6 octets, or 5 that the VRID completes.
+func isMAC(s string) bool {
+	var octets []string
+	for i, first := 0, 0; i <= len(s); i++ {
+		if i == len(s) || s[i] == ':' {
+			octets = append(octets, s[first:i])
+			first = i + 1
+		}
+	}
+	return (len(octets) == 5 || len(octets) == 6) && !slices.ContainsFunc(octets, func(o string) bool {
+		_, err := strconv.ParseUint(o, 16, 8)
+		return err != nil || len(o) > 2
+	})
+}
+
+func writeVMAC(p *printer, _ *keyword[instanceBlock], b, _ *instanceBlock) {
+	v := b.VMAC
+	if v == nil {
+		return
+	}
+	var ws []string
+	for _, w := range []string{v.Name, v.Parent, v.MAC} {
+		ws = append(ws, wordIfAny(w)...)
+	}
+	if v.NotifyLink {
+		ws = append(ws, "netlink_notify_msg")
+	}
+	if v.Group != 0 {
+		ws = append(ws, "group", strconv.Itoa(v.Group))
+	}
+	p.statement(false, "use_vmac", ws)
+}
+
+func setIPVLAN(d *decoder, b *instanceBlock, n *Node) {
+	b.IPVLAN = &IPVLAN{}
+	for i, w := range n.Args() {
+		p, bad := parsePrefix(w.Text)
+		switch {
+		case w.Text == "bridge" || w.Text == "private" || w.Text == "vepa":
+			b.IPVLAN.Mode = w.Text
+		case bad == "":
+			b.IPVLAN.Address = p
+		case isDevice(w.Text) && b.IPVLAN.Name == "":
+			b.IPVLAN.Name = w.Text
+		default:
+			d.misfit(n, i, "[NAME] [IP] [bridge|private|vepa]", nil)
+		}
+	}
+}
+
+func writeIPVLAN(p *printer, _ *keyword[instanceBlock], b, _ *instanceBlock) {
+	if v := b.IPVLAN; v != nil {
+		var ws []string
+		for _, w := range []string{v.Name, prefixWord(v.Address), v.Mode} {
+			ws = append(ws, wordIfAny(w)...)
+		}
+		p.statement(false, "use_ipvlan", ws)
+	}
+}

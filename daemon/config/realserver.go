@@ -1,0 +1,60 @@
+package config
+
+import "strconv"
+
+// realBlock is a RealServer while it is read, with what its checks inherit.
+type realBlock struct {
+	RealServer
+	timing
+}
+
+func newReal(s *serverBlock) realBlock {
+	r := realBlock{timing: s.timing}
+	r.Weight, r.InhibitOnFailure = s.weight, s.inhibit
+	return r
+}
+
+func realTable() *table[realBlock] {
+	type b = realBlock
+	threshold := number[int](0, 1<<31-1)
+	return newTable("real_server",
+		[]keyword[b]{
+			leaf("weight", "", number[int](0, 65535), func(b *b) *int { return &b.Weight },
+				"its share of the work").as(inherits[b]("as in virtual_server")),
+			leaf("inhibit_on_failure", "", boolean(),
+				func(b *b) *bool { return &b.InhibitOnFailure },
+				"weight 0 instead of taking it out when it fails").
+				as(inherits[b]("as in virtual_server")),
+		},
+		pending("",
+			methodKeyword("lvs_method", "as in virtual_server",
+				func(b *b) (*Forward, *Tunnel) { return &b.Forward, &b.Tunnel }),
+			leaf("uthreshold", "0", threshold, func(b *b) *int { return &b.UpperThreshold },
+				"connections at which it gets no more; 0 is any"),
+			leaf("lthreshold", "0", threshold, func(b *b) *int { return &b.LowerThreshold },
+				"connections at which it gets more again"),
+			scriptLeaf("notify_up", func(b *b) **Script { return &b.NotifyUp },
+				"run when it comes up"),
+			scriptLeaf("notify_down", func(b *b) **Script { return &b.NotifyDown },
+				"run when it goes down"),
+			leaf("smtp_alert", "", switched(), func(b *b) *Switch { return &b.Alert },
+				"mail when it changes").as(otherwise[b]("as in virtual_server")),
+			leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
+				"name in SNMP").as(otherwise[b]("the address"))),
+		timingKeywords(nil, func(b *b) *timing { return &b.timing }),
+		checkerBlocks())
+}
+
+// addReal settles what does not need the virtual server: its header may not be read yet.
+func addReal(d *decoder, s *serverBlock, r *realBlock, n *Node) {
+	a, ok := arguments(d, n, addressPort())
+	if !ok {
+		return
+	}
+	r.Pos, r.Address, r.Alpha = n.Pos(), a, r.timing.alpha
+	s.reals = append(s.reals, *r)
+}
+
+func headOfReal(r *realBlock) []string {
+	return []string{r.Address.Addr().String(), strconv.Itoa(int(r.Address.Port()))}
+}

@@ -1,0 +1,175 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/tandemlb/tandem/daemon/config"
+	"github.com/tandemlb/tandem/daemon/instance"
+	"github.com/tandemlb/tandem/daemon/ipvs"
+	"github.com/tandemlb/tandem/daemon/netif"
+)
+
+// transition is a plan with all that it needs, made ready so that carrying it out cannot fail half
+// way.
+type transition struct {
+	config *config.Config
+	plan   plan
+	// routers are the new ones of the steps that restart or start one, by key.
+	routers map[string]router
+	// services are the first ones; nil if there are some already, or none are wanted.
+	services *services
+}
+
+// reload reads the file again and takes over what differs in it. A file that cannot be carried out
+// changes nothing.
+func (d *director) reload(ctx context.Context) Outcome {
+	cfg, said, err := d.reread()
+	if err == nil {
+		var next *transition
+		if next, err = d.prepare(ctx, cfg); err == nil {
+			err = d.carryOut(ctx, next)
+		}
+		if err == nil {
+			return Outcome{Applied: true, Diagnostics: said, Steps: d.report(next.plan)}
+		}
+	}
+	d.log.Error("reload refused; the old configuration stays", "err", err)
+	invalid := errors.Is(err, ErrConfig) || errors.Is(err, ErrNoConfig)
+	return Outcome{Invalid: invalid, Diagnostics: said, Error: err.Error()}
+}
+
+// reread is load, but does not wait for a pipe that somebody may write to.
+func (d *director) reread() (*config.Config, string, error) {
+	info, err := os.Stat(d.options.File)
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, "", fmt.Errorf("read configuration %s: %w: expected a file, got %s",
+			d.options.File, ErrConfig, info.Mode().Type())
+	}
+	return load(d.options)
+}
+
+// report logs what a reload has done, and returns it.
+func (d *director) report(p plan) []string {
+	var lines []string
+	for _, s := range p.steps() {
+		lines = append(lines, s.String())
+		d.log.Info("reload: "+s.verb.String(), "what", s.key, "reason", s.because())
+	}
+	d.log.Info("reloaded", "instances", len(d.config.Instances),
+		"services", len(d.config.VirtualServers), "changes", len(lines))
+	return lines
+}
+
+// prepare makes everything ready that can fail on the way to cfg, and changes nothing.
+func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition, error) {
+	instances, servers := len(cfg.Instances) > 0, len(cfg.VirtualServers) > 0
+	t := &transition{config: cfg, plan: compare(d.config, cfg), routers: map[string]router{}}
+	if err := d.open(ctx, instances, servers); err != nil {
+		return nil, err
+	}
+	for _, s := range t.plan.routers {
+		if s.verb == stop || s.verb == keep {
+			continue
+		}
+		// For a change it is made to learn whether it can be.
+		s.group.Log = d.log
+		r, err := instance.New(s.group, d.links)
+		if err != nil {
+			return nil, err
+		}
+		if s.verb != change {
+			t.routers[s.key] = r
+		}
+	}
+	if !servers || d.services != nil {
+		return t, nil
+	}
+	var err error
+	t.services, err = newServices(cfg.VirtualServers, d.table, d.options.KeepServices, d.log)
+	return t, err
+}
+
+// open opens what instances and virtual services need, unless it is open already.
+func (d *director) open(ctx context.Context, instances, servers bool) error {
+	instances, servers = instances && d.links == nil, servers && d.table == nil
+	if err := checkRights(instances, servers); err != nil {
+		return err
+	}
+	var err error
+	if instances {
+		if d.host, err = netif.Open(); err != nil {
+			return err
+		}
+		d.links = instance.OnHost(d.host)
+	}
+	if servers {
+		if d.kernel, err = ipvs.OpenKernel(ctx); err != nil {
+			return fmt.Errorf("open table of virtual services: %w", err)
+		}
+		d.table = d.kernel
+	}
+	return nil
+}
+
+// carryOut does what is planned: the virtual services first, so that they are there when VIPs come;
+// then all routers leave that have to, so that none meets another with its VIPs; then the others
+// change and start. Only the first step can fail, and then nothing has changed.
+func (d *director) carryOut(ctx context.Context, t *transition) error {
+	if err := d.setServices(ctx, t); err != nil {
+		return err
+	}
+	d.config = t.config
+	d.leave(t.plan)
+	for _, s := range t.plan.routers {
+		switch s.verb {
+		case change:
+			i := slices.IndexFunc(d.routers, func(w *worker) bool { return w.key == s.key })
+			if err := d.routers[i].router.Change(s.group); err != nil {
+				// It was prepared; what it says is that it does not fit what runs.
+				d.log.Error("reload: the old settings stay", "what", s.key, "err", err)
+			}
+		case restart, start:
+			d.routers = append(d.routers, beginRouter(ctx, s.key, t.routers[s.key]))
+		case keep, stop:
+		}
+	}
+	return nil
+}
+
+func (d *director) setServices(ctx context.Context, t *transition) error {
+	switch {
+	case t.services != nil:
+		d.services = t.services
+		// Their end is not that of ctx: they outlast the routers.
+		d.rear = begin(context.WithoutCancel(ctx), "virtual servers", d.services.run)
+	case d.services != nil && len(t.plan.services) > 0:
+		return d.services.set(t.config.VirtualServers)
+	}
+	return nil
+}
+
+// leave has those routers end that stop or restart, all at once, and waits for them.
+func (d *director) leave(p plan) {
+	leaving := map[string]bool{}
+	for _, s := range p.routers {
+		leaving[s.key] = s.verb == stop || s.verb == restart
+	}
+	for _, w := range d.routers {
+		if leaving[w.key] {
+			w.cancel()
+		}
+	}
+	d.routers = slices.DeleteFunc(d.routers, func(w *worker) bool {
+		if !leaving[w.key] {
+			return false
+		}
+		if err := w.wait(); err != nil {
+			d.log.Error("reload: something was left behind", "what", w.key, "err", err)
+		}
+		return true
+	})
+}
