@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// File is the configuration. It is read at the start and at each Reload.
 	File string
+	// ID is the config id: it chooses the lines of File that begin with @ID.
+	ID string
 	// WithoutVRRP runs no instance, WithoutServices no virtual service and no health check.
 	WithoutVRRP, WithoutServices bool
 	// KeepServices leaves the virtual services in the kernel at the end.

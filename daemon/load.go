@@ -40,8 +40,8 @@ func (v Verdict) String() string {
 
 // Examine reads the configuration as Run does, writes what there is to say about it to out, and
 // changes nothing. The error is that of writing.
-func Examine(file string, out io.Writer) (Verdict, error) {
-	cfg, ds := examine(file)
+func Examine(file, id string, out io.Writer) (Verdict, error) {
+	cfg, ds := examine(file, id)
 	var weak config.Diagnostics
 	if cfg != nil {
 		weak = unsafeScripts(cfg)
@@ -59,8 +59,8 @@ func Examine(file string, out io.Writer) (Verdict, error) {
 }
 
 // examine reads the file. The Config is nil if it cannot be read at all.
-func examine(file string) (*config.Config, config.Diagnostics) {
-	cfg, ds := config.Load(file)
+func examine(file, id string) (*config.Config, config.Diagnostics) {
+	cfg, ds := config.Load(file, config.Options{ID: id})
 	if cfg == nil {
 		return nil, ds
 	}
@@ -96,7 +96,7 @@ func load(o Options) (*config.Config, string, error) {
 	if _, err := os.Stat(o.File); errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("read configuration: %w: %w", ErrNoConfig, err)
 	}
-	cfg, ds := examine(o.File)
+	cfg, ds := examine(o.File, o.ID)
 	said := ds.String()
 	if o.Diagnostics != nil {
 		if _, err := io.WriteString(o.Diagnostics, said); err != nil {

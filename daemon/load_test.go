@@ -53,7 +53,7 @@ func TestExamine(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			got, err := Examine(write(t, tt.text), &out)
+			got, err := Examine(write(t, tt.text), "", &out)
 			if err != nil || got != tt.want {
 				t.Errorf("Examine: got %s, %v, want %s", got, err, tt.want)
 			}
@@ -65,7 +65,7 @@ func TestExamine(t *testing.T) {
 }
 
 func TestExamineOfAMissingFile(t *testing.T) {
-	got, err := Examine(filepath.Join(t.TempDir(), "missing"), io.Discard)
+	got, err := Examine(filepath.Join(t.TempDir(), "missing"), "", io.Discard)
 	if got != Unusable || err != nil {
 		t.Errorf("Examine: got %s, %v, want unusable", got, err)
 	}

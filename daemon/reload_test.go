@@ -319,8 +319,8 @@ func TestReloadOfEverything(t *testing.T) {
 		t.Fatalf("find configurations: %v, %d", err, len(files))
 	}
 	for _, file := range files {
-		before, _ := config.Load(file)
-		after, _ := config.Load(file)
+		before, _ := config.Load(file, config.Options{})
+		after, _ := config.Load(file, config.Options{})
 		if before == nil || after == nil {
 			continue
 		}

@@ -15,7 +15,7 @@ import (
 
 // TestGroups reads the configuration of figure 7 and looks at what is made of it.
 func TestGroups(t *testing.T) {
-	cfg, ds := config.Load("testdata/groups.conf")
+	cfg, ds := config.Load("testdata/groups.conf", config.Options{})
 	if err := ds.Err(); err != nil {
 		t.Fatal(err)
 	}

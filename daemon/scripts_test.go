@@ -54,7 +54,7 @@ func TestUnsafeScripts(t *testing.T) {
 				text = "global_defs {\nscript_user " + tt.global + "\n}\n" + text
 			}
 			file := write(t, text)
-			if got, err := Examine(file, io.Discard); err != nil || got != tt.want {
+			if got, err := Examine(file, "", io.Discard); err != nil || got != tt.want {
 				t.Errorf("Examine: got %s, %v, want %s", got, err, tt.want)
 			}
 		})
@@ -99,7 +99,7 @@ virtual_server 10.0.0.1 80 {
     }
 }
 `
-	cfg, ds := examine(write(t, strings.ReplaceAll(text, "%", script)))
+	cfg, ds := examine(write(t, strings.ReplaceAll(text, "%", script)), "")
 	if err := ds.Err(); err != nil {
 		t.Fatal(err)
 	}

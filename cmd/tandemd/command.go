@@ -29,6 +29,8 @@ const (
 type command struct {
 	action action
 	file   string
+	// id is the config id.
+	id string
 	// testLog is where -t writes; empty means standard error.
 	testLog string
 	// peer is the file of the other director, for -t to compare with; empty means none.
@@ -202,7 +204,8 @@ func options() []option {
 		{'m', "core-dump", noArgument, "", "dump core", nil},
 		{'M', "core-dump-pattern", optional, "PATTERN", "name of core dumps", nil},
 		{'e', "all-config", noArgument, "", "missing included files are errors", nil},
-		{'i', "config-id", required, "ID", "choose conditional lines", nil},
+		{'i', "config-id", required, "ID", "leave out lines for others than @ID",
+			text(func(c *command) *string { return &c.id })},
 		{'x', "snmp", noArgument, "", "run SNMP", nil},
 		{'A', "snmp-agent-socket", required, "FILE", "socket of SNMP", nil},
 		{0, "ignore-sigint", noArgument, "", "ignore SIGINT", nil},

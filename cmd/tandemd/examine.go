@@ -30,7 +30,7 @@ func test(c command, stdout, stderr io.Writer) int {
 		defer f.Close()
 		out = f
 	}
-	found, err := examine(c.file)
+	found, err := examine(c.file, c.id)
 	if err == nil && c.peer != "" {
 		found.compare(c.peer)
 	}
@@ -69,12 +69,12 @@ type findings struct {
 }
 
 // examine reads the file, and asks the daemon what it thinks of it: it looks at the machine too.
-func examine(file string) (*findings, error) {
+func examine(file, id string) (*findings, error) {
 	f := &findings{}
-	f.config, f.diagnostics = config.Load(file)
+	f.config, f.diagnostics = config.Load(file, config.Options{ID: id})
 	var said strings.Builder
 	var err error
-	if f.verdict, err = daemon.Examine(file, &said); err != nil {
+	if f.verdict, err = daemon.Examine(file, id, &said); err != nil {
 		return nil, err
 	}
 	for _, d := range config.ParseDiagnostics(said.String()) {
@@ -93,7 +93,7 @@ func examine(file string) (*findings, error) {
 
 // compare adds what the peer's file says that cannot be beside this one.
 func (f *findings) compare(file string) {
-	peer, ds := config.Load(file)
+	peer, ds := config.Load(file, config.Options{})
 	if f.config != nil && f.verdict != daemon.Unusable && ds.Err() == nil {
 		ds = append(ds, f.config.Compare(peer)...)
 	}
@@ -147,14 +147,16 @@ type jsonPlace struct {
 	Column int    `json:"column"`
 }
 
+func placeOf(p config.Pos) jsonPlace { return jsonPlace{p.File, p.Line, p.Column} }
+
 func (f *findings) writeJSON(w io.Writer) error {
 	j := jsonFindings{Verdict: f.verdict.String(), Diagnostics: []jsonFinding{}}
 	for _, d := range f.diagnostics {
 		finding := jsonFinding{
-			jsonPlace: jsonPlace(d.Pos), Severity: d.Severity.String(), Text: d.Text,
+			jsonPlace: placeOf(d.Pos), Severity: d.Severity.String(), Text: d.Text,
 		}
 		if !d.First.IsZero() {
-			first := jsonPlace(d.First)
+			first := placeOf(d.First)
 			finding.First = &first
 		}
 		j.Diagnostics = append(j.Diagnostics, finding)

@@ -60,7 +60,7 @@ func TestDumpIsConfiguration(t *testing.T) {
 	if got := run([]string{"-dt", "-f", configs + "fig7.conf"}, &stdout, io.Discard); got != 5 {
 		t.Errorf("run -dt: got status %d, want 5", got)
 	}
-	want, _ := config.Load(configs + "fig7.conf")
+	want, _ := config.Load(configs+"fig7.conf", config.Options{})
 	got, ds := config.Parse("dump", []byte(stdout.String()))
 	if ds.Err() != nil || got.String() != want.String() {
 		t.Errorf("parse what -d printed: %v\n%s", ds.Err(), cmp.Diff(want.String(), got.String()))

@@ -108,6 +108,7 @@ func serve(c command, stdout, stderr io.Writer) int {
 	go forward(ctx, hangups, log)
 	o := daemon.Options{
 		File:            c.file,
+		ID:              c.id,
 		WithoutVRRP:     c.onlyServices && !c.onlyVRRP,
 		WithoutServices: c.onlyVRRP && !c.onlyServices,
 		KeepServices:    c.keepServices,

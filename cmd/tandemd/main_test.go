@@ -50,7 +50,7 @@ func TestExitStatus(t *testing.T) {
 			"has no effect yet"},
 		{"test of a bad file", []string{"-t", "-f", configs + "broken.conf"}, 4, "",
 			"broken.conf:2:5: error: "},
-		{"test of no file", []string{"-t", "-f", "testdata/missing"}, 4, "", "no such file"},
+		{"test of no file", []string{"-t", "-f", "testdata/missing"}, 4, "", "file does not exist"},
 		{"peer without test", []string{"--peer", "x"}, 2, "", "option --peer: expected -t beside it"},
 		{"format without test", []string{"--format=json"}, 2, "", "expected -t beside it"},
 		{"unknown format", []string{"-t", "--format=xml"}, 2, "", "expected text or json"},

@@ -41,7 +41,7 @@ func TestParse(t *testing.T) {
 		{"version", "-v", command{action: actionVersion}},
 		{"help", "-h", command{action: actionHelp}},
 		{"without effect", "-x -i id --log-facility=3 -R --perf",
-			command{ignored: []string{"-x", "-i", "--log-facility", "-R", "--perf"}}},
+			command{id: "id", ignored: []string{"-x", "--log-facility", "-R", "--perf"}}},
 		{"end of options", "-n --", command{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

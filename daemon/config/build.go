@@ -35,7 +35,7 @@ func (d *decoder) buildInstances(r *root, c *Config) {
 		r.instances[i] = nil // there may be many, and the Config has its own
 		if first, twice := byName[b.Name]; twice {
 			d.failTwice(b.Pos, first, "vrrp_instance %q: expected a name of its own; %s has it",
-				b.Name, b.Pos.see(first))
+				b.Name, see(b.Pos, first))
 			continue
 		}
 		byName[b.Name] = b.Pos
@@ -179,7 +179,7 @@ func (d *decoder) checkVRIDs(is []Instance) {
 		if first := seen[k]; first != nil && n.VRID != 0 {
 			d.failTwice(n.Pos, first.Pos, "virtual_router_id \"%d\" of %s: expected another than "+
 				"that of %s on %s (%s)", n.VRID, n.Name, first.Name, n.Interface,
-				n.Pos.see(first.Pos))
+				see(n.Pos, first.Pos))
 			continue
 		}
 		seen[k] = n
@@ -207,13 +207,13 @@ func (d *decoder) ownVIPs(instance string, vs []VIP, seen map[netip.Addr]vipOwne
 		first, twice := seen[v.Prefix.Addr()]
 		if twice && first.instance == instance {
 			d.warnTwice(v.Pos, first.at, "virtual_ipaddress %q: expected once; %s has it",
-				v.Prefix, v.Pos.see(first.at))
+				v.Prefix, see(v.Pos, first.at))
 			continue
 		}
 		own = append(own, v)
 		if twice {
 			d.warnTwice(v.Pos, first.at, "virtual_ipaddress %q: expected in one instance; "+
-				"%s has it (%s)", v.Prefix, first.instance, v.Pos.see(first.at))
+				"%s has it (%s)", v.Prefix, first.instance, see(v.Pos, first.at))
 			continue
 		}
 		seen[v.Prefix.Addr()] = vipOwner{instance, v.Pos}

@@ -70,7 +70,7 @@ func (d *decoder) buildServers(r *root, c *Config) {
 		case s.broken:
 		case twice:
 			d.failTwice(s.Pos, first, "virtual_server %q: expected once for %s; %s has it",
-				strings.Join(headOfServer(s), " "), s.Protocol, s.Pos.see(first))
+				strings.Join(headOfServer(s), " "), s.Protocol, see(s.Pos, first))
 		case s.node.find("real_server") == nil:
 			d.warn(s.Pos, "virtual_server %q: expected at least one real_server; it is left out",
 				strings.Join(headOfServer(s), " "))
@@ -114,7 +114,7 @@ func (d *decoder) completeServer(s *serverBlock) {
 		d.completeReal(s, r)
 		if first, twice := seen[r.Address]; twice {
 			d.failTwice(r.Pos, first, "real_server %q: expected once; %s has it",
-				r.Address, r.Pos.see(first))
+				r.Address, see(r.Pos, first))
 			continue
 		}
 		seen[r.Address] = r.Pos

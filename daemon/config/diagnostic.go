@@ -1,37 +1,23 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tandemlb/tandem/daemon/config/source"
 )
 
-// Pos is a place in a configuration file. Line and Column count from 1, columns in bytes.
-type Pos struct {
-	File         string
-	Line, Column int
-}
+// Pos is a place in a configuration; see source.Pos.
+type Pos = source.Pos
 
-// String returns file:line:column.
-func (p Pos) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
-
-// IsZero says whether the place is unknown.
-func (p Pos) IsZero() bool { return p == Pos{} }
-
-// see names another place as seen from this one: by its line alone in the same file.
-func (p Pos) see(q Pos) string {
+// see names another place as seen from p: by its line alone in the same file.
+func see(p, q Pos) string {
 	if p.File == q.File {
 		return fmt.Sprintf("line %d", q.Line)
 	}
 	return fmt.Sprintf("%s:%d", q.File, q.Line)
-}
-
-// Compare orders places by file, line and column.
-func (p Pos) Compare(q Pos) int {
-	return cmp.Or(strings.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line),
-		cmp.Compare(p.Column, q.Column))
 }
 
 // Severity says what a diagnostic means for the configuration.

@@ -73,15 +73,11 @@ var diagnosticCases = []saying{
 	{"refused", instance, "no_virtual_ipaddress", []string{
 		`5:1: error: no_virtual_ipaddress: expected a virtual_ipaddress: ` +
 			`this version has no instance without`}},
-	{"include", "%\n" + instance, "include b.conf", []string{
-		`1:1: error: include "b.conf": expected no include: this version does not carry them out`}},
-	{"condition", instance, "@lb1 priority 7", []string{
-		`5:1: error: @lb1 "priority 7": expected no condition: ` +
-			`this version does not carry them out`}},
-	{"variable", "%\n" + instance, "$A=7", []string{
-		`1:1: error: $A=7: expected no variable: this version does not carry them out`}},
-	{"sequence", "%\n" + instance, "~SEQ(A,7)", []string{
-		`1:1: error: ~SEQ(A,7): expected no sequence: this version does not carry them out`}},
+	{"include of nothing", "%\n" + instance, "include b.conf", []string{
+		`1:1: warning: include "b.conf": b.conf: file does not exist`}},
+	{"condition of another id", instance, "@lb1 priority 7000", nil},
+	{"condition of all other ids", instance, "@^lb1 priority 7000", []string{
+		`5:16: error: priority "7000": expected a whole number from 1 to 255`}},
 
 	{"value missing", instance, "priority", []string{
 		`5:1: error: priority: expected a whole number from 1 to 255`}},
@@ -150,18 +146,18 @@ func checkSaid(t *testing.T, around, line string, want []string) {
 
 func TestLoadOfAMissingFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing.conf")
-	c, ds := Load(path)
+	c, ds := Load(path, Options{})
 	if c != nil || ds.Err() == nil || !strings.HasPrefix(ds.String(), path+":1:1: error: file: ") {
 		t.Errorf("Load: got %v, %q, want an error at the file's first line", c, ds)
 	}
 }
 
 func TestErrIsNilForWarnings(t *testing.T) {
-	ds := Diagnostics{{Pos: Pos{"f", 1, 1}, Severity: Warning, Text: "w"}}
+	ds := Diagnostics{{Pos: Pos{File: "f", Line: 1, Column: 1}, Severity: Warning, Text: "w"}}
 	if err := ds.Err(); err != nil {
 		t.Errorf("Err: got %v, want nil", err)
 	}
-	ds = append(ds, Diagnostic{Pos: Pos{"f", 2, 3}, Severity: Error, Text: "e"})
+	ds = append(ds, Diagnostic{Pos: Pos{File: "f", Line: 2, Column: 3}, Severity: Error, Text: "e"})
 	if err := ds.Err(); err == nil || err.Error() != "f:2:3: error: e" {
 		t.Errorf("Err: got %v, want the error alone", err)
 	}

@@ -68,7 +68,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			c, ds := Load(file)
+			c, ds := Load(file, Options{})
 			if ds.Err() != nil {
 				return
 			}

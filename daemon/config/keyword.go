@@ -78,7 +78,7 @@ func (tab *table[T]) read(d *decoder, t *T, ns []*Node) {
 		k := &tab.keywords[at]
 		if first := seen[at]; first != nil && !k.many {
 			d.warnTwice(n.Pos(), first.Pos(), "%s: expected once in %s; this one replaces %s",
-				k.name, tab.scope, n.Pos().see(first.Pos()))
+				k.name, tab.scope, see(n.Pos(), first.Pos()))
 		}
 		seen[at] = n
 		if k.late {

@@ -1,18 +1,11 @@
 package config
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
-)
 
-// line is one line of text with its place. What goes between the text of a file and its tokens
-// (including other files, conditions, variables) works on lines.
-type line struct {
-	file   string
-	number int
-	text   string
-}
+	"github.com/tandemlb/tandem/daemon/config/source"
+)
 
 // token is a word or a brace.
 type token struct {
@@ -28,28 +21,9 @@ const (
 	tokenClose
 )
 
-// splitLines cuts a file into lines. A carriage return before the line's end is dropped; a line
-// with a NUL byte is reported and left out.
-func splitLines(file string, text []byte, report func(Diagnostic)) []line {
-	ls := make([]line, 0, bytes.Count(text, []byte{'\n'})+1)
-	rest := string(text)
-	for number := 1; len(rest) > 0; number++ {
-		var s string
-		s, rest, _ = strings.Cut(rest, "\n")
-		if i := strings.IndexByte(s, 0); i >= 0 {
-			report(Diagnostic{
-				Pos: Pos{file, number, i + 1}, Severity: Error, Text: "NUL byte: expected text",
-			})
-			continue
-		}
-		ls = append(ls, line{file, number, strings.TrimSuffix(s, "\r")})
-	}
-	return ls
-}
-
 // lexer cuts lines into tokens, one at a time.
 type lexer struct {
-	line
+	source.Line
 	// isScript tells the keywords whose arguments follow the rules of commands: single quotes and
 	// backslashes count. Elsewhere both are ordinary characters.
 	isScript func(keyword string) bool
@@ -63,10 +37,10 @@ type lexer struct {
 }
 
 // run returns the tokens of a line, which hold until the next run.
-func (x *lexer) run(l line) []token {
-	x.line, x.at, x.tokens, x.first, x.script = l, 0, x.tokens[:0], true, false
-	for x.at < len(x.text) {
-		switch c := x.text[x.at]; {
+func (x *lexer) run(l source.Line) []token {
+	x.Line, x.at, x.tokens, x.first, x.script = l, 0, x.tokens[:0], true, false
+	for x.at < len(x.Text) {
+		switch c := x.Text[x.at]; {
 		case isBlank(c):
 			x.at++
 		case isComment(c):
@@ -101,20 +75,20 @@ func (x *lexer) add(kind tokenKind, text string, start int, quoted bool) {
 	}
 }
 
-func (x *lexer) pos(at int) Pos { return Pos{x.file, x.number, at + 1} }
+func (x *lexer) pos(at int) Pos { return x.Line.Pos(at) }
 
 // quoted reads a quoted word. An opening quote without its end takes the rest of the line.
 func (x *lexer) quoted(quote byte) {
 	start := x.at
 	var b strings.Builder
-	for x.at++; x.at < len(x.text); x.at++ {
-		c := x.text[x.at]
+	for x.at++; x.at < len(x.Text); x.at++ {
+		c := x.Text[x.at]
 		if c == quote {
 			x.at++
 			x.add(tokenWord, b.String(), start, true)
 			return
 		}
-		if c == '\\' && x.script && quote == '"' && x.at+1 < len(x.text) {
+		if c == '\\' && x.script && quote == '"' && x.at+1 < len(x.Text) {
 			c = x.escaped()
 		}
 		b.WriteByte(c)
@@ -134,19 +108,19 @@ func (x *lexer) bare() {
 	plain := true
 	var b strings.Builder
 	add := func() {
-		word := x.text[start:x.at]
+		word := x.Text[start:x.at]
 		if !plain {
 			word = b.String()
 		}
 		x.add(tokenWord, word, start, false)
 	}
-	for ; x.at < len(x.text); x.at++ {
-		c := x.text[x.at]
+	for ; x.at < len(x.Text); x.at++ {
+		c := x.Text[x.at]
 		switch {
 		case c == '\\' && x.escapes():
 			if plain {
 				plain = false
-				b.WriteString(x.text[start:x.at])
+				b.WriteString(x.Text[start:x.at])
 			}
 			c = x.escaped()
 		case isBlank(c), c == '"', c == '\'' && x.script,
@@ -173,14 +147,14 @@ func (x *lexer) bare() {
 
 // escapes says whether the backslash that the lexer is at takes the meaning off the next character.
 func (x *lexer) escapes() bool {
-	return x.at+1 < len(x.text) && (x.script || isComment(x.text[x.at+1]))
+	return x.at+1 < len(x.Text) && (x.script || isComment(x.Text[x.at+1]))
 }
 
 // escaped reads what a backslash stands before, up to its last character, and returns the character
 // that it means. Only commands have those that are more than the character itself.
 func (x *lexer) escaped() byte {
 	x.at++
-	c := x.text[x.at]
+	c := x.Text[x.at]
 	if !x.script {
 		return c
 	}
@@ -192,9 +166,9 @@ func (x *lexer) escaped() byte {
 		return x.code(1, 16, 2)
 	case '0' <= c && c <= '3' && x.digits(0, 8, 3) == 3:
 		return x.code(0, 8, 3)
-	case c == 'c' && x.at+1 < len(x.text):
+	case c == 'c' && x.at+1 < len(x.Text):
 		x.at++
-		return x.text[x.at] & 0x1f
+		return x.Text[x.at] & 0x1f
 	}
 	return c
 }
@@ -208,8 +182,8 @@ const (
 // digits counts the digits of a base, at most limit, that are skip characters from here.
 func (x *lexer) digits(skip, base, limit int) int {
 	n := 0
-	for ; n < limit && x.at+skip+n < len(x.text); n++ {
-		digit := x.text[x.at+skip+n : x.at+skip+n+1]
+	for ; n < limit && x.at+skip+n < len(x.Text); n++ {
+		digit := x.Text[x.at+skip+n : x.at+skip+n+1]
 		if _, err := strconv.ParseUint(digit, base, 8); err != nil {
 			break
 		}
@@ -221,13 +195,13 @@ func (x *lexer) digits(skip, base, limit int) int {
 // hexadecimal ones.
 func (x *lexer) code(skip, base, limit int) byte {
 	n := x.digits(skip, base, limit)
-	v, _ := strconv.ParseUint(x.text[x.at+skip:x.at+skip+n], base, 8)
+	v, _ := strconv.ParseUint(x.Text[x.at+skip:x.at+skip+n], base, 8)
 	x.at += skip + n - 1
 	return byte(v)
 }
 
 func (x *lexer) endsWord(at int) bool {
-	return at == len(x.text) || isBlank(x.text[at]) || isComment(x.text[at])
+	return at == len(x.Text) || isBlank(x.Text[at]) || isComment(x.Text[at])
 }
 
 func isBlank(c byte) bool {

@@ -1,81 +1,81 @@
 package config
 
 import (
-	"fmt"
 	"os"
-	"strings"
+
+	"github.com/tandemlb/tandem/daemon/config/source"
 )
 
-// Parse reads a configuration from text; file is its name in diagnostics. The Config is never nil;
-// it is only to be used if the diagnostics' Err is nil.
+// Parse reads a configuration from text; file is its name in diagnostics, and what its includes are
+// relative to. The Config is never nil; it is only to be used if the diagnostics' Err is nil.
 func Parse(file string, text []byte) (*Config, Diagnostics) {
-	d := &decoder{language: newLanguage()}
-	ns := d.tree(file, text)
-	r := root{global: Global{GARP: GARP{LowerPriorityDelay: unset, LowerPriorityRepeat: unset}}}
-	d.language.root.start(&r)
-	d.language.root.read(d, &r, d.preprocess(ns))
-	c := d.build(&r)
-	c.File = file
-	if len(ns) == 0 {
-		d.warn(Pos{file, 1, 1}, "file: expected at least one vrrp_instance or virtual_server")
+	return build(file, func(o source.Options, line func(source.Line)) source.Diagnostics {
+		return source.ReadText(file, string(text), o, line)
+	}, Options{})
+}
+
+// Options are what a configuration depends on beside its files.
+type Options struct {
+	// ID is the config id: lines that begin with @ID and another one are left out.
+	ID string
+}
+
+// Load reads the configuration in the file at path, and in those that it includes. The Config is
+// only to be used if the diagnostics' Err is nil; it is nil where nothing could be read.
+func Load(path string, o Options) (*Config, Diagnostics) {
+	lines := 0
+	c, ds := build(path, func(o source.Options, line func(source.Line)) source.Diagnostics {
+		return source.Read(path, o, func(l source.Line) {
+			lines++
+			line(l)
+		})
+	}, o)
+	if lines == 0 && ds.Err() != nil {
+		return nil, ds
 	}
-	d.diags.Sort()
-	return c, d.diags
+	return c, ds
 }
 
 // Tree reads the statements of a text without asking what they mean. What is wrong with its words
 // and braces is in the diagnostics, and mended in the tree.
 func Tree(file string, text []byte) ([]*Node, Diagnostics) {
 	d := &decoder{language: newLanguage()}
-	ns := d.tree(file, text)
+	ns := d.tree(func(o source.Options, line func(source.Line)) source.Diagnostics {
+		return source.ReadText(file, string(text), o, line)
+	}, Options{})
 	d.diags.Sort()
 	return ns, d.diags
 }
 
-func (d *decoder) tree(file string, text []byte) []*Node {
-	return readTree(splitLines(file, text, d.report), d.language.grammar(), d.report)
-}
+// reading hands over the lines of a configuration.
+type reading func(source.Options, func(source.Line)) source.Diagnostics
 
-// Load reads the configuration in the file at path. A file that cannot be read is an error at its
-// first line, and the Config is nil.
-func Load(path string) (*Config, Diagnostics) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, Diagnostics{{
-			Pos: Pos{path, 1, 1}, Severity: Error, Text: fmt.Sprintf("file: %v", err),
-		}}
+func build(file string, read reading, o Options) (*Config, Diagnostics) {
+	d := &decoder{language: newLanguage()}
+	ns := d.tree(read, o)
+	r := root{global: Global{GARP: GARP{LowerPriorityDelay: unset, LowerPriorityRepeat: unset}}}
+	d.language.root.start(&r)
+	d.language.root.read(d, &r, ns)
+	c := d.build(&r)
+	c.File = file
+	if len(ns) == 0 && d.diags.Err() == nil {
+		d.warn(Pos{File: file, Line: 1, Column: 1},
+			"file: expected at least one vrrp_instance or virtual_server")
 	}
-	return Parse(path, text)
+	d.diags.Sort()
+	return c, d.diags
 }
 
-// preprocess takes out the statements that change the text of the file, which this version does
-// not carry out: to go on without them would be another configuration.
-func (d *decoder) preprocess(ns []*Node) []*Node {
-	var rest []*Node
-	for _, n := range ns {
-		if what := preprocessing(n.Keyword()); what != "" {
-			d.fail(n.Pos(), "%s: expected no %s: this version does not carry them out",
-				quoteArgs(n), what)
-			continue
+// tree reads the lines into statements.
+func (d *decoder) tree(read reading, o Options) []*Node {
+	r := newTreeReader(d.language.grammar(), d.report)
+	said := read(source.Options{ID: o.ID, Env: os.LookupEnv}, r.read)
+	for _, s := range said {
+		severity := Warning
+		if s.Severity == source.Error {
+			severity = Error
 		}
-		n.Children = d.preprocess(n.Children)
-		rest = append(rest, n)
+		d.report(Diagnostic{Pos: s.Pos, Severity: severity, Text: s.Text})
 	}
-	return rest
-}
-
-// preprocessing says what a word that is not a keyword is, or nothing.
-func preprocessing(word string) string {
-	name, _ := strings.CutPrefix(word, "include")
-	switch {
-	case name != word && len(name) <= 1 && strings.Contains("rmwba", name):
-		return "include"
-	case strings.HasPrefix(word, "@"):
-		return "condition"
-	case strings.HasPrefix(word, "$"):
-		return "variable"
-	case strings.HasPrefix(word, "~SEQ"), strings.HasPrefix(word, "~LST"):
-		return "sequence"
-	}
-	return ""
+	return r.end()
 }

@@ -12,7 +12,7 @@ func (d *decoder) buildGroups(r *root, c *Config) {
 		g := &r.groups[i]
 		if first, twice := byName[g.Name]; twice {
 			d.failTwice(g.Pos, first, "vrrp_sync_group %q: expected a name of its own; %s has it",
-				g.Name, g.Pos.see(first))
+				g.Name, see(g.Pos, first))
 			continue
 		}
 		byName[g.Name] = g.Pos
@@ -71,7 +71,7 @@ func unique[T any](d *decoder, kind string, ts []T, id func(*T) (string, Pos)) {
 		name, at := id(&ts[i])
 		if first, twice := seen[name]; twice {
 			d.failTwice(at, first, "%s %q: expected a name of its own; %s has it",
-				kind, name, at.see(first))
+				kind, name, see(at, first))
 			continue
 		}
 		seen[name] = at

@@ -9,27 +9,30 @@ import (
 )
 
 // Explain returns all of them as String does, each with its line of the file and a caret below the
-// place. read returns a file's text; nil means that it cannot be had, and nothing is shown of it.
+// place, and with the definitions and includes that led there. read returns a file's text; nil means that it cannot be had, and nothing is shown of it.
 func (ds Diagnostics) Explain(read func(file string) []byte) string {
-	s := source{read: read, lines: map[string][][]byte{}}
+	s := excerpts{read: read, lines: map[string][][]byte{}}
 	var b strings.Builder
 	for _, d := range ds {
 		b.WriteString(d.String() + "\n" + s.excerpt(d.Pos))
 		if !d.First.IsZero() {
 			b.WriteString(d.First.String() + ": note: here first\n" + s.excerpt(d.First))
 		}
+		for _, n := range d.Pos.Notes() {
+			b.WriteString(n.String() + "\n")
+		}
 	}
 	return b.String()
 }
 
-// source gives lines of files, each file read once.
-type source struct {
+// excerpts gives lines of files, each file read once.
+type excerpts struct {
 	read  func(string) []byte
 	lines map[string][][]byte
 }
 
 // excerpt is the line of p and a caret below its column; empty if there is no such line.
-func (s *source) excerpt(p Pos) string {
+func (s *excerpts) excerpt(p Pos) string {
 	lines, known := s.lines[p.File]
 	if !known {
 		lines = bytes.Split(s.read(p.File), []byte("\n"))
@@ -83,7 +86,7 @@ func ParseDiagnostics(text string) Diagnostics {
 			continue
 		}
 		ds = append(ds, Diagnostic{
-			Pos: Pos{m[1], number, column}, Severity: severities[m[4]], Text: m[5],
+			Pos: Pos{File: m[1], Line: number, Column: column}, Severity: severities[m[4]], Text: m[5],
 		})
 	}
 	return ds

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/tandemlb/tandem/daemon/config/source"
 )
 
 // Word is one word of the file, without its quotes.
@@ -93,6 +95,7 @@ type grammar struct {
 type treeReader struct {
 	grammar
 	report func(Diagnostic)
+	lexer  lexer
 	// root holds the statements outside of all blocks; open are the blocks being read, outermost
 	// first; last is the statement that a brace on the next line would belong to.
 	root Node
@@ -110,18 +113,25 @@ const (
 	mostMistakes = 20
 )
 
-// readTree returns the statements of the lines. It always returns a tree: what is wrong with braces
-// is reported at the brace and mended.
-func readTree(ls []line, g grammar, report func(Diagnostic)) []*Node {
-	r := treeReader{grammar: g, report: report}
-	x := lexer{isScript: g.isScript, report: report}
-	for _, l := range ls {
-		r.line(x.run(l))
-		if r.stopped {
-			return r.root.Children
-		}
+// newTreeReader returns a reader of lines, one at a time.
+func newTreeReader(g grammar, report func(Diagnostic)) *treeReader {
+	return &treeReader{grammar: g, report: report, lexer: lexer{isScript: g.isScript, report: report}}
+}
+
+// read takes one more line.
+func (r *treeReader) read(l source.Line) {
+	if !r.stopped {
+		r.line(r.lexer.run(l))
 	}
+}
+
+// end returns the statements of all lines. It always returns a tree: what is wrong with braces is
+// reported at the brace and mended.
+func (r *treeReader) end() []*Node {
 	for _, n := range r.open {
+		if r.stopped {
+			break
+		}
 		r.unclosed(n, "the end of the file")
 	}
 	return r.root.Children
