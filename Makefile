@@ -43,3 +43,7 @@ check: ## formatting, vet, staticcheck and import rules, without root
 .PHONY: fuzz
 fuzz: ## fuzz every parser for 20 s each
 	@scripts/fuzz 20s
+
+.PHONY: bench
+bench: ## measure large configurations; fails where a promise is missed (1 min)
+	@scripts/bench

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/instance"
+	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
@@ -221,6 +222,14 @@ func another(t *testing.T, v reflect.Value) reflect.Value {
 		return reflect.ValueOf(netip.MustParseAddr("192.168.1.7"))
 	case []instance.VIP:
 		return reflect.ValueOf([]instance.VIP{{Device: "eth0"}})
+	case []vrrp.Peer:
+		return reflect.ValueOf([]vrrp.Peer{{Addr: netip.MustParseAddr("192.168.1.7")}})
+	case []netif.Route:
+		return reflect.ValueOf([]netif.Route{{Table: 9}})
+	case []netif.Rule:
+		return reflect.ValueOf([]netif.Rule{{Not: true}})
+	case *netif.Macvlan:
+		return reflect.ValueOf(&netif.Macvlan{Name: "eth9"})
 	case vrrp.Password:
 		return reflect.ValueOf(vrrp.MakePassword("1111"))
 	}
@@ -232,7 +241,7 @@ func another(t *testing.T, v reflect.Value) reflect.Value {
 		n.SetBool(true)
 	case reflect.Uint8:
 		n.SetUint(7)
-	case reflect.Int, reflect.Int64:
+	case reflect.Int, reflect.Int32, reflect.Int64:
 		n.SetInt(7)
 	default:
 		t.Fatalf("no other value of %s is known: add one", v.Type())

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 
 	"github.com/tandemlb/tandem/daemon/config"
+	"github.com/tandemlb/tandem/daemon/guard"
 	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/netif"
@@ -27,6 +28,9 @@ type Options struct {
 	KeepServices bool
 	// Reload asks to read File again. Nil means never.
 	Reload <-chan struct{}
+	// Ledger is where the director writes down what it claims, and where it finds what the one
+	// before it has: it goes on where that was. Nil is a director without a guard.
+	Ledger *guard.Ledger
 	// Control is the path of the socket that answers to Ask; empty means none. A director that
 	// cannot have it says so in its log, and goes on.
 	Control string
@@ -58,7 +62,10 @@ func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	cfg, _, err := load(o)
+	d := director{options: o, log: o.Log, config: &config.Config{}, questions: make(chan question),
+		pulse: pulse{ledger: o.Ledger}}
+	defer d.pulse.begin()()
+	cfg, err := d.first()
 	if err != nil {
 		return err
 	}
@@ -67,7 +74,6 @@ func Run(ctx context.Context, o Options) error {
 			return fmt.Errorf("dump configuration: %w", err)
 		}
 	}
-	d := director{options: o, log: o.Log, config: &config.Config{}, questions: make(chan question)}
 	defer d.close()
 	next, err := d.prepare(ctx, cfg)
 	if err != nil {
@@ -76,16 +82,36 @@ func Run(ctx context.Context, o Options) error {
 	return d.run(ctx, next)
 }
 
+// first returns the configuration to start with: that of the director whose place this one takes,
+// or the file's.
+func (d *director) first() (*config.Config, error) {
+	cfg, err := inherited(d.options.Ledger)
+	if err != nil {
+		d.log.Warn("reading the file instead", "err", err)
+	}
+	if cfg == nil {
+		cfg, _, err = load(d.options)
+		return cfg, err
+	}
+	return cfg, nil
+}
+
 // director is a daemon with its configuration.
 type director struct {
 	options Options
 	log     *slog.Logger
+	pulse   pulse
+	// began is that the first configuration has been carried out.
+	began bool
 	// config is what runs.
 	config *config.Config
 	host   *netif.Host
 	// links are those of host, or a test's; nil before the first instance.
 	links   instance.Links
 	routers []*worker
+	// statics, and still, who runs them, are nil before the first of them.
+	statics *instance.Statics
+	still   *worker
 	// table, services and rear, who runs them, are nil before the first virtual service.
 	table    ipvs.Table
 	kernel   *ipvs.Kernel
@@ -119,8 +145,10 @@ func (d *director) run(ctx context.Context, first *transition) error {
 	for _, r := range d.routers {
 		errs = append(errs, r.wait())
 	}
-	if d.rear != nil {
-		errs = append(errs, d.rear.end())
+	for _, w := range []*worker{d.still, d.rear} {
+		if w != nil {
+			errs = append(errs, w.end())
+		}
 	}
 	if control != nil {
 		errs = append(errs, control.end())
@@ -138,6 +166,7 @@ func (d *director) serve(ctx context.Context) {
 		case <-r.ready():
 		}
 	}
+	d.options.Ledger.Ready()
 	if d.options.Ready != nil {
 		d.options.Ready()
 	}

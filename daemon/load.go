@@ -64,30 +64,9 @@ func examine(file, id string) (*config.Config, config.Diagnostics) {
 	if cfg == nil {
 		return nil, ds
 	}
-	ds = append(ds, refusals(cfg)...)
+	ds = append(ds, checkRouting(cfg)...)
 	ds.Sort()
 	return cfg, ds
-}
-
-// refusals tells of what the language has, and this version would do wrongly if it went on.
-func refusals(cfg *config.Config) config.Diagnostics {
-	var ds config.Diagnostics
-	refuse := func(i *config.Instance, text string) {
-		ds = append(ds, config.Diagnostic{
-			Pos: i.Pos, Severity: config.Error,
-			Text: fmt.Sprintf("vrrp_instance %q: expected %s", i.Name, text),
-		})
-	}
-	for k := range cfg.Instances {
-		i := &cfg.Instances[k]
-		if i.IPv6() {
-			refuse(i, "IPv4: this version sends no adverts by IPv6")
-		}
-		if len(i.Peers) > 0 {
-			refuse(i, "no unicast_peer: this version sends no adverts by unicast")
-		}
-	}
-	return ds
 }
 
 // load reads the file of o and takes out what o runs without. It returns what there was to say
@@ -108,6 +87,7 @@ func load(o Options) (*config.Config, string, error) {
 	}
 	if o.WithoutVRRP {
 		cfg.Instances, cfg.SyncGroups = nil, nil
+		cfg.Addresses, cfg.Routes, cfg.Rules = nil, nil, nil
 	}
 	if o.WithoutServices {
 		cfg.VirtualServers = nil

@@ -46,10 +46,9 @@ func TestExamine(t *testing.T) {
 		{"good", oneInstance, Usable, ""},
 		{"without effect", oneInstance + "instance x\n", Restricted, "has no effect yet"},
 		{"wrong", oneInstance + "instanze x\n", Unusable, "did you mean instance?"},
-		{"IPv6", strings.Replace(oneInstance, "192.168.1.1/24", "fe80::1", 1), Unusable,
-			`test.conf:1:1: error: vrrp_instance "VI_1": expected IPv4`},
-		{"unicast", strings.Replace(oneInstance, "priority 150", "unicast_peer { 192.168.1.3 }", 1),
-			Unusable, `test.conf:1:1: error: vrrp_instance "VI_1": expected no unicast_peer`},
+		{"route", strings.Replace(oneInstance, "priority 150",
+			"virtual_routes { 10.0.0.0/8 via 192.168.1.9 encap mpls 100 }", 1), Unusable,
+			`: error: route: encap: not supported`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/tandemlb/tandem/daemon/instance"
+	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
 // setting is one part of an instance.
@@ -19,27 +21,97 @@ type setting struct {
 	secret bool
 }
 
-// settings are all parts of an instance but its name and its addresses.
+// settings are all parts of an instance but its name and its addresses. Lists are compared by how
+// they print.
 func settings() []setting {
+	return slices.Concat(tyingSettings(), electionSettings(), announceSettings(), masterSettings())
+}
+
+// tyingSettings are those that say which adverts an instance sends and hears, and where.
+func tyingSettings() []setting {
 	type c = instance.Config
 	return []setting{
 		{"interface", restart, func(c *c) any { return c.Interface }, false},
 		{"version", restart, func(c *c) any { return c.Router.Version }, false},
 		{"virtual_router_id", restart, func(c *c) any { return c.Router.VRID }, false},
+		{"IPv6", restart, func(c *c) any { return c.IPv6() }, false},
 		{"unicast", restart, func(c *c) any { return c.Router.Unicast }, false},
+		{"multicast group", restart, func(c *c) any { return c.Group }, false},
+		{"unicast_ttl", restart, func(c *c) any { return c.UnicastTTL }, false},
+		{"use_vmac", restart, func(c *c) any { return printed(c.VMAC) }, false},
+		{"vmac_xmit_base", restart, func(c *c) any { return c.AdvertsOnParent }, false},
+	}
+}
+
+func electionSettings() []setting {
+	type c = instance.Config
+	return []setting{
 		{"priority", change, func(c *c) any { return c.Router.Priority }, false},
 		{"advert_int", change, func(c *c) any { return c.Router.Interval }, false},
 		{"source", change, func(c *c) any { return c.Router.Source }, false},
+		{"unicast_peer", change, func(c *c) any { return fmt.Sprint(c.Router.Peers) }, false},
+		{"TTL of peers", change, func(c *c) any { return limitsOf(c.Router.Peers) }, false},
+		{"check_unicast_src", change, func(c *c) any { return c.Router.CheckUnicastSource }, false},
 		{"auth_type", change, func(c *c) any { return c.Router.Auth }, false},
 		{"auth_pass", change, func(c *c) any { return c.Router.Password }, true},
 		{"checksum", change, func(c *c) any { return c.Router.Checksum }, false},
+		{"old_unicast_checksum", change, func(c *c) any { return c.OldChecksum }, false},
 		{"nopreempt", change, func(c *c) any { return c.Router.NoPreempt }, false},
 		{"preempt_delay", change, func(c *c) any { return c.Router.PreemptDelay }, false},
 		{"down_timer_adverts", change, func(c *c) any { return c.Router.DownAdverts }, false},
+		{"lower_prio_no_advert", change, func(c *c) any { return c.Router.LowerPrioNoAdvert }, false},
+		{"higher_prio_send_advert", change,
+			func(c *c) any { return c.Router.HigherPrioSendAdvert }, false},
+		{"owner_ignore_adverts", change, func(c *c) any { return c.Router.OwnerIgnoreAdverts }, false},
+		{"skip_check_adv_addr", change, func(c *c) any { return c.Router.SkipCheckAddrs }, false},
+		{"strict_mode", change, func(c *c) any { return c.Router.Strict }, false},
+		{"fast takeover", change, func(c *c) any { return c.Router.FastTakeover }, false},
+	}
+}
+
+func announceSettings() []setting {
+	type c = instance.Config
+	return []setting{
 		{"garp_master_delay", change, func(c *c) any { return c.Router.AnnounceDelay }, false},
 		{"garp_master_repeat", change, func(c *c) any { return c.AnnounceRepeat }, false},
-		{"lease", change, func(c *c) any { return c.Lease }, false},
+		{"garp_master_refresh", change, func(c *c) any { return c.Router.AnnounceRefresh }, false},
+		{"garp_master_refresh_repeat", change, func(c *c) any { return c.RefreshRepeat }, false},
+		{"garp_lower_prio_delay", change,
+			func(c *c) any { return c.Router.LowerPrioAnnounceDelay }, false},
+		{"garp_lower_prio_repeat", change, func(c *c) any { return c.LowerRepeat }, false},
+		{"garp_interval", change, func(c *c) any { return c.ARPInterval }, false},
+		{"gna_interval", change, func(c *c) any { return c.NAInterval }, false},
 	}
+}
+
+// masterSettings are what a master has beside its addresses.
+func masterSettings() []setting {
+	type c = instance.Config
+	return []setting{
+		{"lease", change, func(c *c) any { return c.Lease }, false},
+		{"virtual_routes", change, func(c *c) any { return fmt.Sprint(c.Routes) }, false},
+		{"virtual_rules", change, func(c *c) any { return fmt.Sprint(c.Rules) }, false},
+		{"promote_secondaries", change, func(c *c) any { return c.PromoteSecondaries }, false},
+		{"no_accept", change, func(c *c) any { return c.ShieldTable }, false},
+		{"nftables_priority", change, func(c *c) any { return c.ShieldPriority }, false},
+	}
+}
+
+// printed is the text of what a pointer points to.
+func printed[T any](p *T) string {
+	if p == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%+v", *p)
+}
+
+// limitsOf is the TTLs that peers may have.
+func limitsOf(peers []vrrp.Peer) string {
+	var all []string
+	for _, p := range peers {
+		all = append(all, fmt.Sprintf("%d-%d", p.MinTTL, p.MaxTTL))
+	}
+	return strings.Join(all, " ")
 }
 
 // compareGroup returns what makes the group before the group after, which has the same key.

@@ -20,6 +20,8 @@ type transition struct {
 	plan   plan
 	// routers are the new ones of the steps that restart or start one, by key.
 	routers map[string]router
+	// statics are the first ones; nil if there are some already, or none are wanted.
+	statics *instance.Statics
 	// services are the first ones; nil if there are some already, or none are wanted.
 	services *services
 }
@@ -66,10 +68,18 @@ func (d *director) report(p plan) []string {
 
 // prepare makes everything ready that can fail on the way to cfg, and changes nothing.
 func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition, error) {
-	instances, servers := len(cfg.Instances) > 0, len(cfg.VirtualServers) > 0
+	still := len(cfg.Addresses)+len(cfg.Routes)+len(cfg.Rules) > 0
+	instances, servers := len(cfg.Instances) > 0 || still, len(cfg.VirtualServers) > 0
 	t := &transition{config: cfg, plan: compare(d.config, cfg), routers: map[string]router{}}
 	if err := d.open(ctx, instances, servers); err != nil {
 		return nil, err
+	}
+	if still {
+		// Where there are some already it is made to learn whether it can be.
+		var err error
+		if t.statics, err = instance.NewStatics(statics(cfg), d.links, d.log); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range t.plan.routers {
 		if s.verb == stop || s.verb == keep {
@@ -77,6 +87,7 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 		}
 		// For a change it is made to learn whether it can be.
 		s.group.Log = d.log
+		d.entrust(&s.group)
 		r, err := instance.New(s.group, d.links)
 		if err != nil {
 			return nil, err
@@ -90,6 +101,9 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 	}
 	var err error
 	t.services, err = newServices(cfg.VirtualServers, d.table, d.options.KeepServices, d.log)
+	if err == nil {
+		err = d.inheritHealth(t.services, cfg)
+	}
 	return t, err
 }
 
@@ -123,6 +137,8 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 		return err
 	}
 	d.config = t.config
+	defer d.settled()
+	d.setStatics(ctx, t)
 	d.leave(t.plan)
 	for _, s := range t.plan.routers {
 		switch s.verb {
@@ -138,6 +154,28 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 		}
 	}
 	return nil
+}
+
+// settled tells the guard of what runs now.
+func (d *director) settled() {
+	d.began = true
+	d.pulse.follow(d.routers, groups(d.config))
+	if err := bequeath(d.options.Ledger, d.config); err != nil {
+		d.log.Warn("configuration was not noted", "err", err)
+	}
+}
+
+// setStatics comes before the routers, whose routes may need the addresses.
+func (d *director) setStatics(ctx context.Context, t *transition) {
+	if d.statics == nil && t.statics != nil {
+		d.statics = t.statics
+		// Their end is not that of ctx: they outlast the routers.
+		d.still = begin(context.WithoutCancel(ctx), "statics", d.statics.Run)
+	} else if d.statics != nil {
+		if err := d.statics.Change(statics(t.config)); err != nil {
+			d.log.Error("reload: the old statics stay", "err", err) // they have been prepared
+		}
+	}
 }
 
 func (d *director) setServices(ctx context.Context, t *transition) error {

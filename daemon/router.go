@@ -1,10 +1,14 @@
 package daemon
 
 import (
-	"time"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/instance"
+	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
@@ -12,6 +16,13 @@ import (
 // instance that is in none, in the order of the file.
 func groups(cfg *config.Config) []instance.Group {
 	var gs []instance.Group
+	rules, vmacs := rulesOf(cfg), vmacsOf(cfg)
+	member := func(i *config.Instance) instance.Config {
+		c := member(cfg, i)
+		c.Rules, c.VMAC = rules[i.Name], vmacs[i.Name]
+		c.AdvertsOnParent = c.VMAC != nil && i.VMAC.AdvertsOnParent
+		return c
+	}
 	for i := range cfg.SyncGroups {
 		g := instance.Group{Name: cfg.SyncGroups[i].Name}
 		for _, name := range cfg.SyncGroups[i].Members {
@@ -27,26 +38,118 @@ func groups(cfg *config.Config) []instance.Group {
 	return gs
 }
 
-func member(i *config.Instance) instance.Config {
-	return instance.Config{
-		Name:      i.Name,
-		Interface: i.Interface,
-		Router: vrrp.Config{
-			Version:       vrrp.Version(i.Version),
-			VRID:          i.VRID,
-			Priority:      i.Priority,
-			Interval:      i.AdvertInterval,
-			Source:        i.Source,
-			Auth:          auth(i.Auth.Type),
-			Password:      vrrp.MakePassword(i.Auth.Password),
-			NoPreempt:     !i.Preempt,
-			PreemptDelay:  i.PreemptDelay,
-			AnnounceDelay: announceDelay(i.GARP.Delay),
-		},
-		VIPs:           vips(i.VIPs),
-		Excluded:       vips(i.ExcludedVIPs),
-		AnnounceRepeat: i.GARP.Repeat,
+func member(cfg *config.Config, i *config.Instance) instance.Config {
+	c := instance.Config{
+		Name:        i.Name,
+		Interface:   i.Interface,
+		Router:      virtualRouter(i),
+		VIPs:        vips(i.VIPs),
+		Excluded:    vips(i.ExcludedVIPs),
+		Group:       multicastGroup(cfg, i),
+		OldChecksum: oldChecksum(i.OldChecksum),
+		Routes:      newRouting(cfg).routes(i.Routes),
+
+		PromoteSecondaries: i.PromoteSecondaries,
 	}
+	if c.Router.Unicast {
+		c.UnicastTTL = i.UnicastTTL
+	}
+	if !i.Accept && i.Priority != vrrp.PriorityOwner {
+		c.ShieldTable = cfg.Global.Firewall.Table
+		if c.ShieldTable == "" {
+			c.ShieldTable = "tandem"
+		}
+		c.ShieldPriority = int32(cfg.Global.Firewall.Priority)
+	}
+	announcing(&c, i.GARP)
+	fit, rest := vrrp.FitAddrs(c.Router.Version, packetSize, addressesOf(c.VIPs))
+	if len(rest) > 0 {
+		c.Router.Addrs = fit
+	}
+	return c
+}
+
+// vmacsOf returns the macvlans of the instances that have one, by name. Those without a name of
+// their own are vrrp.51 or, for IPv6, vrrp6.51; further ones of that virtual router, on other interfaces,
+// vrrp.51.2 and so on.
+func vmacsOf(cfg *config.Config) map[string]*netif.Macvlan {
+	all := map[string]*netif.Macvlan{}
+	prefix := cfg.Global.Adverts.VMACPrefix
+	if prefix == "" {
+		prefix = "vrrp"
+	}
+	taken := map[string]int{}
+	for n := range cfg.Instances {
+		i := &cfg.Instances[n]
+		if i.VMAC == nil {
+			continue
+		}
+		m := &netif.Macvlan{Name: i.VMAC.Name, Parent: i.VMAC.Parent, MAC: virtualMAC(i)}
+		if m.Parent == "" {
+			m.Parent = i.Interface
+		}
+		if m.Name == "" {
+			family := ""
+			if i.IPv6() {
+				family = "6"
+			}
+			m.Name = fmt.Sprintf("%s%s.%d", prefix, family, i.VRID)
+			if taken[m.Name]++; taken[m.Name] > 1 {
+				m.Name = fmt.Sprintf("%s.%d", m.Name, taken[m.Name])
+			}
+		}
+		all[i.Name] = m
+	}
+	return all
+}
+
+// virtualMAC returns the RFC's address, or the one that is configured: six octets, or five before
+// the VRID.
+func virtualMAC(i *config.Instance) netif.MAC {
+	if i.VMAC.MAC == "" {
+		return netif.VirtualMAC(i.VRID, i.IPv6())
+	}
+	mac := netif.MAC{5: i.VRID}
+	for n, octet := range strings.SplitN(i.VMAC.MAC, ":", len(mac)) {
+		v, _ := strconv.ParseUint(octet, 16, 8) // config has checked it
+		mac[n] = byte(v)
+	}
+	return mac
+}
+
+// packetSize is that of Ethernet: adverts are never longer, whatever the interface can do, for the
+// peer's may not.
+const packetSize = 1500
+
+// virtualRouter returns what the protocol is told.
+func virtualRouter(i *config.Instance) vrrp.Config {
+	c := vrrp.Config{
+		Version:      vrrp.Version(i.Version),
+		VRID:         i.VRID,
+		Priority:     i.Priority,
+		Interval:     i.AdvertInterval,
+		Source:       i.Source,
+		Auth:         auth(i.Auth.Type),
+		Password:     vrrp.MakePassword(i.Auth.Password),
+		NoPreempt:    !i.Preempt,
+		PreemptDelay: i.PreemptDelay,
+		DownAdverts:  i.Rules.DownTimer,
+
+		LowerPrioNoAdvert:    i.Rules.LowerPriorityNoAdvert,
+		HigherPrioSendAdvert: i.Rules.HigherPrioritySendAdvert,
+		OwnerIgnoreAdverts:   i.Rules.OwnerIgnore,
+		SkipCheckAddrs:       i.SkipCheckAdvertAddresses,
+		Strict:               i.Strict,
+		Unicast:              len(i.Peers) > 0,
+	}
+	if i.Rules.ChecksumAsV2 {
+		c.Checksum = vrrp.ChecksumPlain
+	}
+	for _, p := range i.Peers {
+		c.Peers = append(c.Peers, vrrp.Peer{Addr: p.Addr, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
+	}
+	c.CheckUnicastSource = c.Unicast && i.Rules.CheckUnicastSource
+	return c
 }
 
 func auth(t config.AuthType) vrrp.AuthType {
@@ -56,18 +159,86 @@ func auth(t config.AuthType) vrrp.AuthType {
 	return vrrp.AuthNone
 }
 
-// announceDelay: in a configuration 0 is never, to a Machine it is the default.
-func announceDelay(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
+// multicastGroup returns where adverts go, or an invalid address if that is the standard group.
+func multicastGroup(cfg *config.Config, i *config.Instance) netip.Addr {
+	group, standard := i.Group, vrrp.MulticastAddr(netip.IPv4Unspecified())
+	global := cfg.Global.Adverts.Group4
+	if i.IPv6() {
+		standard, global = vrrp.MulticastAddr(netip.IPv6Unspecified()), cfg.Global.Adverts.Group6
 	}
-	return d
+	if !group.IsValid() {
+		group = global
+	}
+	if group == standard || len(i.Peers) > 0 {
+		return netip.Addr{}
+	}
+	return group
+}
+
+func oldChecksum(word string) instance.OldChecksum {
+	switch word {
+	case "always":
+		return instance.OldChecksumAlways
+	case "never":
+		return instance.OldChecksumNever
+	}
+	return instance.OldChecksumFoundOut
+}
+
+// announcing sets how the VIPs are announced. In a configuration a delay of 0 is never, to a Machine
+// it is the default.
+func announcing(c *instance.Config, g config.GARP) {
+	c.AnnounceRepeat, c.RefreshRepeat, c.LowerRepeat = g.Repeat, g.RefreshRepeat, g.LowerPriorityRepeat
+	c.ARPInterval, c.NAInterval = g.ARPInterval, g.NAInterval
+	c.Router.AnnounceDelay = g.Delay
+	c.Router.AnnounceRefresh = g.Refresh
+	c.Router.LowerPrioAnnounceDelay = g.LowerPriorityDelay
+	if g.Least {
+		c.AnnounceRepeat, c.LowerRepeat = 1, 1
+		c.Router.AnnounceDelay, c.Router.LowerPrioAnnounceDelay = 0, 0
+	}
+	if c.Router.AnnounceDelay == 0 {
+		c.Router.AnnounceDelay = -1
+	}
 }
 
 func vips(vs []config.VIP) []instance.VIP {
 	var out []instance.VIP
-	for _, v := range vs {
-		out = append(out, instance.VIP{Prefix: v.Prefix, Device: v.Device})
+	for i := range vs {
+		v := &vs[i]
+		out = append(out, instance.VIP{
+			Prefix: v.Prefix, Device: v.Device, Options: addrOptions(v), NoTrack: v.NoTrack,
+		})
 	}
 	return out
+}
+
+func addressesOf(vs []instance.VIP) []netip.Addr {
+	var all []netip.Addr
+	for _, v := range vs {
+		all = append(all, v.Prefix.Addr())
+	}
+	return all
+}
+
+// addrOptions: an IPv6 address that is alone in its network is no source of connections unless it
+// is asked to be one, as in keepalived.
+func addrOptions(v *config.VIP) netif.AddrOptions {
+	o := netif.AddrOptions{
+		Label: v.Label, Scope: scope(v.Scope), Broadcast: v.Broadcast, Peer: v.Peer,
+		DAD: v.NoDAD, Home: v.Home, ManageTemporary: v.ManageTemporary,
+		NoPrefixRoute: v.NoPrefixRoute, AutoJoin: v.AutoJoin,
+	}
+	switch {
+	case v.HasPreferred && v.Preferred != config.Forever:
+		o.Deprecated, o.PreferredFor = true, v.Preferred
+	case !v.HasPreferred && v.Prefix.Addr().Is6() && v.Prefix.IsSingleIP():
+		o.Deprecated = true
+	}
+	return o
+}
+
+// scope returns the kernel's number for a scope that the configuration has checked.
+func scope(name string) uint8 {
+	return map[string]uint8{"site": 200, "link": 253, "host": 254, "nowhere": 255}[name]
 }

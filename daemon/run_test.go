@@ -142,6 +142,8 @@ func (l *leaving) Run(ctx context.Context) error {
 
 func (l *leaving) Change(instance.Group) error { return nil }
 
+func (l *leaving) Ping(context.Context) error { return nil }
+
 func (l *leaving) Ready() <-chan struct{} {
 	ready := make(chan struct{})
 	close(ready)

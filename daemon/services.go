@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/tandemlb/tandem/daemon/check"
 	"github.com/tandemlb/tandem/daemon/config"
@@ -12,22 +14,46 @@ import (
 	"github.com/tandemlb/tandem/daemon/pool"
 )
 
+// drainRhythm is the time between two looks at the real servers that drain.
+const drainRhythm = time.Second
+
 // services keeps the virtual services in the kernel as the health of their real servers wants them:
 //
 //	checks ──reports──▶ health ──pool.Desired──▶ reconciler ──▶ kernel
+//	                                ▲                             │
+//	          reload ──▶ drains ────┴───── pool.Look ◀────loads───┘
 //
-// It does so on a backup as on a master, so that the services are there when the VIPs come.
+// It does so on a backup as on a master, so that the services are there when the VIPs come. A
+// report concerns one virtual service, and costs what that one costs.
 type services struct {
 	checks     *check.Runner
 	reconciler *ipvs.Reconciler
+	table      ipvs.Table
 	log        *slog.Logger
+	// draining is told when a real server begins to drain.
+	draining chan struct{}
+	// note, if not nil, is told which check has gone down, or up again.
+	note func(id string, down bool)
 
-	mu      sync.Mutex
-	servers []config.VirtualServer
-	// states are those of the checks by ID, as reported.
-	states map[string]check.State
+	mu    sync.Mutex
+	index pool.Index
+	// up is what the checks said last, by ID.
+	up  map[string]bool
+	all map[ipvs.Key]*service
+
+	// blind is why the table could not be read at the last look; of drain's goroutine alone.
+	blind error
+}
+
+// service is a virtual service and what is known of it.
+type service struct {
+	config *config.VirtualServer
+	// health has each real server that has checks.
 	health pool.Health
 	quorum pool.Quorum
+	drains []pool.Drain
+	// destinations are those wanted.
+	destinations []ipvs.Destination
 }
 
 // newServices returns the services of servers in table, which Run will fill. With keep they stay
@@ -35,7 +61,8 @@ type services struct {
 func newServices(
 	servers []config.VirtualServer, table ipvs.Table, keep bool, log *slog.Logger,
 ) (*services, error) {
-	s := &services{log: log, states: map[string]check.State{}}
+	s := &services{table: table, log: log, draining: make(chan struct{}, 1),
+		up: map[string]bool{}}
 	s.checks = check.NewRunner(s.report)
 	s.reconciler = ipvs.New(table, ipvs.Options{Keep: keep, Log: log})
 	if err := s.set(servers); err != nil {
@@ -44,88 +71,196 @@ func newServices(
 	return s, nil
 }
 
-// run works until ctx ends; then it takes the services out of the kernel. The error says what could
-// not be taken out.
+// run works until ctx ends; then it takes the services out of the kernel, and waits for no
+// connection. The error says what could not be taken out.
 func (s *services) run(ctx context.Context) error {
-	var checks sync.WaitGroup
-	checks.Go(func() { _ = s.checks.Run(ctx) }) // it has no error to return
+	var others sync.WaitGroup
+	others.Go(func() { _ = s.checks.Run(ctx) }) // it has no error to return
+	others.Go(func() { s.drain(ctx) })
 	err := s.reconciler.Run(ctx)
-	checks.Wait()
+	others.Wait()
 	return err
 }
 
-// set replaces the servers. What is known of checks that stay is kept.
+// set replaces the servers. What is known of checks that stay is kept. A service that is gone goes
+// at once, with its real servers; a real server that is gone from a service that stays drains.
 func (s *services) set(servers []config.VirtualServer) error {
-	tasks, err := pool.Tasks(servers)
+	tasks, index, err := pool.Tasks(servers)
 	if err != nil {
 		return err
 	}
 	if err := s.checks.Set(tasks); err != nil {
 		return fmt.Errorf("set health checks: %w", err)
 	}
+	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.servers = servers
-	clear(s.states)
+	s.index = index
+	clear(s.up)
 	for _, state := range s.checks.States() {
-		s.states[state.ID] = state
+		s.up[state.ID] = state.Up
 	}
-	s.decide(nil)
+	was := s.all
+	s.all = make(map[ipvs.Key]*service, len(servers))
+	want := make(ipvs.Services, 0, len(servers))
+	for i := range servers {
+		if vs := &servers[i]; pool.Serves(vs) {
+			want = append(want, s.setService(vs, was[pool.Key(vs)], now))
+		}
+	}
+	s.reconciler.Set(want)
 	return nil
 }
 
-// report takes a change of one check.
+// setService replaces one service, and returns what is wanted of it. was is nil for a new one.
+func (s *services) setService(
+	vs *config.VirtualServer, was *service, now time.Time,
+) ipvs.Service {
+	v := &service{config: vs, health: s.index.HealthOf(vs, s.up)}
+	s.all[pool.Key(vs)] = v
+	var before pool.Health
+	if was != nil {
+		before, v.quorum = was.health, was.quorum
+		v.drains = pool.Leave(was.config, vs, was.health, was.destinations, was.drains, now)
+	}
+	for i := range vs.RealServers {
+		rs := &vs.RealServers[i]
+		s.logServer(vs, rs.Address, before.Up(rs), v.health.Up(rs), nil)
+	}
+	if was != nil && len(v.drains) > len(was.drains) {
+		for _, d := range v.drains[len(was.drains):] {
+			s.log.Info("real server draining", "service", pool.Key(vs).String(),
+				"server", d.Destination.Addr.String(), "limit", pool.DrainTime)
+		}
+		select {
+		case s.draining <- struct{}{}:
+		default:
+		}
+	}
+	return s.decide(v)
+}
+
+// report takes a change of one check. One whose real server has left says nothing any more.
 func (s *services) report(r check.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.states[r.ID] = check.State{ID: r.ID, Up: r.Change == check.Up}
-	s.decide(r.Err)
-}
-
-// decide works out what is wanted and has it made so. cause is what the last check said.
-func (s *services) decide(cause error) {
-	states := make([]check.State, 0, len(s.states))
-	for _, state := range s.states {
-		states = append(states, state)
+	server, known := s.index.Server(r.ID)
+	if !known {
+		return
 	}
-	was := s.health
-	s.health = pool.HealthOf(s.servers, states)
-	s.logServers(was, cause)
-	had := s.quorum
-	want, quorum := pool.Desired(s.servers, s.health, had)
-	s.quorum = quorum
-	s.logQuorums(had)
-	s.reconciler.Set(want)
+	v := s.all[server.Service]
+	before := v.health[server.Server]
+	s.up[r.ID] = r.Change == check.Up
+	if s.note != nil {
+		s.note(r.ID, !s.up[r.ID])
+	}
+	s.index.Note(v.health, server, s.up)
+	if now := v.health[server.Server]; now != before {
+		s.logServer(v.config, server.Server, before, now, r.Err)
+		s.reconciler.SetService(s.decide(v))
+	}
 }
 
-func (s *services) logServers(was pool.Health, cause error) {
-	for i := range s.servers {
-		vs := &s.servers[i]
-		for j := range vs.RealServers {
-			rs := &vs.RealServers[j]
-			before, now := was.Up(vs, rs), s.health.Up(vs, rs)
-			if before == now {
-				continue
+// decide works out what is wanted of a service, and returns it.
+func (s *services) decide(v *service) ipvs.Service {
+	want, quorum := pool.Desired(v.config, v.health, v.quorum, v.drains)
+	var resumed []netip.AddrPort
+	v.drains, resumed = pool.Resume(want, v.drains)
+	for _, server := range resumed {
+		s.log.Info("real server", "service", want.Key.String(), "server", server.String(),
+			"from", "draining", "to", "up")
+	}
+	if v.quorum != 0 && quorum != v.quorum {
+		s.log.Info("quorum", "service", want.Key.String(),
+			"from", v.quorum.String(), "to", quorum.String())
+	}
+	v.quorum, v.destinations = quorum, want.Destinations
+	return want
+}
+
+// drain looks after the real servers that drain, every drainRhythm while there are any, until ctx
+// ends.
+func (s *services) drain(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.draining:
+		}
+		for more := true; more; more = s.look(ctx, time.Now()) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(drainRhythm):
 			}
-			attrs := []any{"service", pool.Key(vs).String(), "server", rs.Address.String(),
-				"from", upOrDown(before), "to", upOrDown(now)}
-			if cause != nil {
-				attrs = append(attrs, "reason", check.ReasonOf(cause).String(), "err", cause)
-			}
-			s.log.Info("real server", attrs...)
 		}
 	}
 }
 
-func (s *services) logQuorums(had pool.Quorum) {
-	for i := range s.servers {
-		key := pool.Key(&s.servers[i])
-		before, known := had[key]
-		if now := s.quorum[key]; known && now != before {
-			s.log.Info("quorum", "service", key.String(),
-				"from", keptOrLost(before), "to", keptOrLost(now))
+// look asks the table for the connections of all that drain, and says whether anything still does.
+func (s *services) look(ctx context.Context, now time.Time) bool {
+	var failed error
+	more := false
+	for _, key := range s.drainingKeys() {
+		loads, err := s.table.Loads(ctx, key)
+		if err != nil {
+			loads, failed = nil, err
+		}
+		more = s.judge(key, loads, now) || more
+	}
+	if failed != nil && s.blind == nil && ctx.Err() == nil {
+		s.log.Warn("cannot count connections", "err", failed)
+	}
+	s.blind = failed
+	return more
+}
+
+// drainingKeys are those of the services of which a real server drains.
+func (s *services) drainingKeys() []ipvs.Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []ipvs.Key
+	for k, v := range s.all {
+		if len(v.drains) > 0 {
+			keys = append(keys, k)
 		}
 	}
+	return keys
+}
+
+// judge ends what need not drain any longer, and says whether anything of the service still does.
+func (s *services) judge(key ipvs.Key, loads map[netip.AddrPort]ipvs.Load, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.all[key]
+	if v == nil {
+		return false
+	}
+	var over []pool.Drained
+	v.drains, over = pool.Look(key.Protocol, v.drains, loads, now)
+	for _, d := range over {
+		s.log.Info("real server drained", "service", key.String(), "server", d.Server.String(),
+			"reason", d.Reason(), "connections", d.Left)
+	}
+	if len(over) > 0 {
+		s.reconciler.SetService(s.decide(v))
+	}
+	return len(v.drains) > 0
+}
+
+// logServer logs a change of a real server; cause is what its check said.
+func (s *services) logServer(
+	vs *config.VirtualServer, server netip.AddrPort, before, now bool, cause error,
+) {
+	if before == now {
+		return
+	}
+	attrs := []any{"service", pool.Key(vs).String(), "server", server.String(),
+		"from", upOrDown(before), "to", upOrDown(now)}
+	if cause != nil {
+		attrs = append(attrs, "reason", check.ReasonOf(cause).String(), "err", cause)
+	}
+	s.log.Info("real server", attrs...)
 }
 
 func upOrDown(up bool) string {
@@ -133,11 +268,4 @@ func upOrDown(up bool) string {
 		return "up"
 	}
 	return "down"
-}
-
-func keptOrLost(kept bool) string {
-	if kept {
-		return "kept"
-	}
-	return "lost"
 }

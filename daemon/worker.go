@@ -12,6 +12,8 @@ type router interface {
 	Run(ctx context.Context) error
 	// Ready is closed when the router takes part in its election, or knows why it cannot.
 	Ready() <-chan struct{}
+	// Ping returns nil when it turns, and the error of ctx if it does not before that ends.
+	Ping(ctx context.Context) error
 	// Change makes it another group, without waiting, while it works.
 	Change(g instance.Group) error
 }

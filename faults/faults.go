@@ -38,6 +38,12 @@ const (
 	DirectorTerminated
 	// DirectorFrozen: every process of the director is stopped by SIGSTOP.
 	DirectorFrozen
+	// WorkerKilled: the processes that the director's first one has started are ended by SIGKILL.
+	WorkerKilled
+	// WorkerFrozen: they are stopped by SIGSTOP.
+	WorkerFrozen
+	// GuardKilled: the director's first process alone is ended by SIGKILL.
+	GuardKilled
 	// PowerOff: all cables of the node go dead, then all its processes; nothing is said.
 	PowerOff
 	// LinkDown: the cable of one interface is pulled. The target names it: NODE:INTERFACE.
@@ -50,6 +56,9 @@ var kindNames = map[Kind]string{
 	DirectorKilled:     "director-killed",
 	DirectorTerminated: "director-terminated",
 	DirectorFrozen:     "director-frozen",
+	WorkerKilled:       "worker-killed",
+	WorkerFrozen:       "worker-frozen",
+	GuardKilled:        "guard-killed",
 	PowerOff:           "power-off",
 	LinkDown:           "link-down",
 	ServerStopped:      "server-stopped",
@@ -105,7 +114,8 @@ func New(kind Kind, target string) (Fault, error) {
 		return nil, fmt.Errorf("make fault %s on %q: want %s", kind, target, form)
 	}
 	switch kind {
-	case DirectorKilled, DirectorTerminated, DirectorFrozen:
+	case DirectorKilled, DirectorTerminated, DirectorFrozen,
+		WorkerKilled, WorkerFrozen, GuardKilled:
 		return processFault{kind: kind, node: node, unit: DirectorUnit}, nil
 	case ServerStopped:
 		return processFault{kind: kind, node: node, unit: ServerUnit}, nil

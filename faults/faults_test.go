@@ -36,8 +36,10 @@ func TestFaults(t *testing.T) {
 	RunSpecs(t, "Faults")
 }
 
-// Stand-ins for daemons: one with a child, that stops when asked to, and one that does not.
+// Stand-ins for daemons: one with a child, that stops when asked to, one that starts another child
+// when that ends, which ends with it, and one that does not stop.
 const (
+	guarded  = `while :; do setpriv --pdeathsig KILL sh -c 'echo ready; exec sleep 1000' & wait; done`
 	daemon   = `trap 'kill -9 $!' TERM; sleep 1000 & echo ready; wait`
 	stubborn = `trap "" TERM; echo ready; while :; do sleep 1000; done`
 )
@@ -109,6 +111,32 @@ var _ = Describe("a fault", func() {
 		Expect(u.Process().Frozen()).To(BeTrue())
 		Expect(heal(ctx)).To(Succeed())
 		Expect(u.Process().Frozen()).To(BeFalse())
+		Expect(u.Alive()).To(BeTrue())
+	})
+
+	It("kills the director's worker, and finds the director alive", func(ctx SpecContext) {
+		u := unit(ctx, faults.DirectorUnit, guarded)
+		p := u.Process()
+		heal := inject(ctx, faults.WorkerKilled, "lb1")
+		Expect(p.Alive()).To(BeTrue())
+		Expect(heal(ctx)).To(Succeed())
+		Expect(u.Process()).To(BeIdenticalTo(p))
+	})
+
+	It("freezes the director's worker and lets it go on", func(ctx SpecContext) {
+		u := unit(ctx, faults.DirectorUnit, guarded)
+		heal := inject(ctx, faults.WorkerFrozen, "lb1")
+		Expect(u.Process().Frozen()).To(BeFalse(), "the first process goes on")
+		Expect(heal(ctx)).To(Succeed())
+		Expect(u.Alive()).To(BeTrue())
+	})
+
+	It("kills the director's guard, and starts it when its worker has ended", func(ctx SpecContext) {
+		u := unit(ctx, faults.DirectorUnit, guarded)
+		first := u.Process()
+		heal := inject(ctx, faults.GuardKilled, "lb1")
+		Expect(heal(ctx)).To(Succeed())
+		Expect(first.Alive()).To(BeFalse())
 		Expect(u.Alive()).To(BeTrue())
 	})
 

@@ -36,13 +36,21 @@ func (f processFault) Inject(ctx context.Context, l *lab.Lab) (Heal, error) {
 		return nil, fmt.Errorf("inject %s: %s does not run", f, u)
 	}
 	p := u.Process()
-	if f.kind == DirectorFrozen {
-		return f.freeze(ctx, p)
+	switch f.kind {
+	case DirectorFrozen:
+		return f.freeze(ctx, p, p.Freeze)
+	case WorkerFrozen:
+		return f.freeze(ctx, p, p.FreezeWorkers)
 	}
 	if err := f.end(ctx, p); err != nil {
 		return nil, fmt.Errorf("inject %s: %w", f, err)
 	}
 	return once(func(ctx context.Context) error {
+		if f.kind == GuardKilled {
+			if err := f.gone(ctx, p); err != nil {
+				return fmt.Errorf("heal %s: %w", f, err)
+			}
+		}
 		if err := u.Start(ctx); err != nil {
 			return fmt.Errorf("heal %s: %w", f, err)
 		}
@@ -53,27 +61,39 @@ func (f processFault) Inject(ctx context.Context, l *lab.Lab) (Heal, error) {
 	}), nil
 }
 
-// end ends the process the fault's way and waits until all of it is gone.
+// end ends the process, or part of it, the fault's way and waits until that is gone.
 func (f processFault) end(ctx context.Context, p *lab.Process) error {
-	if f.kind != DirectorTerminated {
-		return p.Kill()
+	switch f.kind {
+	case WorkerKilled:
+		return p.KillWorkers(ctx)
+	case GuardKilled:
+		return p.KillProgram(ctx)
+	case DirectorTerminated:
+		if err := p.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		return f.gone(ctx, p)
 	}
-	if err := p.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
+	return p.Kill()
+}
+
+// gone waits until the process and all its descendants have ended by themselves.
+func (f processFault) gone(ctx context.Context, p *lab.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, terminateLimit)
 	defer cancel()
 	select {
 	case <-p.Done():
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: it did not stop within %s of SIGTERM", ErrNotInjected, terminateLimit)
+		return fmt.Errorf("%w: it did not stop within %s", ErrNotInjected, terminateLimit)
 	}
 }
 
-// freeze stops the process and all its descendants.
-func (f processFault) freeze(ctx context.Context, p *lab.Process) (Heal, error) {
-	if err := p.Freeze(ctx); err != nil {
+// freeze stops the process and its descendants, or part of them.
+func (f processFault) freeze(
+	ctx context.Context, p *lab.Process, stop func(context.Context) error,
+) (Heal, error) {
+	if err := stop(ctx); err != nil {
 		return nil, fmt.Errorf("inject %s: %w", f, errors.Join(err, p.Thaw(ctx)))
 	}
 	return once(func(ctx context.Context) error {

@@ -28,6 +28,13 @@ func All() []Scenario {
 			"The master is asked to stop, as for an upgrade."),
 		fig7("director-frozen", faults.DirectorFrozen, "@master",
 			"Every process of the master stands still and later goes on, as on a paused machine."),
+		fig7Worker("worker-killed", faults.WorkerKilled,
+			"What the master's daemon has started to do its work is killed, but not its first process."),
+		fig7Worker("worker-frozen", faults.WorkerFrozen,
+			"What the master's daemon has started to do its work stands still, but not its first "+
+				"process."),
+		fig7("guard-killed", faults.GuardKilled, "@master",
+			"The first process of the master's daemon is killed, but not what it has started."),
 		fig7("director-powered-off", faults.PowerOff, "@master",
 			"The master loses power: it says nothing more, and forgets everything."),
 		fig7("client-link-down", faults.LinkDown, "@master:eth0",
@@ -72,9 +79,9 @@ func masterLimits(t topology.Topology, kind faults.Kind) limits {
 		l.settle, l.together = max(takeover, leftover(t.VRRP)+Allowance), takeover+StartAllowance
 	case faults.DirectorFrozen:
 		l.settle = max(takeover, leftover(t.VRRP)+Allowance)
-	case faults.DirectorTerminated, faults.PowerOff:
+	case faults.DirectorTerminated, faults.GuardKilled, faults.PowerOff:
 		l.together = takeover + StartAllowance
-	case faults.LinkDown, faults.ServerStopped:
+	case faults.LinkDown, faults.ServerStopped, faults.WorkerKilled, faults.WorkerFrozen:
 	}
 	return l
 }
@@ -130,6 +137,33 @@ func fig7(name string, kind faults.Kind, target, doc string) Scenario {
 			"protocol needs, and after the heal the first director takes both back.",
 		Topology: preset("fig7"),
 	}, kind, target)
+}
+
+// fig7Worker is a drill in which the master's daemon heals itself: nobody notices.
+func fig7Worker(name string, kind faults.Kind, doc string) Scenario {
+	t := preset("fig7")
+	hurt := slowest(t) + Allowance
+	c := calm{step: "inject " + kind.String(), while: "the daemon heals itself",
+		patience: t.VRRP.Advert}
+	out := checkDeadline(t.Services[0].Check) + Allowance
+	return Scenario{
+		Name: "fig7-" + name,
+		Doc: "One of the real servers is out of service. " + doc + " The daemon heals itself: no VIP " +
+			"moves, no request is lost, the dead real server stays out, and the other director hears " +
+			"an advert when it expects one.",
+		Topology: t,
+		Probes:   []Probe{{Client: t.NodesOf(topology.Client)[0].Name, Target: serviceOf(t)}},
+		Steps: []Step{
+			Steady{},
+			Inject{Kind: faults.ServerStopped, Target: t.NodesOf(topology.RealServer)[0].Name},
+			Observe{For: out},
+			Inject{Kind: kind, Target: "@master"},
+			Observe{For: 2 * hurt},
+			HealAll{},
+			Observe{For: hurt},
+		},
+		Bounds: []Bound{c.noTransition(), c.nothingLost()},
+	}
 }
 
 // fig6RR: rr begins with the real server that was added last, because the kernel puts new ones at

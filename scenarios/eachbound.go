@@ -89,37 +89,53 @@ func (j judged) finding(of int) reports.Finding {
 	return f
 }
 
+// eachFault makes a bound on a time that every fault takes until its heal.
+func eachFault(
+	name, doc string, limit func(stage) time.Duration,
+	measure func(*view, reports.Window) measured,
+) Bound {
+	return each(name, doc, func(s stage) (time.Duration, bool) { return limit(s), true },
+		func(v *view, s stage, _ time.Duration) measured { return measure(v, s.fault.Window) })
+}
+
+// eachHeal makes a bound on a time that every heal takes until the next fault.
+func eachHeal(
+	name, doc string, limit func(stage) time.Duration,
+	measure func(*view, reports.Window) measured,
+) Bound {
+	return each(name, doc, func(s stage) (time.Duration, bool) { return limit(s), s.whole },
+		func(v *view, s stage, _ time.Duration) measured { return measure(v, s.after) })
+}
+
+// of are the limits of a stage.
+func (a allowance) of(s stage) limits { return a.limits(s.kind(), s.whom) }
+
 // eachOutageWithin bounds the longest gap that any client saw in each fault.
 func eachOutageWithin(a allowance) Bound {
-	return each(reports.OutageBound, "No client goes unserved after any fault for longer than the "+
-		"protocol needs, and not at all for the backup's sake.",
-		func(s stage) (time.Duration, bool) { return a.limits(s.kind(), s.whom).outage, true },
-		func(v *view, s stage, _ time.Duration) measured { return v.outage(s.fault.Window) })
+	return eachFault(reports.OutageBound, "No client goes unserved after any fault for longer than "+
+		"the protocol needs, and not at all for the backup's sake.",
+		func(s stage) time.Duration { return a.of(s).outage }, (*view).outage)
 }
 
 // eachFailBackWithin bounds the longest gap that any client saw after each heal.
 func eachFailBackWithin(a allowance) Bound {
-	return each("fail-back outage", "No client goes unserved after any heal for longer than the "+
-		"protocol needs.",
-		func(s stage) (time.Duration, bool) { return a.limits(s.kind(), s.whom).failBack, s.whole },
-		func(v *view, s stage, _ time.Duration) measured { return v.outage(s.after) })
+	return eachHeal("fail-back outage", "No client goes unserved after any heal for longer than the "+
+		"protocol needs.", func(s stage) time.Duration { return a.of(s).failBack }, (*view).outage)
 }
 
 // eachOneOwner demands that in each fault one director alone comes to hold every VIP, and does
 // until the heal.
 func eachOneOwner(a allowance) Bound {
-	return each("one owner", "After each fault all VIPs come to one director in time, and are on no "+
-		"other, and stay there; only a fault of the master moves them.",
-		func(s stage) (time.Duration, bool) { return a.limits(s.kind(), s.whom).settle, true },
-		func(v *view, s stage, _ time.Duration) measured { return v.settled(s.fault.Window) })
+	return eachFault("one owner", "After each fault all VIPs come to one director in time, and are "+
+		"on no other, and stay there; only a fault of the master moves them.",
+		func(s stage) time.Duration { return a.of(s).settle }, (*view).settled)
 }
 
 // eachBackTogether demands the same after each heal, until the next fault.
 func eachBackTogether(a allowance) Bound {
-	return each("one owner again", "After each heal all VIPs come to one director in time, and are "+
-		"on no other, and stay there until the next fault.",
-		func(s stage) (time.Duration, bool) { return a.limits(s.kind(), s.whom).together, s.whole },
-		func(v *view, s stage, _ time.Duration) measured { return v.settled(s.after) })
+	return eachHeal("one owner again", "After each heal all VIPs come to one director in time, and "+
+		"are on no other, and stay there until the next fault.",
+		func(s stage) time.Duration { return a.of(s).together }, (*view).settled)
 }
 
 // eachOutOfService demands that no request is lost to a real server that is down, once the check
@@ -133,9 +149,8 @@ func eachOutOfService(a allowance) Bound {
 
 // eachBackInService demands that every real server answers again after each heal.
 func eachBackInService(a allowance) Bound {
-	b := each("back in service", "After each heal every real server answers requests in time.",
-		func(s stage) (time.Duration, bool) { return a.inService(s.kind(), s.whom), s.whole },
-		func(v *view, s stage, _ time.Duration) measured { return v.allAnswered(s.after) })
+	b := eachHeal("back in service", "After each heal every real server answers requests in time.",
+		func(s stage) time.Duration { return a.inService(s.kind(), s.whom) }, (*view).allAnswered)
 	judge := b.Judge
 	// A stall enters twice: as in a failover, and then in a check that fails for it and its next turn.
 	b.Judge = func(rec *reports.Recording, slack time.Duration) reports.Finding {

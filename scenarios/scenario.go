@@ -45,6 +45,8 @@ type Probe struct {
 	Target netip.AddrPort
 	// Rate is requests a second; 0: probe.DefaultRate.
 	Rate int
+	// Pause is how long each request stops after its first line; less than probe.DefaultLimit.
+	Pause time.Duration
 }
 
 // Bound is one thing that must hold. Judge is a pure function of the recording, so that a stored run

@@ -295,7 +295,8 @@ func (r *run) startProbes(ctx context.Context) error {
 }
 
 func (r *run) startProbe(ctx context.Context, n *lab.Node, p Probe) error {
-	h, err := probe.NewHTTP(n, probe.HTTPConfig{Target: p.Target, Rate: p.Rate}, r.recorder.Request)
+	config := probe.HTTPConfig{Target: p.Target, Rate: p.Rate, Pause: p.Pause}
+	h, err := probe.NewHTTP(n, config, r.recorder.Request)
 	if err != nil {
 		return err
 	}

@@ -23,18 +23,22 @@ const (
 	actionVersion
 	actionSignum
 	actionReload
+	actionCleanup
 )
 
 // command is the command line, read.
 type command struct {
 	action action
-	file   string
+	// words are the command line.
+	words []string
+	file  string
 	// id is the config id.
 	id string
 	// testLog is where -t writes; empty means standard error.
 	testLog string
-	// peer is the file of the other director, for -t to compare with; empty means none.
-	peer string
+	// peer is the file of the other director, for -t to compare with; empty means none. peerID is
+	// the other one's config id.
+	peer, peerID string
 	// format is that of what -t says; empty means text.
 	format string
 	// signum is the number that --signum asks for.
@@ -45,7 +49,9 @@ type command struct {
 	dump                   bool
 	detail                 int
 	namespace              string
-	pidFiles               []string
+	// alone is without a guard.
+	alone    bool
+	pidFiles []string
 	// control is the control socket; empty means what socket works out.
 	control string
 	// ignored are the options that were given and have no effect.
@@ -75,6 +81,8 @@ func (c *command) check() error {
 	switch {
 	case c.action != actionTest && c.peer != "":
 		return errors.New("option --peer: expected -t beside it")
+	case c.peer == "" && c.peerID != "":
+		return errors.New("option --peer-id: expected --peer beside it")
 	case c.action != actionTest && c.format != "":
 		return errors.New("option --format: expected -t beside it")
 	case c.dump && c.format == formatJSON && c.testLog == "":
@@ -161,6 +169,8 @@ func options() []option {
 			"FILE (standard error)", setTest},
 		{0, "peer", required, "FILE", "with -t: compare with the other director's configuration",
 			text(func(c *command) *string { return &c.peer })},
+		{0, "peer-id", required, "ID", "with --peer: leave out its lines for others than @ID",
+			text(func(c *command) *string { return &c.peerID })},
 		{0, "format", required, "FORMAT", "with -t: text, or json to standard output", setFormat},
 		{'d', "dump-conf", noArgument, "", "write the effective configuration to standard output; " +
 			"with -t, and end",
@@ -186,6 +196,10 @@ func options() []option {
 			")", text(func(c *command) *string { return &c.control })},
 		{0, "reload", noArgument, "", "ask the running daemon to read its configuration again, and " +
 			"wait for what comes of it", act(actionReload)},
+		{0, "cleanup", noArgument, "", "take off the network what a killed daemon with this " +
+			"configuration has left", act(actionCleanup)},
+		{0, "no-guard", noArgument, "", "run in one process, that nobody clears up behind",
+			flag(func(c *command) *bool { return &c.alone })},
 		{0, "signum", required, "NAME", "print the number of the signal STOP or RELOAD", setSignum},
 		{'v', "version", noArgument, "", "print the version", act(actionVersion)},
 		{'h', "help", noArgument, "", "print this", act(actionHelp)},

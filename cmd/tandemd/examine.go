@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -32,7 +31,7 @@ func test(c command, stdout, stderr io.Writer) int {
 	}
 	found, err := examine(c.file, c.id)
 	if err == nil && c.peer != "" {
-		found.compare(c.peer)
+		found.compare(c.peer, c.peerID)
 	}
 	if err == nil {
 		err = found.write(out, c.format)
@@ -66,24 +65,33 @@ type findings struct {
 	verdict     daemon.Verdict
 	config      *config.Config // nil if the file cannot be read
 	diagnostics config.Diagnostics
+	// said are the lines of diagnostics: the daemon says again what the file's reader has said, and
+	// the two directors may have one file.
+	said map[string]bool
+}
+
+// add adds what has not been said yet.
+func (f *findings) add(ds config.Diagnostics) {
+	for _, d := range ds {
+		if line := d.String(); !f.said[line] {
+			f.said[line] = true
+			f.diagnostics = append(f.diagnostics, d)
+		}
+	}
 }
 
 // examine reads the file, and asks the daemon what it thinks of it: it looks at the machine too.
 func examine(file, id string) (*findings, error) {
-	f := &findings{}
-	f.config, f.diagnostics = config.Load(file, config.Options{ID: id})
+	f := &findings{said: map[string]bool{}}
+	var ds config.Diagnostics
+	f.config, ds = config.Load(file, config.Options{ID: id})
+	f.add(ds)
 	var said strings.Builder
 	var err error
 	if f.verdict, err = daemon.Examine(file, id, &said); err != nil {
 		return nil, err
 	}
-	for _, d := range config.ParseDiagnostics(said.String()) {
-		if !slices.ContainsFunc(f.diagnostics, func(known config.Diagnostic) bool {
-			return known.String() == d.String()
-		}) {
-			f.diagnostics = append(f.diagnostics, d)
-		}
-	}
+	f.add(config.ParseDiagnostics(said.String()))
 	f.diagnostics.Sort()
 	if f.verdict == daemon.Restricted && f.diagnostics.Worst() < config.Warning {
 		f.verdict = daemon.Usable
@@ -91,9 +99,9 @@ func examine(file, id string) (*findings, error) {
 	return f, nil
 }
 
-// compare adds what the peer's file says that cannot be beside this one.
-func (f *findings) compare(file string) {
-	peer, ds := config.Load(file, config.Options{})
+// compare adds what the peer's file, read with its config id, says that cannot be beside this one.
+func (f *findings) compare(file, id string) {
+	peer, ds := config.Load(file, config.Options{ID: id})
 	if f.config != nil && f.verdict != daemon.Unusable && ds.Err() == nil {
 		ds = append(ds, f.config.Compare(peer)...)
 	}
@@ -103,7 +111,7 @@ func (f *findings) compare(file string) {
 	case ds.Worst() == config.Warning:
 		f.verdict = max(f.verdict, daemon.Restricted)
 	}
-	f.diagnostics = append(f.diagnostics, ds...)
+	f.add(ds)
 	f.diagnostics.Sort()
 }
 
@@ -135,10 +143,21 @@ type jsonFindings struct {
 }
 
 type jsonFinding struct {
+	jsonOrigin
+	Severity string      `json:"severity"`
+	Text     string      `json:"text"`
+	First    *jsonOrigin `json:"first,omitempty"`
+}
+
+// jsonOrigin is a place of use, and the steps that led there.
+type jsonOrigin struct {
 	jsonPlace
-	Severity string     `json:"severity"`
-	Text     string     `json:"text"`
-	First    *jsonPlace `json:"first,omitempty"`
+	Trace []jsonStep `json:"trace,omitempty"`
+}
+
+type jsonStep struct {
+	jsonPlace
+	Text string `json:"text"`
 }
 
 type jsonPlace struct {
@@ -149,14 +168,22 @@ type jsonPlace struct {
 
 func placeOf(p config.Pos) jsonPlace { return jsonPlace{p.File, p.Line, p.Column} }
 
+func originOf(p config.Pos) jsonOrigin {
+	o := jsonOrigin{jsonPlace: placeOf(p.Use())}
+	for _, s := range p.Trace() {
+		o.Trace = append(o.Trace, jsonStep{placeOf(s.Pos), s.Text})
+	}
+	return o
+}
+
 func (f *findings) writeJSON(w io.Writer) error {
 	j := jsonFindings{Verdict: f.verdict.String(), Diagnostics: []jsonFinding{}}
 	for _, d := range f.diagnostics {
 		finding := jsonFinding{
-			jsonPlace: placeOf(d.Pos), Severity: d.Severity.String(), Text: d.Text,
+			jsonOrigin: originOf(d.Pos), Severity: d.Severity.String(), Text: d.Text,
 		}
 		if !d.First.IsZero() {
-			first := placeOf(d.First)
+			first := originOf(d.First)
 			finding.First = &first
 		}
 		j.Diagnostics = append(j.Diagnostics, finding)

@@ -33,7 +33,8 @@ func TestStatusOfFiles(t *testing.T) {
 			"8:1: error: net_namspace \"x\": expected a keyword of the file " +
 				"(did you mean net_namespace?)\n"},
 		{"what the daemon refuses", strings.Replace(good, "interface",
-			"unicast_peer {\n10.0.0.9\n}\ninterface", 1), nil, 4, "no unicast_peer"},
+			"virtual_routes {\n10.0.0.0/8 via 10.0.0.9 encap mpls 100\n}\ninterface", 1), nil, 4,
+			"encap: not supported"},
 		{"the dump", good, []string{"-d"}, 0, "global_defs {\n    vrrp_version 2\n"},
 		{"no dump of a bad file", "x", []string{"-d"}, 4,
 			"1:1: error: x: expected a keyword of the file\n"},
@@ -57,8 +58,8 @@ func TestStatusOfFiles(t *testing.T) {
 // TestDumpIsConfiguration checks that what -t -d prints is the same configuration.
 func TestDumpIsConfiguration(t *testing.T) {
 	var stdout strings.Builder
-	if got := run([]string{"-dt", "-f", configs + "fig7.conf"}, &stdout, io.Discard); got != 5 {
-		t.Errorf("run -dt: got status %d, want 5", got)
+	if got := run([]string{"-dt", "-f", configs + "fig7.conf"}, &stdout, io.Discard); got != 0 {
+		t.Errorf("run -dt: got status %d, want 0", got)
 	}
 	want, _ := config.Load(configs+"fig7.conf", config.Options{})
 	got, ds := config.Parse("dump", []byte(stdout.String()))
@@ -67,15 +68,42 @@ func TestDumpIsConfiguration(t *testing.T) {
 	}
 }
 
+// traced writes two files with a mistake in a variable of an included file, and a setting that is in
+// both. It returns the directory.
+func traced(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "a"), "global_defs {\nrouter_id a\ninclude b\n}\n"+
+		"vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\n"+
+		"virtual_ipaddress { $VIP }\n}\n")
+	writeFile(t, filepath.Join(dir, "b"), "router_id b\n$VIP=192.168.1.1/33\n")
+	return dir
+}
+
+// TestPiped checks that what -t writes to no terminal says where things come from, each on a line
+// of the same form.
+func TestPiped(t *testing.T) {
+	dir := traced(t)
+	var said strings.Builder
+	if got := run([]string{"-t", "-f", filepath.Join(dir, "a")}, io.Discard, &said); got != 4 {
+		t.Errorf("run: got status %d, want 4", got)
+	}
+	want := "a:8:21: error: virtual_ipaddress \"192.168.1.1/33\": prefix length must be 0..32\n" +
+		"b:2:6: note: in the definition of $VIP\n" +
+		"b:1:1: warning: router_id: expected once in global_defs; this one replaces a:2\n" +
+		"a:3:1: note: included from here\n" +
+		"a:2:1: note: the other one is here\n"
+	if diff := cmp.Diff(want, strings.ReplaceAll(said.String(), dir+"/", "")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // TestJSON checks the whole of --format json.
 func TestJSON(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "f")
-	writeFile(t, file, "global_defs {\nrouter_id a\nrouter_id b\n}\n"+
-		"vrrp_instance A {\ninterface eth0\nvirtual_router_id 1\n"+
-		"virtual_ipaddress { 192.168.1.1/33 }\n}\n")
+	dir := traced(t)
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	var stdout, stderr strings.Builder
-	if got := run([]string{"-t", "--format=json", "-f", file}, &stdout, &stderr); got != 4 {
+	if got := run([]string{"-t", "--format=json", "-f", a}, &stdout, &stderr); got != 4 {
 		t.Errorf("run: got status %d, want 4", got)
 	}
 	var got jsonFindings
@@ -83,17 +111,61 @@ func TestJSON(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &stdout)
 	}
 	want := jsonFindings{Verdict: "unusable", Diagnostics: []jsonFinding{
-		{jsonPlace{file, 3, 1}, "warning",
-			"router_id: expected once in global_defs; this one replaces line 2",
-			&jsonPlace{file, 2, 1}},
-		{jsonPlace{file, 8, 21}, "error",
-			`virtual_ipaddress "192.168.1.1/33": prefix length must be 0..32`, nil},
+		{
+			jsonOrigin: jsonOrigin{jsonPlace{a, 8, 21}, []jsonStep{
+				{jsonPlace{b, 2, 6}, "in the definition of $VIP"},
+			}},
+			Severity: "error",
+			Text:     `virtual_ipaddress "192.168.1.1/33": prefix length must be 0..32`,
+		},
+		{
+			jsonOrigin: jsonOrigin{jsonPlace{b, 1, 1}, []jsonStep{
+				{jsonPlace{a, 3, 1}, "included from here"},
+			}},
+			Severity: "warning",
+			Text:     "router_id: expected once in global_defs; this one replaces " + a + ":2",
+			First:    &jsonOrigin{jsonPlace: jsonPlace{a, 2, 1}},
+		},
 	}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(jsonFinding{})); diff != "" {
+	unexported := cmp.AllowUnexported(jsonFinding{}, jsonOrigin{}, jsonStep{})
+	if diff := cmp.Diff(want, got, unexported); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if stderr.Len() > 0 {
 		t.Errorf("standard error: got %q, want nothing", &stderr)
+	}
+}
+
+// TestPeerID reads one file as each of two directors does.
+func TestPeerID(t *testing.T) {
+	var refused strings.Builder
+	if got := run([]string{"-t", "--peer-id", "lb2"}, io.Discard, &refused); got != 2 ||
+		!strings.Contains(refused.String(), "option --peer-id: expected --peer beside it") {
+		t.Errorf("run without --peer: got status %d and %q, want 2", got, &refused)
+	}
+	text := strings.Replace(string(readFile(t, "testdata/good.conf")), "priority 150",
+		"@lb1 priority 150\n@lb2 priority 100", 1)
+	file := filepath.Join(t.TempDir(), "both.conf")
+	writeFile(t, file, text)
+	for _, tt := range []struct {
+		name, id string
+		want     int
+		said     string
+	}{
+		{"the other one", "lb2", 0, ""},
+		{"the same one", "lb1", 5, `priority "150" of VI_1: expected another than the peer's`},
+		{"none", "", 0, ""}, // priority 100, the default
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var said strings.Builder
+			args := []string{"-t", "-i", "lb1", "-f", file, "--peer", file, "--peer-id=" + tt.id}
+			if got := run(args, io.Discard, &said); got != tt.want {
+				t.Errorf("run: got status %d, want %d\n%s", got, tt.want, &said)
+			}
+			if !strings.Contains(said.String(), tt.said) {
+				t.Errorf("run said\n%swant in it %s", &said, tt.said)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,9 @@
 // Command tandemd is the director: it runs a keepalived.conf. It takes keepalived's options, stays
 // in the foreground, and leaves the network as it found it.
 //
+// It is two processes. The one that was started is the guard; it starts the worker, which does
+// everything, starts another when that dies, and clears up behind it; see package guard.
+//
 // Signals: TERM and INT stop it, HUP reads the configuration again. USR1 and USR2 only get a
 // line in the log.
 //
@@ -12,16 +15,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -47,7 +45,7 @@ func main() {
 
 // run is main with its surroundings as arguments. It returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
-	c := command{file: defaultFile}
+	c := command{file: defaultFile, words: args}
 	if err := parse(options(), args, &c); err != nil {
 		fmt.Fprintf(stderr, "tandemd: %v\n", err)
 		return exitConfig
@@ -70,6 +68,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return test(c, stdout, stderr)
 	case actionReload:
 		return reload(c, stderr)
+	case actionCleanup:
+		return cleanup(c, stderr)
 	case actionRun:
 	}
 	return serve(c, stdout, stderr)
@@ -82,94 +82,6 @@ func version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
-}
-
-// serve runs the daemon until a signal stops it.
-func serve(c command, stdout, stderr io.Writer) int {
-	c.warn(stderr)
-	if c.namespace != "" {
-		if err := enter(c.namespace); err != nil {
-			fmt.Fprintf(stderr, "tandemd: %v\n", err)
-			return status(err)
-		}
-	}
-	for _, file := range c.pidFiles {
-		pid := strconv.Itoa(os.Getpid()) + "\n"
-		if err := os.WriteFile(file, []byte(pid), 0o644); err != nil {
-			fmt.Fprintf(stderr, "tandemd: write process ID: %v\n", err)
-			return exitFatal
-		}
-		defer os.Remove(file)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
-	defer stop()
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.level()}))
-	hangups := make(chan struct{})
-	go forward(ctx, hangups, log)
-	o := daemon.Options{
-		File:            c.file,
-		ID:              c.id,
-		WithoutVRRP:     c.onlyServices && !c.onlyVRRP,
-		WithoutServices: c.onlyVRRP && !c.onlyServices,
-		KeepServices:    c.keepServices,
-		Reload:          hangups,
-		Control:         c.socket(),
-		Diagnostics:     stderr,
-		Log:             log,
-		Ready: func() {
-			if err := tellSupervisor("READY=1"); err != nil {
-				log.Warn("supervisor was not told of readiness", "err", err)
-			}
-		},
-	}
-	if c.dump {
-		o.Dump = stdout
-	}
-	err := daemon.Run(ctx, o)
-	if err != nil {
-		fmt.Fprintf(stderr, "tandemd: %v\n", err)
-	}
-	return status(err)
-}
-
-// forward turns signals into requests until ctx ends. Those that come while a request waits are
-// one.
-func forward(ctx context.Context, reload chan<- struct{}, log *slog.Logger) {
-	hangup, idle := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(hangup, unix.SIGHUP)
-	signal.Notify(idle, unix.SIGUSR1, unix.SIGUSR2)
-	defer signal.Stop(hangup)
-	defer signal.Stop(idle)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case s := <-idle:
-			log.Warn("signal has no effect yet in this version", "signal", s.String())
-			continue
-		case <-hangup:
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case reload <- struct{}{}:
-		}
-	}
-}
-
-// tellSupervisor sends a state to who started the daemon with Type=notify (sd_notify(3)); it does
-// nothing if nobody wants to know.
-func tellSupervisor(state string) error {
-	name := os.Getenv("NOTIFY_SOCKET")
-	if name == "" {
-		return nil
-	}
-	conn, err := net.Dial("unixgram", name)
-	if err != nil {
-		return fmt.Errorf("tell supervisor: %w", err)
-	}
-	_, err = conn.Write([]byte(state))
-	return errors.Join(err, conn.Close())
 }
 
 // status is the exit status for an error of daemon.Run.

@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon"
+	"github.com/tandemlb/tandem/daemon/guard"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 )
 
@@ -23,7 +25,7 @@ import (
 const asDaemon = "TANDEMD_TEST_AS_DAEMON"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asDaemon) != "" {
+	if os.Getenv(asDaemon) != "" || guard.IsWorker() {
 		main()
 	}
 	os.Exit(m.Run())
@@ -46,7 +48,7 @@ func TestExitStatus(t *testing.T) {
 		{"unknown option", []string{"-Z"}, 2, "", "option -Z: unknown"},
 		{"operand", []string{"x"}, 2, "", `argument "x": expected an option`},
 		{"test of a good file", []string{"-t", "-f", "testdata/good.conf"}, 0, "", ""},
-		{"test of a restricted file", []string{"-t", "-f", configs + "fig7.conf"}, 5, "",
+		{"test of a restricted file", []string{"-t", "-f", configs + "corpus/strict.conf"}, 5, "",
 			"has no effect yet"},
 		{"test of a bad file", []string{"-t", "-f", configs + "broken.conf"}, 4, "",
 			"broken.conf:2:5: error: "},
@@ -66,7 +68,7 @@ func TestExitStatus(t *testing.T) {
 			"write process ID"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var stdout, stderr strings.Builder
+			var stdout, stderr console
 			if got := run(tt.args, &stdout, &stderr); got != tt.want {
 				t.Errorf("run %q: got status %d, want %d\n%s", tt.args, got, tt.want, &stderr)
 			}
@@ -84,7 +86,7 @@ func TestExitStatus(t *testing.T) {
 func TestConfigTestToFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "said")
 	var stderr strings.Builder
-	if got := run([]string{"-t" + file, "-f", configs + "fig7.conf"}, &stderr, &stderr); got != 5 {
+	if got := run([]string{"-t" + file, "-f", configs + "corpus/strict.conf"}, &stderr, &stderr); got != 5 {
 		t.Errorf("run -t: got status %d, want 5", got)
 	}
 	said, err := os.ReadFile(file)
@@ -201,6 +203,25 @@ func TestProcess(t *testing.T) {
 	if _, err := os.Stat(pidFile); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after TERM: process ID is still there: %v", err)
 	}
+}
+
+// console is what several goroutines may write to.
+type console struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (c *console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.Write(p)
+}
+
+// String returns what was written so far.
+func (c *console) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text.String()
 }
 
 // patience is how long a condition may take on a busy machine.

@@ -28,6 +28,8 @@ func TestParse(t *testing.T) {
 		{"test to a file, long", "--config-test=/a", command{action: actionTest, testLog: "/a"}},
 		{"test does not take the next word", "-t -f /a", command{action: actionTest, file: "/a"}},
 		{"peer", "-t --peer /a", command{action: actionTest, peer: "/a"}},
+		{"peer with an id", "-t --peer /a --peer-id=b",
+			command{action: actionTest, peer: "/a", peerID: "b"}},
 		{"format", "-t --format=json", command{action: actionTest, format: "json"}},
 		{"dump", "--dump-conf", command{dump: true}},
 		{"VRRP only", "-P", command{onlyVRRP: true}},

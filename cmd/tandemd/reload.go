@@ -30,6 +30,9 @@ func (c *command) socket() string {
 	return filepath.Join(runDir, "tandemd.sock")
 }
 
+// claims is the path of the file that says what is claimed, beside the control socket.
+func (c *command) claims() string { return strings.TrimSuffix(c.socket(), ".sock") + ".claims" }
+
 // reload is --reload: it asks the running daemon to read its configuration again, and waits for
 // what comes of it. It returns the exit status.
 func reload(c command, stderr io.Writer) int {

@@ -122,6 +122,20 @@ func (r *Runner) Set(tasks []Task) error {
 	return nil
 }
 
+// AssumeDown makes the tasks of these IDs down, without a report, for one who knows that from before.
+// What is known of no task means nothing.
+func (r *Runner) AssumeDown(ids map[string]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id := range ids {
+		if w := r.tasks[id]; w != nil {
+			w.mu.Lock()
+			w.tracker.AssumeDown()
+			w.mu.Unlock()
+		}
+	}
+}
+
 // States returns where all tasks stand, sorted by ID.
 func (r *Runner) States() []State {
 	r.mu.Lock()

@@ -65,6 +65,9 @@ func NewTracker(p Params) Tracker {
 	return Tracker{Params: p, up: !p.Alpha}
 }
 
+// AssumeDown makes the server down as if a check had failed, for one who knows that from elsewhere.
+func (t *Tracker) AssumeDown() { t.up, t.failures = false, 0 }
+
 // Up says whether the server counts as up.
 func (t *Tracker) Up() bool { return t.up }
 

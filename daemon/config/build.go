@@ -22,6 +22,7 @@ func (d *decoder) build(r *root) *Config {
 		}
 	}
 	d.buildInstances(r, c)
+	r.known.collect(d, c)
 	d.buildGroups(r, c)
 	d.buildServers(r, c)
 	d.checkReferences(r, c)
@@ -29,21 +30,27 @@ func (d *decoder) build(r *root) *Config {
 }
 
 func (d *decoder) buildInstances(r *root, c *Config) {
-	byName := make(map[string]Pos, len(r.instances))
 	c.Instances = slices.Grow(c.Instances, len(r.instances))
 	for i, b := range r.instances {
 		r.instances[i] = nil // there may be many, and the Config has its own
-		if first, twice := byName[b.Name]; twice {
-			d.failTwice(b.Pos, first, "vrrp_instance %q: expected a name of its own; %s has it",
-				b.Name, see(b.Pos, first))
-			continue
-		}
-		byName[b.Name] = b.Pos
-		d.completeInstance(r, b)
 		c.Instances = append(c.Instances, b.Instance)
 	}
 	d.checkVRIDs(c.Instances)
 	d.checkVIPs(c.Instances)
+}
+
+// addInstance completes an instance that has been read. It keeps nothing of how it was written.
+func addInstance(d *decoder, r *root, b *instanceBlock, n *Node) {
+	b.Name, b.Pos, b.node = d.name(n), n.Pos(), n
+	if r.known.instances == nil {
+		r.known.instances = nameSet{}
+	}
+	if !d.own(r.known.instances, "vrrp_instance", b.Name, b.Pos) {
+		return
+	}
+	d.completeInstance(r, b)
+	b.node = nil
+	r.instances = append(r.instances, b)
 }
 
 // completeInstance fills in what follows from other fields.
@@ -115,17 +122,16 @@ func (d *decoder) checkInterval(b *instanceBlock) {
 
 // completeVIPs puts VIPs on the instance's interface and moves those that its adverts cannot carry.
 func (d *decoder) completeVIPs(b *instanceBlock) {
-	var own []VIP
-	for _, v := range b.VIPs {
-		if v.Prefix.Addr().Is4() != b.VIPs[0].Prefix.Addr().Is4() {
-			d.warn(v.Pos, "virtual_ipaddress %q: expected the family of the first; "+
-				"it is held, not advertised", v.Prefix)
-			b.ExcludedVIPs = append(b.ExcludedVIPs, v)
-			continue
+	four := len(b.VIPs) > 0 && b.VIPs[0].Prefix.Addr().Is4()
+	b.VIPs = slices.DeleteFunc(b.VIPs, func(v VIP) bool {
+		if v.Prefix.Addr().Is4() == four {
+			return false
 		}
-		own = append(own, v)
-	}
-	b.VIPs = own
+		d.warn(v.Pos, "virtual_ipaddress %q: expected the family of the first; "+
+			"it is held, not advertised", v.Prefix)
+		b.ExcludedVIPs = append(b.ExcludedVIPs, v)
+		return true
+	})
 	for _, vs := range [][]VIP{b.VIPs, b.ExcludedVIPs} {
 		for i := range vs {
 			if vs[i].Device == "" {
@@ -133,7 +139,10 @@ func (d *decoder) completeVIPs(b *instanceBlock) {
 			}
 		}
 	}
-	if b.node.find("virtual_ipaddress") == nil {
+	// What was wrong with those that are there has been said.
+	if len(b.VIPs) == 0 && !slices.ContainsFunc(b.node.Children, func(c *Node) bool {
+		return c.Keyword() == "virtual_ipaddress" && len(c.Children) > 0
+	}) {
 		d.fail(b.Pos, "vrrp_instance %q: expected at least one virtual_ipaddress", b.Name)
 	}
 }
@@ -169,7 +178,7 @@ func (d *decoder) checkVRIDs(is []Instance) {
 		vrid          uint8
 		source, group netip.Addr
 	}
-	seen := map[router]*Instance{}
+	seen := make(map[router]*Instance, len(is))
 	for i := range is {
 		n := &is[i]
 		k := router{device: n.Interface, six: n.IPv6(), vrid: n.VRID, group: n.Group}
@@ -188,7 +197,7 @@ func (d *decoder) checkVRIDs(is []Instance) {
 
 // checkVIPs drops the VIPs that an instance has twice, and tells of those that two instances have.
 func (d *decoder) checkVIPs(is []Instance) {
-	seen := map[netip.Addr]vipOwner{}
+	seen := make(map[netip.Addr]vipOwner, len(is))
 	for i := range is {
 		is[i].VIPs = d.ownVIPs(is[i].Name, is[i].VIPs, seen)
 		is[i].ExcludedVIPs = d.ownVIPs(is[i].Name, is[i].ExcludedVIPs, seen)
@@ -202,21 +211,19 @@ type vipOwner struct {
 }
 
 func (d *decoder) ownVIPs(instance string, vs []VIP, seen map[netip.Addr]vipOwner) []VIP {
-	var own []VIP
-	for _, v := range vs {
+	return slices.DeleteFunc(vs, func(v VIP) bool {
 		first, twice := seen[v.Prefix.Addr()]
-		if twice && first.instance == instance {
+		switch {
+		case !twice:
+			seen[v.Prefix.Addr()] = vipOwner{instance, v.Pos}
+		case first.instance == instance:
 			d.warnTwice(v.Pos, first.at, "virtual_ipaddress %q: expected once; %s has it",
 				v.Prefix, see(v.Pos, first.at))
-			continue
-		}
-		own = append(own, v)
-		if twice {
+			return true
+		default:
 			d.warnTwice(v.Pos, first.at, "virtual_ipaddress %q: expected in one instance; "+
 				"%s has it (%s)", v.Prefix, first.instance, see(v.Pos, first.at))
-			continue
 		}
-		seen[v.Prefix.Addr()] = vipOwner{instance, v.Pos}
-	}
-	return own
+		return false
+	})
 }

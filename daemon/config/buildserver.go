@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// addServer reads the header of a virtual_server and settles the service with its real servers.
+// addServer reads the header of a virtual_server and settles the service with its real servers. It
+// keeps nothing of how they were written.
 func addServer(d *decoder, r *root, s *serverBlock, n *Node) {
 	s.Pos, s.node = n.Pos(), n
 	switch args := n.Args(); {
@@ -28,6 +29,8 @@ func addServer(d *decoder, r *root, s *serverBlock, n *Node) {
 		s.Address = a
 	}
 	s.VirtualServer.Alpha = s.timing.alpha
+	d.completeServer(s)
+	s.empty, s.node, s.reals = n.find("real_server") == nil, nil, nil
 	r.servers = append(r.servers, *s)
 }
 
@@ -51,14 +54,12 @@ type serviceKey struct {
 }
 
 func (d *decoder) buildServers(r *root, c *Config) {
-	groups := namesOf(c.ServerGroups, func(g *ServerGroup) string { return g.Name })
 	seen := map[serviceKey]Pos{}
 	for i := range r.servers {
 		s := &r.servers[i]
-		d.completeServer(s)
 		switch {
 		case s.Group != "":
-			d.refer(s.Pos, "group", s.Group, "virtual_server_group", groups)
+			d.refer(s.Pos, "group", s.Group, "virtual_server_group", r.known.serverGroups)
 			fallthrough
 		case !s.byAddress():
 			d.warn(s.Pos, "virtual_server: a service by fwmark or group has no effect yet in this "+
@@ -71,7 +72,7 @@ func (d *decoder) buildServers(r *root, c *Config) {
 		case twice:
 			d.failTwice(s.Pos, first, "virtual_server %q: expected once for %s; %s has it",
 				strings.Join(headOfServer(s), " "), s.Protocol, see(s.Pos, first))
-		case s.node.find("real_server") == nil:
+		case s.empty:
 			d.warn(s.Pos, "virtual_server %q: expected at least one real_server; it is left out",
 				strings.Join(headOfServer(s), " "))
 		case s.byAddress():
@@ -83,8 +84,10 @@ func (d *decoder) buildServers(r *root, c *Config) {
 			seen[k] = s.Pos
 		}
 	}
-	d.checkHolders(c)
-	d.checkReach(c)
+	if len(c.VirtualServers) > 0 {
+		d.checkHolders(c)
+		d.checkReach(c)
+	}
 }
 
 // completeServer fills in what follows from other fields.

@@ -6,9 +6,52 @@ import "fmt"
 type decoder struct {
 	language *language
 	diags    Diagnostics
+	// said is what diags has: what a sequence repeats is said once.
+	said map[remark]bool
+	// count is how much has been said, by severity.
+	count [Error + 1]int
+	// seen are the keywords of the blocks that are being read, outermost first; see blockReader.
+	seen []seenKeyword
+	// hints counts the unknown names.
+	hints int
 }
 
-func (d *decoder) report(g Diagnostic) { d.diags = append(d.diags, g) }
+// mostSaid bounds what is said of one configuration, by severity.
+const mostSaid = 10000
+
+// full says whether there have been so many errors that nothing more is read.
+func (d *decoder) full() bool { return d.count[Error] > mostSaid }
+
+// remark is a text, the place that it is about, and where that is used.
+type remark struct {
+	text    string
+	at, use place
+}
+
+// place is a Pos without the way to it.
+type place struct {
+	file         string
+	line, column int
+}
+
+func placeOf(p Pos) place { return place{p.File, p.Line, p.Column} }
+
+// report adds what has not been said yet.
+func (d *decoder) report(g Diagnostic) {
+	key := remark{g.Text, placeOf(g.Pos), placeOf(g.Pos.Use())}
+	if d.count[g.Severity] > mostSaid || d.said[key] {
+		return
+	}
+	if d.said == nil {
+		d.said = map[remark]bool{}
+	}
+	d.said[key] = true
+	if d.count[g.Severity]++; d.count[g.Severity] > mostSaid {
+		g.Text = fmt.Sprintf("file: expected at most %d %ss; the others are left out", mostSaid,
+			g.Severity)
+	}
+	d.diags = append(d.diags, g)
+}
 
 func (d *decoder) fail(p Pos, format string, args ...any) {
 	d.report(Diagnostic{Pos: p, Severity: Error, Text: fmt.Sprintf(format, args...)})
@@ -16,7 +59,9 @@ func (d *decoder) fail(p Pos, format string, args ...any) {
 
 // failTwice fails about something that was first somewhere else.
 func (d *decoder) failTwice(p, first Pos, format string, args ...any) {
-	d.report(Diagnostic{p, Error, fmt.Sprintf(format, args...), first})
+	d.report(Diagnostic{
+		Pos: p, Severity: Error, Text: fmt.Sprintf(format, args...), First: first,
+	})
 }
 
 func (d *decoder) warn(p Pos, format string, args ...any) {
@@ -25,7 +70,9 @@ func (d *decoder) warn(p Pos, format string, args ...any) {
 
 // warnTwice warns about something that was first somewhere else.
 func (d *decoder) warnTwice(p, first Pos, format string, args ...any) {
-	d.report(Diagnostic{p, Warning, fmt.Sprintf(format, args...), first})
+	d.report(Diagnostic{
+		Pos: p, Severity: Warning, Text: fmt.Sprintf(format, args...), First: first,
+	})
 }
 
 func (d *decoder) note(p Pos, format string, args ...any) {
@@ -82,8 +129,10 @@ func (d *decoder) noArguments(n *Node) {
 	}
 }
 
+var oneName = text("one name")
+
 // name reads the one word between a keyword and its block.
 func (d *decoder) name(n *Node) string {
-	s, _ := arguments(d, n, text("one name"))
+	s, _ := arguments(d, n, oneName)
 	return s
 }

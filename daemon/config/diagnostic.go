@@ -1,16 +1,29 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/tandemlb/tandem/daemon/config/source"
 )
 
-// Pos is a place in a configuration; see source.Pos.
-type Pos = source.Pos
+// What there is to say of a configuration is the same whoever says it; see package source.
+type (
+	Pos         = source.Pos
+	Step        = source.Step
+	Severity    = source.Severity
+	Diagnostic  = source.Diagnostic
+	Diagnostics = source.Diagnostics
+)
+
+// The severities; see source.Note.
+const (
+	Note    = source.Note
+	Warning = source.Warning
+	Error   = source.Error
+)
+
+// ParseDiagnostics reads what String of Diagnostics wrote. Lines of another form are left out.
+func ParseDiagnostics(text string) Diagnostics { return source.ParseDiagnostics(text) }
 
 // see names another place as seen from p: by its line alone in the same file.
 func see(p, q Pos) string {
@@ -18,82 +31,4 @@ func see(p, q Pos) string {
 		return fmt.Sprintf("line %d", q.Line)
 	}
 	return fmt.Sprintf("%s:%d", q.File, q.Line)
-}
-
-// Severity says what a diagnostic means for the configuration.
-type Severity uint8
-
-// A Note says what is good to know, a Warning that something is not as it is written; an Error
-// makes the configuration unusable.
-const (
-	Note Severity = iota + 1
-	Warning
-	Error
-)
-
-// String returns "note", "warning" or "error".
-func (s Severity) String() string {
-	switch s {
-	case Note:
-		return "note"
-	case Warning:
-		return "warning"
-	case Error:
-		return "error"
-	}
-	return "unset"
-}
-
-// Diagnostic is one thing to say about one place of the configuration.
-type Diagnostic struct {
-	Pos      Pos
-	Severity Severity
-	// Text is `keyword "value": what was expected`, without place or severity.
-	Text string
-	// First is where something was first that is here again; zero if that is not what it is about.
-	First Pos
-}
-
-// String returns file:line:column: severity: text.
-func (d Diagnostic) String() string {
-	return fmt.Sprintf("%s: %s: %s", d.Pos, d.Severity, d.Text)
-}
-
-// Diagnostics is everything there is to say about a configuration, sorted by place.
-type Diagnostics []Diagnostic
-
-// Err returns nil if there is no error among them; otherwise an error whose text is all the errors,
-// one a line.
-func (ds Diagnostics) Err() error {
-	var errs []error
-	for _, d := range ds {
-		if d.Severity == Error {
-			errs = append(errs, errors.New(d.String()))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Worst returns the greatest severity among them, zero if there are none.
-func (ds Diagnostics) Worst() Severity {
-	var worst Severity
-	for _, d := range ds {
-		worst = max(worst, d.Severity)
-	}
-	return worst
-}
-
-// String returns all of them, one a line, each line ended.
-func (ds Diagnostics) String() string {
-	var b strings.Builder
-	for _, d := range ds {
-		b.WriteString(d.String())
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// Sort orders by place; what is said of one place keeps its order.
-func (ds Diagnostics) Sort() {
-	slices.SortStableFunc(ds, func(a, b Diagnostic) int { return a.Pos.Compare(b.Pos) })
 }

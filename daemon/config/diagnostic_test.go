@@ -64,8 +64,8 @@ var diagnosticCases = []saying{
 		`5:17: error: track_interface "eth1": expected { after the keyword`}},
 	{"twice", instance, "priority 7\npriority 8", []string{
 		`6:1: warning: priority: expected once in vrrp_instance; this one replaces line 5`}},
-	{"no effect yet", instance, "track_src_ip", []string{
-		`5:1: warning: track_src_ip: has no effect yet in this version`}},
+	{"no effect yet", instance, "vrf eth1", []string{
+		`5:1: warning: vrf: has no effect yet in this version`}},
 	{"no effect yet, and what to do", "net_namespace x\n%" + instance, "", []string{
 		`1:1: warning: net_namespace: has no effect yet in this version; use option -s`}},
 	{"no effect needed", instance, "debug 2", []string{
@@ -140,6 +140,29 @@ func checkSaid(t *testing.T, around, line string, want []string) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestSaidOnce checks that what a sequence repeats is said once.
+func TestSaidOnce(t *testing.T) {
+	_, ds := Parse("f", []byte("$A= \\\nlvs_flush \\\nrouter_id a$N\n"+
+		"global_defs {\n~SEQ(N, 1, 9) $A\nlvs_flush\n}\n"))
+	want := "f:5:15: warning: lvs_flush: has no effect yet in this version\n" +
+		"f:2:1: note: in the definition of $A\n" +
+		"f:5:15: warning: lvs_flush: expected once in global_defs; this one replaces line 2\n" +
+		"f:2:1: note: in the definition of $A\n" +
+		"f:5:15: note: the other one is here\n" +
+		"f:2:1: note: in the definition of $A\n" +
+		"f:5:15: warning: router_id: expected once in global_defs; this one replaces line 3\n" +
+		"f:3:1: note: in the definition of $A\n" +
+		"f:5:15: note: the other one is here\n" +
+		"f:3:1: note: in the definition of $A\n" +
+		"f:6:1: warning: lvs_flush: expected once in global_defs; this one replaces line 2\n" +
+		"f:5:15: note: the other one is here\n" +
+		"f:2:1: note: in the definition of $A\n" +
+		"f:6:1: warning: lvs_flush: has no effect yet in this version\n"
+	if diff := cmp.Diff(want, ds.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -132,8 +132,33 @@ What follows # or ! is a comment, unless it stands in double quotes or behind a 
 Words with blanks in them stand in double quotes.
 In commands single quotes and backslashes count as well.
 .PP
-The order of blocks and of statements does not matter.
-.PP
+The order of blocks and of statements does not matter, but for what follows.
+.SH "INCLUDES, CONDITIONS, VARIABLES AND SEQUENCES"
+These stand at the start of a line, or after a brace, and are carried out from top to bottom.
+.TP
+.B include \fIPATTERN\fP
+Reads the files that match, in the order of their names.
+The pattern has the wildcards and braces of a shell, and is relative to the file that it stands in.
+What is not there is a warning; includer, includem, includew, includeb and includea, and
+include_check in global_defs, make errors of it.
+.TP
+.B @\fIID\fP, @^\fIID\fP
+Leaves the rest of the line out unless the config id is ID, or if it is.
+Option \-i gives it; option \-\-peer\-id gives that of the file of \-\-peer.
+.TP
+.B $\fINAME\fP=\fIVALUE\fP
+Defines a variable, used as $NAME or ${NAME}.
+A backslash at the end of the line makes the next line part of the value.
+Always there are ${_PWD}, the directory of the file; ${_INSTANCE}, the config id; ${_ENV VAR}, of
+the environment; ${_RANDOM [MIN [MAX]]}; ${_HASH} and ${_BANG}, the signs of comments.
+.TP
+.B \(tiSEQ(\fINAME\fP, [\fISTART\fP, [\fISTEP\fP,]] \fIEND\fP)
+Repeats the rest of the line with the variable counting; \(tiSEQx counts in hexadecimal.
+.TP
+.B \(tiLST(\fINAME\fP, \fIVALUE\fP, ...)
+Repeats the rest of the line with each value.
+{NAME, ...} and {VALUE, ...} in the place of both set several variables at a time.
+.SH KEYWORDS
 Each keyword below is followed by the form of its values, by what holds without it, and by what
 this version does with it, unless it does what it says.
 .SH FILES

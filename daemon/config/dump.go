@@ -9,7 +9,7 @@ import (
 // places.
 func (c *Config) String() string {
 	var p printer
-	newLanguage().root.write(&p, c.blocks(), &root{})
+	theLanguage().root.write(&p, c.blocks(), &root{})
 	return p.b.String()
 }
 

@@ -75,16 +75,19 @@ type integer interface {
 // number is a decimal whole number, both bounds included. It is written unless it is below first.
 func number[N integer](first, last int) form[N] {
 	usage := fmt.Sprintf("a whole number from %d to %d", first, last)
-	parse := func(s string) (N, bool) {
-		i, err := strconv.Atoi(s)
-		return N(i), err == nil && first <= i && i <= last
-	}
+	parse := func(s string) (N, bool) { return whole[N](s, first, last) }
 	return single(usage, parse, func(n N) string {
 		if int(n) < first || int(n) > last {
 			return ""
 		}
 		return strconv.Itoa(int(n))
 	})
+}
+
+// whole reads a decimal whole number, and says whether it is one within the bounds.
+func whole[N integer](s string, first, last int) (N, bool) {
+	i, err := strconv.Atoi(s)
+	return N(i), err == nil && first <= i && i <= last
 }
 
 // seconds is a time in decimal seconds, both bounds included.

@@ -19,11 +19,14 @@ func globalTable() *table[Global] {
 		pending("", mailKeywords()...),
 		pending("", alertKeywords()...),
 		pending("", scriptKeywords()...),
-		pending("", advertDefaults()...),
+		pendingBut([]string{"vrrp_skip_check_adv_addr", "vrrp_mcast_group4", "vrrp_mcast_group6",
+			"vrrp_down_timer_adverts", "vrrp_lower_prio_no_advert", "vrrp_higher_prio_send_advert",
+			"vrrp_owner_ignore_adverts", "vrrp_check_unicast_src", "v3_checksum_as_v2", "vmac_prefix"},
+			advertDefaults()...),
 		garpDefaults(),
 		pending("", startKeywords()...),
 		schedulingKeywords(),
-		pending("", firewallKeywords()...),
+		pendingBut([]string{"nftables", "nftables_priority"}, firewallKeywords()...),
 		pending("", lvsKeywords()...),
 		pending("", fifoKeywords()...),
 		pending("", snmpKeywords()...),
@@ -31,6 +34,7 @@ func globalTable() *table[Global] {
 			bufferKeywords()...),
 		fileKeywords(),
 		reloadKeywords(),
+		languageKeywords(),
 		linkKeywords())
 }
 
@@ -182,15 +186,14 @@ func garpDefaults() []keyword[global] {
 	extra := leaf("vrrp_garp_extra_if", "", extraGARP(),
 		func(g *global) *ExtraGARP { return &g.GARP.Extra },
 		"announces VIPs of a macvlan on the interface under it as well")
-	ks = append(ks, pending("",
+	ks = append(ks,
 		interval("vrrp_garp_interval", func(g *GARP) *time.Duration { return &g.ARPInterval },
 			"least time between two gratuitous ARP"),
 		interval("vrrp_gna_interval", func(g *GARP) *time.Duration { return &g.NAInterval },
 			"least time between two unsolicited NA"),
 		leaf("vrrp_min_garp", "off", boolean(), func(g *global) *bool { return &g.GARP.Least },
-			"a single gratuitous ARP, and no second announcement"),
-		extra, extra.alias("vrrp_vmac_garp_intvl"))...)
-	return ks
+			"a single gratuitous ARP, and no second announcement"))
+	return append(ks, pending("", extra, extra.alias("vrrp_vmac_garp_intvl"))...)
 }
 
 // garpKeywords are the keywords that global_defs and instances share, but for a prefix.
@@ -211,14 +214,14 @@ func garpKeywords[T any](
 		counts("garp_master_repeat", func(g *GARP) *int { return &g.Repeat },
 			"packets of one announcement for each VIP"),
 		times("garp_master_refresh", func(g *GARP) *time.Duration { return &g.Refresh },
-			"interval of further announcements").as(isPending),
+			"interval of further announcements"),
 		counts("garp_master_refresh_repeat", func(g *GARP) *int { return &g.RefreshRepeat },
-			"packets of one further announcement").as(isPending),
+			"packets of one further announcement"),
 		times("garp_lower_prio_delay",
 			func(g *GARP) *time.Duration { return &g.LowerPriorityDelay },
-			"from hearing a lower priority to the second announcement").as(isPending),
+			"from hearing a lower priority to the second announcement"),
 		counts("garp_lower_prio_repeat", func(g *GARP) *int { return &g.LowerPriorityRepeat },
-			"packets of an announcement when a lower priority is heard").as(isPending),
+			"packets of an announcement when a lower priority is heard"),
 	}
 	for i := range ks {
 		how := "as vrrp_" + ks[i].name

@@ -28,11 +28,22 @@ func startKeywords() []keyword[global] {
 			"from the start of the machine to that of the instances"),
 		leaf("umask", "022", modeMask(), func(g *global) *uint16 { return &g.Start.Umask },
 			"file mode creation mask"),
+	}
+}
+
+// languageKeywords change how the rest is read: package source does what they say as it comes to
+// them.
+func languageKeywords() []keyword[global] {
+	return []keyword[global]{
 		{
 			name: "random_seed", usage: "a whole number from 0 to 4294967295",
-			doc: "makes ${_RANDOM} the same each time", otherwise: "the time",
+			doc: "makes each ${_RANDOM} after it the same each time", otherwise: "the time",
 			set: setRandomSeed, write: writeRandomSeed,
 		},
+		leaf("include_check", "", includeChecks(),
+			func(g *global) *[]string { return &g.Reload.IncludeChecks },
+			"which failures of the includes after it are errors, up to the end of its file").
+			as(otherwise[global]("none")),
 	}
 }
 
@@ -302,7 +313,8 @@ func fileKeywords() []keyword[global] {
 		return leaf(name, "", file(), func(g *global) *string { return at(&g.Files) }, doc).
 			as(otherwise[global](none))
 	}
-	ks := pending("",
+	working := []string{"iproute_usr_dir", "iproute_etc_dir"}
+	ks := pendingBut(working,
 		path("state_dump_file", "/tmp/keepalived.data", func(f *Files) *string { return &f.State },
 			"where USR1 writes the state"),
 		path("stats_dump_file", "/tmp/keepalived.stats",
@@ -341,10 +353,7 @@ func reloadKeywords() []keyword[global] {
 			name: "reload_file", usage: "perhaps an absolute path",
 			doc: "is there while the configuration is read", otherwise: "none",
 			set: setReloadFile, write: writeReloadFile,
-		},
-		leaf("include_check", "", includeChecks(),
-			func(g *global) *[]string { return &g.Reload.IncludeChecks },
-			"which failures to include are errors").as(otherwise[global]("none")))...)
+		})...)
 }
 
 func setReloadCheck(d *decoder, g *global, n *Node) {
@@ -375,7 +384,8 @@ func writeReloadFile(p *printer, _ *keyword[global], g, _ *global) {
 // includeChecks are words of include_check, each perhaps with a sign.
 func includeChecks() form[[]string] {
 	known := []string{"read", "readable", "match", "wildcard_match", "brace_match"}
-	f := words("read, match, wildcard_match, brace_match, or nothing for all", 0, 100)
+	f := words("one of read, match, wildcard_match, brace_match, or any with + or - before them, "+
+		"or nothing for all", 0, 100)
 	parse := f.parse
 	f.choices = known
 	f.parse = func(args []Word) ([]string, int) {

@@ -44,11 +44,14 @@ func instanceTable() *table[instanceBlock] {
 		as(inherits[b]("as vrrp_garp_extra_if"))
 	return newTable("vrrp_instance",
 		electionKeywords(),
-		pending("", electionRules()...),
+		pendingBut([]string{"skip_check_adv_addr", "down_timer_adverts", "lower_prio_no_advert",
+			"higher_prio_send_advert", "owner_ignore_adverts", "check_unicast_src",
+			"v3_checksum_as_v2"}, electionRules()...),
 		transportKeywords(),
-		pending("", macvlanKeywords()...),
+		pendingBut([]string{"use_vmac", "vmac_xmit_base"}, macvlanKeywords()...),
 		addressKeywords(),
-		pending("", append(routeKeywords(), extra, extra.alias("vmac_garp_intvl"))...),
+		routeKeywords(),
+		pending("", extra, extra.alias("vmac_garp_intvl")),
 		garpKeywords("", nil, func(b *b) *GARP { return &b.GARP }),
 		pending("", trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
 		pending("", notifyKeywords(func(b *b) *Notify { return &b.Notify })...),
@@ -137,14 +140,15 @@ func transportKeywords() []keyword[instanceBlock] {
 	}
 	peers := list("unicast_peer", "IP [min_ttl N] [max_ttl N]", parsePeer, (*Peer).words,
 		func(b *b) *[]Peer { return &b.Peers }, "sends adverts to these by unicast")
-	ks = append(ks, refusedByDaemon("multicast adverts: this version sends none by unicast", peers))
-	ks = append(ks,
+	ks = append(ks, peers,
 		leaf("unicast_src_ip", "", address(), func(b *b) *netip.Addr { return &b.Source },
 			"source of unicast adverts").as(otherwise[b]("the first address of the interface")).
 			as(unless(multicasts)),
 		leaf("mcast_src_ip", "", address(), func(b *b) *netip.Addr { return &b.source },
 			"source of multicast adverts").as(otherwise[b]("the first address of the interface")))
-	return append(ks, pending("",
+	working := []string{"mcast_dst_ip", "unicast_ttl", "track_src_ip", "old_unicast_checksum",
+		"no_accept"}
+	return append(ks, pendingBut(working,
 		leaf("mcast_dst_ip", "", address(), func(b *b) *netip.Addr { return &b.Group },
 			"destination of multicast adverts").
 			as(otherwise[b]("as vrrp_mcast_group4 or vrrp_mcast_group6")),
@@ -182,11 +186,6 @@ func unless[T any](without func(*T) bool) func(*keyword[T]) {
 			}
 		}
 	}
-}
-
-func refusedByDaemon[T any](instead string, k keyword[T]) keyword[T] {
-	k.support, k.why, k.byDaemon = Refused, instead, true
-	return k
 }
 
 func routeKeywords() []keyword[instanceBlock] {

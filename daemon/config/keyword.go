@@ -23,12 +23,13 @@ type keyword[T any] struct {
 	// script keywords have a command as argument: see lexer.
 	script bool
 	// support is what this version does with it, zero means Works; why says why that is harmless or
-	// what to use instead. It is the daemon that refuses if byDaemon is set.
-	support  Support
-	why      string
-	byDaemon bool
+	// what to use instead.
+	support Support
+	why     string
 	// inner lists the keywords in its block, none better supported than it; nil if it has none.
 	inner func(within Support, why string) []Keyword
+	// idle is what is said of a keyword that does not work.
+	idle string
 	// set reads the statement into t; preset gives t the default, nil if there is none.
 	set    func(d *decoder, t *T, n *Node)
 	preset func(t *T)
@@ -52,6 +53,7 @@ func newTable[T any](scope string, groups ...[]keyword[T]) *table[T] {
 		}
 		t.index[k.name] = i
 		t.keywords[i].support = max(k.support, Works)
+		t.keywords[i].idle = k.doesNotWork()
 	}
 	return t
 }
@@ -67,29 +69,75 @@ func (tab *table[T]) start(t *T) {
 
 // read reads the statements of a block into t.
 func (tab *table[T]) read(d *decoder, t *T, ns []*Node) {
-	var late []*Node
-	seen := make([]*Node, len(tab.keywords))
+	r := blockReader[T]{table: tab, decoder: d, into: t, outer: len(d.seen)}
 	for _, n := range ns {
-		at, known := tab.index[n.Keyword()]
-		if !known {
-			d.unknown(n, tab.scope, tab.names())
-			continue
-		}
-		k := &tab.keywords[at]
-		if first := seen[at]; first != nil && !k.many {
-			d.warnTwice(n.Pos(), first.Pos(), "%s: expected once in %s; this one replaces %s",
-				k.name, tab.scope, see(n.Pos(), first.Pos()))
-		}
-		seen[at] = n
-		if k.late {
-			late = append(late, n)
-			continue
-		}
-		tab.one(d, t, k, n)
+		r.read(n)
 	}
-	for _, n := range late {
-		tab.one(d, t, &tab.keywords[tab.index[n.Keyword()]], n)
+	r.end()
+}
+
+// blockReader reads the statements of one block, one at a time.
+type blockReader[T any] struct {
+	*table[T]
+	*decoder
+	into *T
+	// inTurn is set if what is late is read in its turn all the same.
+	inTurn bool
+	// outer is how many of the decoder's seen keywords are of the blocks around this one; late are
+	// left until the end.
+	outer int
+	late  []*Node
+}
+
+// seenKeyword is a keyword that may come only once, by its index, and its place.
+type seenKeyword struct {
+	at  int
+	pos Pos
+}
+
+// read takes one more statement and says whether it is kept until the end.
+func (r *blockReader[T]) read(n *Node) bool {
+	if r.full() {
+		return false
 	}
+	at, known := r.index[n.Keyword()]
+	if !known {
+		r.unknown(n, r.scope, r.names())
+		return false
+	}
+	k := &r.keywords[at]
+	if !k.many {
+		r.once(at, n.Pos())
+	}
+	if k.late && !r.inTurn {
+		r.late = append(r.late, n)
+		return true
+	}
+	r.one(r.decoder, r.into, k, n)
+	return false
+}
+
+// once says of a keyword whether it was there before.
+func (r *blockReader[T]) once(at int, pos Pos) {
+	seen := r.seen[r.outer:]
+	i := slices.IndexFunc(seen, func(s seenKeyword) bool { return s.at == at })
+	if i < 0 {
+		r.seen = append(r.seen, seenKeyword{at, pos})
+		return
+	}
+	first := seen[i].pos
+	r.warnTwice(pos, first, "%s: expected once in %s; this one replaces %s",
+		r.keywords[at].name, r.scope, see(pos, first))
+	seen[i].pos = pos
+}
+
+// end reads what was left.
+func (r *blockReader[T]) end() {
+	for i, n := range r.late {
+		r.one(r.decoder, r.into, &r.keywords[r.index[n.Keyword()]], n)
+		r.late[i] = nil // there may be many
+	}
+	r.seen = r.seen[:r.outer]
 }
 
 func (tab *table[T]) one(d *decoder, t *T, k *keyword[T], n *Node) {
@@ -105,18 +153,25 @@ func (tab *table[T]) one(d *decoder, t *T, k *keyword[T], n *Node) {
 	k.set(d, t, n)
 }
 
-// sayWhatItDoes tells of a keyword that does not work.
-func (k *keyword[T]) sayWhatItDoes(d *decoder, n *Node) {
+// doesNotWork is what is said of the keyword, empty if it works.
+func (k *keyword[T]) doesNotWork() string {
 	switch k.support {
 	case Pending:
-		d.warn(n.Pos(), "%s: has no effect yet in this version%s", k.name, prefixed("; ", k.why))
+		return k.name + ": has no effect yet in this version" + prefixed("; ", k.why)
 	case Needless:
-		d.note(n.Pos(), "%s: has no effect: %s", k.name, k.why)
+		return k.name + ": has no effect: " + k.why
 	case Refused:
-		if !k.byDaemon {
-			d.fail(n.Pos(), "%s: expected %s", k.name, k.why)
-		}
+		return k.name + ": expected " + k.why
 	case Works:
+	}
+	return ""
+}
+
+// sayWhatItDoes tells of a keyword that does not work.
+func (k *keyword[T]) sayWhatItDoes(d *decoder, n *Node) {
+	if k.idle != "" {
+		severity := map[Support]Severity{Pending: Warning, Needless: Note, Refused: Error}[k.support]
+		d.report(Diagnostic{Pos: n.Pos(), Severity: severity, Text: k.idle})
 	}
 }
 
@@ -294,9 +349,8 @@ func (k keyword[T]) as(change func(*keyword[T])) keyword[T] {
 	return k
 }
 
-func isLate[T any](k *keyword[T])    { k.late = true }
-func isMany[T any](k *keyword[T])    { k.many = true }
-func isPending[T any](k *keyword[T]) { k.support = Pending }
+func isLate[T any](k *keyword[T]) { k.late = true }
+func isMany[T any](k *keyword[T]) { k.many = true }
 
 // otherwise describes a default that code works out.
 func otherwise[T any](how string) func(*keyword[T]) {
@@ -312,6 +366,16 @@ func inherits[T any](how string) func(*keyword[T]) {
 // meanwhile, and may be empty.
 func pending[T any](why string, ks ...keyword[T]) []keyword[T] {
 	return marked(Pending, why, ks)
+}
+
+// pendingBut is pending but for keywords of these names, which work.
+func pendingBut[T any](working []string, ks ...keyword[T]) []keyword[T] {
+	for i := range ks {
+		if !slices.Contains(working, ks[i].name) {
+			ks[i].support = Pending
+		}
+	}
+	return ks
 }
 
 // needless marks keywords that change nothing, because of why.

@@ -2,10 +2,14 @@ package config
 
 import (
 	"slices"
+	"sync"
 	"time"
 )
 
-// language is every keyword there is. It is built once for each reading of a file.
+// theLanguage is every keyword there is. Nothing changes it once it is built.
+var theLanguage = sync.OnceValue(newLanguage)
+
+// language is the keywords, as tables and as a list.
 type language struct {
 	root     *table[root]
 	keywords []Keyword
@@ -33,6 +37,7 @@ type root struct {
 	tls          *TLS
 	// syncPos is the place of lvs_sync_daemon.
 	syncPos Pos
+	known   knownNames
 }
 
 func newLanguage() *language {
@@ -60,7 +65,8 @@ func rootTable() *table[root] {
 		needless("the kernel reports the state of every link", pollKeywords()...),
 		[]keyword[root]{globalKeyword()},
 		pending("", trackerBlocks()...),
-		pending("", staticKeywords()...),
+		pendingBut([]string{"static_ipaddress", "static_routes", "static_rules"},
+			staticKeywords()...),
 		vrrpBlocks(),
 		pending("", keyword[root]{
 			name: "virtual_server_group", usage: "its name", block: true, many: true,
@@ -95,11 +101,8 @@ func vrrpBlocks() []keyword[root] {
 			"instances that are master together").as(isMany).
 			as(writes(groups, zero[root, groupBlock], func(r *root) []groupBlock { return r.groups },
 				func(b *groupBlock) []string { return []string{b.Name} })),
-		nested("vrrp_instance", instances, newInstance,
-			func(d *decoder, r *root, b *instanceBlock, n *Node) {
-				b.Name, b.Pos, b.node = d.name(n), n.Pos(), n
-				r.instances = append(r.instances, b)
-			}, "one virtual router on one interface").as(isMany).as(isLate).
+		nested("vrrp_instance", instances, newInstance, addInstance,
+			"one virtual router on one interface").as(isMany).as(isLate).
 			as(writes(instances, newInstance, valuesOf,
 				func(b *instanceBlock) []string { return []string{b.Name} })),
 	}

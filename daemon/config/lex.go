@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -36,11 +37,20 @@ type lexer struct {
 	script, first bool
 }
 
+// mostWords is how many words and braces may be on a line: more than any configuration has.
+const mostWords = 1 << 20
+
 // run returns the tokens of a line, which hold until the next run.
 func (x *lexer) run(l source.Line) []token {
 	x.Line, x.at, x.tokens, x.first, x.script = l, 0, x.tokens[:0], true, false
 	for x.at < len(x.Text) {
 		switch c := x.Text[x.at]; {
+		case len(x.tokens) == mostWords:
+			x.report(Diagnostic{
+				Pos: x.pos(x.at), Severity: Error,
+				Text: fmt.Sprintf("line: expected at most %d words; the rest is not read", mostWords),
+			})
+			return x.tokens
 		case isBlank(c):
 			x.at++
 		case isComment(c):
@@ -63,7 +73,7 @@ func (x *lexer) brace(c byte) {
 	}
 	start := x.at
 	x.at++
-	x.add(kind, string(c), start, false)
+	x.add(kind, x.Text[start:x.at], start, false)
 	x.first, x.script = true, false
 }
 
@@ -80,24 +90,39 @@ func (x *lexer) pos(at int) Pos { return x.Line.Pos(at) }
 // quoted reads a quoted word. An opening quote without its end takes the rest of the line.
 func (x *lexer) quoted(quote byte) {
 	start := x.at
+	// Without an escape the word is a piece of the line.
+	plain := true
 	var b strings.Builder
+	add := func(end int) {
+		word := x.Text[start+1 : end]
+		if !plain {
+			word = b.String()
+		}
+		x.add(tokenWord, word, start, true)
+	}
 	for x.at++; x.at < len(x.Text); x.at++ {
 		c := x.Text[x.at]
 		if c == quote {
 			x.at++
-			x.add(tokenWord, b.String(), start, true)
+			add(x.at - 1)
 			return
 		}
 		if c == '\\' && x.script && quote == '"' && x.at+1 < len(x.Text) {
+			if plain {
+				plain = false
+				b.WriteString(x.Text[start+1 : x.at])
+			}
 			c = x.escaped()
 		}
-		b.WriteByte(c)
+		if !plain {
+			b.WriteByte(c)
+		}
 	}
 	x.report(Diagnostic{
 		Pos: x.pos(start), Severity: Error,
 		Text: "quote " + string(quote) + ": expected its end on the same line",
 	})
-	x.add(tokenWord, b.String(), start, true)
+	add(x.at)
 }
 
 // bare reads an unquoted word: up to a blank, a quote, a comment, or a brace that does not belong

@@ -38,8 +38,10 @@ func setVMAC(d *decoder, b *instanceBlock, n *Node) {
 		w := args[i]
 		switch {
 		case w.Text == "netlink_notify_msg":
+			d.warn(w.Pos, "use_vmac %q: has no effect: whoever watches links is told anyway", w.Text)
 			b.VMAC.NotifyLink = true
 		case w.Text == "group" && i+1 < len(args):
+			d.warn(args[i+1].Pos, "use_vmac %q: has no effect yet in this version", args[i+1].Text)
 			if i++; !into(number[int](0, 1<<31-1), args[i], &b.VMAC.Group) {
 				d.misfit(n, i, "the number of a group", nil)
 			}

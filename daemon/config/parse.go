@@ -39,10 +39,14 @@ func Load(path string, o Options) (*Config, Diagnostics) {
 // Tree reads the statements of a text without asking what they mean. What is wrong with its words
 // and braces is in the diagnostics, and mended in the tree.
 func Tree(file string, text []byte) ([]*Node, Diagnostics) {
-	d := &decoder{language: newLanguage()}
-	ns := d.tree(func(o source.Options, line func(source.Line)) source.Diagnostics {
+	d := &decoder{language: theLanguage()}
+	var ns []*Node
+	d.tree(func(o source.Options, line func(source.Line)) source.Diagnostics {
 		return source.ReadText(file, string(text), o, line)
-	}, Options{})
+	}, Options{}, func(n *Node) bool {
+		ns = append(ns, n)
+		return true
+	})
 	d.diags.Sort()
 	return ns, d.diags
 }
@@ -50,32 +54,47 @@ func Tree(file string, text []byte) ([]*Node, Diagnostics) {
 // reading hands over the lines of a configuration.
 type reading func(source.Options, func(source.Line)) source.Diagnostics
 
+// build reads statement by statement, so that of what has been read nothing is left but what it
+// means. Instances inherit from global_defs: if one comes after an instance, all is read once more,
+// and the instances are left to the end.
 func build(file string, read reading, o Options) (*Config, Diagnostics) {
-	d := &decoder{language: newLanguage()}
-	ns := d.tree(read, o)
+	c, ds, ok := buildOnce(file, read, o, true)
+	if !ok {
+		c, ds, _ = buildOnce(file, read, o, false)
+	}
+	return c, ds
+}
+
+// buildOnce does it with instances in their turn, and says whether that was right, or at the end.
+func buildOnce(file string, read reading, o Options, inTurn bool) (*Config, Diagnostics, bool) {
+	d := &decoder{language: theLanguage()}
 	r := root{global: Global{GARP: GARP{LowerPriorityDelay: unset, LowerPriorityRepeat: unset}}}
 	d.language.root.start(&r)
-	d.language.root.read(d, &r, ns)
+	statements := blockReader[root]{table: d.language.root, decoder: d, into: &r, inTurn: inTurn}
+	count, ok := 0, true
+	d.tree(read, o, func(n *Node) bool {
+		count++
+		ok = ok && !(inTurn && n.Keyword() == "global_defs" && len(r.instances) > 0)
+		return ok && statements.read(n)
+	})
+	if !ok {
+		return nil, nil, false
+	}
+	statements.end()
 	c := d.build(&r)
 	c.File = file
-	if len(ns) == 0 && d.diags.Err() == nil {
+	if count == 0 && d.diags.Err() == nil {
 		d.warn(Pos{File: file, Line: 1, Column: 1},
 			"file: expected at least one vrrp_instance or virtual_server")
 	}
 	d.diags.Sort()
-	return c, d.diags
+	return c, d.diags, true
 }
 
-// tree reads the lines into statements.
-func (d *decoder) tree(read reading, o Options) []*Node {
-	r := newTreeReader(d.language.grammar(), d.report)
+// tree reads the lines into statements, and hands over those outside of all blocks; see treeReader.
+func (d *decoder) tree(read reading, o Options, done func(*Node) bool) {
+	r := newTreeReader(d.language.grammar(), d.report, done)
 	said := read(source.Options{ID: o.ID, Env: os.LookupEnv}, r.read)
-	for _, s := range said {
-		severity := Warning
-		if s.Severity == source.Error {
-			severity = Error
-		}
-		d.report(Diagnostic{Pos: s.Pos, Severity: severity, Text: s.Text})
-	}
-	return r.end()
+	r.end()
+	d.diags = append(d.diags, said...)
 }

@@ -118,9 +118,11 @@ func TestCompareUnicast(t *testing.T) {
 	}{
 		{"well", file("100", "10.0.0.3", "10.0.0.2"), ""},
 		{"another address", file("100", "10.0.0.4", "10.0.0.2"), "f:1:1: error: unicast_peer of " +
-			"A: expected 10.0.0.4 in it, from where the peer sends: both would be master\n"},
+			"A: expected 10.0.0.4 in it, from where the peer sends: both would be master\n" +
+			"f:1:1: note: the other one is here\n"},
 		{"the same address", file("100", "10.0.0.2", "10.0.0.3"), "f:1:1: error: source " +
-			"\"10.0.0.2\" of A: expected another than the peer's\n"},
+			"\"10.0.0.2\" of A: expected another than the peer's\n" +
+			"f:1:1: note: the other one is here\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, a.Compare(tt.peer).String()); diff != "" {

@@ -1,26 +1,23 @@
 package config
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 )
 
 func (d *decoder) buildGroups(r *root, c *Config) {
-	byName, byMember := map[string]Pos{}, map[string]string{}
-	known := namesOf(c.Instances, instanceName)
+	byName, byMember := nameSet{}, map[string]string{}
 	for i := range r.groups {
 		g := &r.groups[i]
-		if first, twice := byName[g.Name]; twice {
-			d.failTwice(g.Pos, first, "vrrp_sync_group %q: expected a name of its own; %s has it",
-				g.Name, see(g.Pos, first))
+		if !d.own(byName, "vrrp_sync_group", g.Name, g.Pos) {
 			continue
 		}
-		byName[g.Name] = g.Pos
 		if len(g.Members) == 0 {
 			d.fail(g.Pos, "vrrp_sync_group %q: expected group { … } with its instances", g.Name)
 		}
 		for j, m := range g.Members {
-			d.checkMember(known, g.members[j].Pos, m, byMember)
+			d.checkMember(r.known.instances, g.members[j].Pos, m, byMember)
 			byMember[m] = g.Name
 		}
 		c.SyncGroups = append(c.SyncGroups, g.SyncGroup)
@@ -34,109 +31,115 @@ func (d *decoder) checkMember(known nameSet, at Pos, member string, groups map[s
 	}
 }
 
-// nameSet are the names of one kind of block, in the order of the file.
-type nameSet struct {
-	known map[string]bool
-	names []string
-}
+// nameSet are the names of one kind of block, each with the place of the first that has it.
+type nameSet map[string]Pos
 
-func instanceName(i *Instance) string { return i.Name }
-
-func namesOf[T any](ts []T, name func(*T) string) nameSet {
-	set := nameSet{known: map[string]bool{}}
-	for i := range ts {
-		n := name(&ts[i])
-		set.known[n] = true
-		set.names = append(set.names, n)
-	}
-	return set
+// knownNames are the names of all kinds of blocks that others refer to.
+type knownNames struct {
+	instances, scripts, files, processes, bfds, trackGroups, serverGroups nameSet
 }
 
 // refer checks that a name is that of a block of a kind.
 func (d *decoder) refer(at Pos, keyword, name, kind string, set nameSet) {
-	if set.known[name] {
+	if _, known := set[name]; known {
 		return
 	}
 	hint := ""
-	if near, ok := nearest(name, set.names); ok {
-		hint = " (did you mean " + near + "?)"
+	// To look for one takes as long as there are names.
+	if d.hints++; d.hints <= mostHints {
+		if near, ok := nearest(name, slices.Sorted(maps.Keys(set))); ok {
+			hint = " (did you mean " + near + "?)"
+		}
 	}
 	d.fail(at, "%s %q: expected the name of a %s%s", keyword, name, kind, hint)
 }
 
-// unique checks that no two blocks of a kind have one name.
-func unique[T any](d *decoder, kind string, ts []T, id func(*T) (string, Pos)) {
-	seen := map[string]Pos{}
+// mostHints is of how many unknown names the nearest known one is told.
+const mostHints = 50
+
+// unique returns the names of the blocks of a kind, and checks that no two have one.
+func unique[T any](d *decoder, kind string, ts []T, id func(*T) (string, Pos)) nameSet {
+	set := make(nameSet, len(ts))
 	for i := range ts {
 		name, at := id(&ts[i])
-		if first, twice := seen[name]; twice {
-			d.failTwice(at, first, "%s %q: expected a name of its own; %s has it",
-				kind, name, see(at, first))
-			continue
-		}
-		seen[name] = at
+		d.own(set, kind, name, at)
 	}
+	return set
+}
+
+// own adds the name of a block to those of its kind, and says whether no other has it.
+func (d *decoder) own(set nameSet, kind, name string, at Pos) bool {
+	first, twice := set[name]
+	if twice {
+		d.failTwice(at, first, "%s %q: expected a name of its own; %s has it",
+			kind, name, see(at, first))
+		return false
+	}
+	set[name] = at
+	return true
+}
+
+// collect adds the names of all blocks but instances.
+func (k *knownNames) collect(d *decoder, c *Config) {
+	k.scripts = unique(d, "vrrp_script", c.Scripts, func(s *ScriptTracker) (string, Pos) {
+		return s.Name, s.Pos
+	})
+	k.files = unique(d, "track_file", c.Files, func(f *FileTracker) (string, Pos) {
+		return f.Name, f.Pos
+	})
+	k.processes = unique(d, "vrrp_track_process", c.Processes,
+		func(p *ProcessTracker) (string, Pos) { return p.Name, p.Pos })
+	k.bfds = unique(d, "bfd_instance", c.BFDs, func(b *BFD) (string, Pos) {
+		return b.Name, b.Pos
+	})
+	k.trackGroups = unique(d, "track_group", c.TrackGroups, func(g *TrackGroup) (string, Pos) {
+		return g.Name, g.Pos
+	})
+	k.serverGroups = unique(d, "virtual_server_group", c.ServerGroups,
+		func(g *ServerGroup) (string, Pos) { return g.Name, g.Pos })
 }
 
 // checkReferences checks what blocks say of each other by name.
 func (d *decoder) checkReferences(r *root, c *Config) {
-	unique(d, "vrrp_script", c.Scripts, func(s *ScriptTracker) (string, Pos) {
-		return s.Name, s.Pos
-	})
-	unique(d, "track_file", c.Files, func(f *FileTracker) (string, Pos) { return f.Name, f.Pos })
-	unique(d, "vrrp_track_process", c.Processes, func(p *ProcessTracker) (string, Pos) {
-		return p.Name, p.Pos
-	})
-	unique(d, "bfd_instance", c.BFDs, func(b *BFD) (string, Pos) { return b.Name, b.Pos })
-	unique(d, "track_group", c.TrackGroups, func(g *TrackGroup) (string, Pos) {
-		return g.Name, g.Pos
-	})
-	unique(d, "virtual_server_group", c.ServerGroups, func(g *ServerGroup) (string, Pos) {
-		return g.Name, g.Pos
-	})
-	d.checkTrackers(c)
-	d.checkTrackGroups(c)
+	d.checkTrackers(&r.known, c)
+	d.checkTrackGroups(&r.known, c)
 	if s := c.Global.LVS.Sync; s != nil && s.Instance != "" {
-		d.refer(r.syncPos, "lvs_sync_daemon", s.Instance, "vrrp_instance",
-			namesOf(c.Instances, instanceName))
+		d.refer(r.syncPos, "lvs_sync_daemon", s.Instance, "vrrp_instance", r.known.instances)
 	}
 }
 
-func (d *decoder) checkTrackers(c *Config) {
-	scripts := namesOf(c.Scripts, func(s *ScriptTracker) string { return s.Name })
-	files := namesOf(c.Files, func(f *FileTracker) string { return f.Name })
-	processes := namesOf(c.Processes, func(p *ProcessTracker) string { return p.Name })
-	bfds := namesOf(c.BFDs, func(b *BFD) string { return b.Name })
-	check := func(t *Tracks) {
-		for _, of := range []struct {
-			keyword, kind string
-			tracks        []Track
-			known         nameSet
-		}{
-			{"track_script", "vrrp_script", t.Scripts, scripts},
-			{"track_file", "track_file", t.Files, files},
-			{"track_process", "vrrp_track_process", t.Processes, processes},
-			{"track_bfd", "bfd_instance", t.BFDs, bfds},
-		} {
-			for _, track := range of.tracks {
-				d.refer(track.Pos, of.keyword, track.Name, of.kind, of.known)
-			}
-		}
-	}
+func (d *decoder) checkTrackers(known *knownNames, c *Config) {
 	for i := range c.Instances {
-		check(&c.Instances[i].Tracks)
+		d.checkTracks(known, &c.Instances[i].Tracks)
 	}
 	for i := range c.SyncGroups {
-		check(&c.SyncGroups[i].Tracks)
+		d.checkTracks(known, &c.SyncGroups[i].Tracks)
 	}
 	eachIdleCheck(c, func(k *Check) {
 		switch k.Kind {
 		case CheckFile:
-			d.refer(k.Pos, "track_file", k.File.Tracker, "track_file", files)
+			d.refer(k.Pos, "track_file", k.File.Tracker, "track_file", known.files)
 		case CheckBFD:
-			d.refer(k.Pos, "name", k.BFD, "bfd_instance", bfds)
+			d.refer(k.Pos, "name", k.BFD, "bfd_instance", known.bfds)
 		}
 	})
+}
+
+func (d *decoder) checkTracks(known *knownNames, t *Tracks) {
+	for _, of := range []struct {
+		keyword, kind string
+		tracks        []Track
+		known         nameSet
+	}{
+		{"track_script", "vrrp_script", t.Scripts, known.scripts},
+		{"track_file", "track_file", t.Files, known.files},
+		{"track_process", "vrrp_track_process", t.Processes, known.processes},
+		{"track_bfd", "bfd_instance", t.BFDs, known.bfds},
+	} {
+		for _, track := range of.tracks {
+			d.refer(track.Pos, of.keyword, track.Name, of.kind, of.known)
+		}
+	}
 }
 
 func eachIdleCheck(c *Config, f func(*Check)) {
@@ -152,17 +155,15 @@ func eachIdleCheck(c *Config, f func(*Check)) {
 	}
 }
 
-func (d *decoder) checkTrackGroups(c *Config) {
-	instances := namesOf(c.Instances, instanceName)
-	groups := namesOf(c.TrackGroups, func(g *TrackGroup) string { return g.Name })
+func (d *decoder) checkTrackGroups(known *knownNames, c *Config) {
 	for _, g := range c.TrackGroups {
 		for _, m := range g.Members {
-			d.refer(m.Pos, "group", m.Name, "vrrp_instance", instances)
+			d.refer(m.Pos, "group", m.Name, "vrrp_instance", known.instances)
 		}
 	}
 	refer := func(at Pos, name string) {
 		if name != "" {
-			d.refer(at, "track_group", name, "track_group", groups)
+			d.refer(at, "track_group", name, "track_group", known.trackGroups)
 		}
 	}
 	for i := range c.Addresses {

@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestReferences has one case for each check of what blocks say of each other.
 func TestReferences(t *testing.T) { checkAll(t, referenceCases) }
@@ -110,4 +113,15 @@ var serverGroupCases = []saying{
 		`4:1: error: virtual_server_group "g": expected a name of its own; line 1 has it`,
 		`7:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
 			`version`}},
+}
+
+// TestHintsEnd checks that the nearest name is not looked for without end: it takes as long as there
+// are names.
+func TestHintsEnd(t *testing.T) {
+	_, ds := Parse("f", []byte("vrrp_instance named {\ninterface eth0\nvirtual_router_id 1\n"+
+		"virtual_ipaddress { 10.0.0.1 }\n}\n$G= \\\nvrrp_sync_group G$N { \\\n"+
+		"group { name${N} } \\\n}\n~SEQ(N, 1, 200) $G\n"))
+	if got := strings.Count(ds.String(), "did you mean named?"); got != mostHints {
+		t.Errorf("hints: got %d, want %d\n%.900s", got, mostHints, ds)
+	}
 }

@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Support says what this version does with a keyword. Zero is unset; the larger, the less it does.
 type Support uint8
 
@@ -52,4 +54,4 @@ type Keyword struct {
 func (k *Keyword) Effective() bool { return k.Support == Works }
 
 // Keywords lists the whole language, block by block.
-func Keywords() []Keyword { return newLanguage().keywords }
+func Keywords() []Keyword { return slices.Clone(theLanguage().keywords) }

@@ -161,6 +161,9 @@ func trackKeywords[T any](at func(*T) *Tracks) []keyword[T] {
 
 func parseTrack(d *decoder, keyword string, limit int, ws []Word) (Track, bool) {
 	t := Track{Pos: ws[0].Pos, Name: ws[0].Text}
+	if len(ws) == 1 {
+		return t, true
+	}
 	value := number[int](-limit, limit)
 	ok := d.options(keyword, ws[1:], options{
 		"weight": {takes: 1, usage: value.usage, set: func(w Word) bool {

@@ -95,27 +95,39 @@ type grammar struct {
 type treeReader struct {
 	grammar
 	report func(Diagnostic)
-	lexer  lexer
-	// root holds the statements outside of all blocks; open are the blocks being read, outermost
-	// first; last is the statement that a brace on the next line would belong to.
-	root Node
-	open []*Node
-	last *Node
-	// mistakes counts what was reported of braces; stopped is set when nothing more is read.
-	mistakes int
-	stopped  bool
+	// done gets each statement outside of all blocks once it is whole, and says whether it keeps
+	// it: else its nodes are used again.
+	done  func(*Node) bool
+	lexer lexer
+	nodes nodes
+	// outer is the statement outside of all blocks that is being read, nil before the first; open
+	// are the blocks being read, outermost first; last is the statement that a brace on the next
+	// line would belong to.
+	outer *Node
+	open  []*Node
+	last  *Node
+	// within counts the statements of outer; mistakes what was reported of braces; stopped is set
+	// when nothing more is read.
+	within, mistakes int
+	stopped          bool
 }
 
 const (
 	// deepest is how many blocks may be in each other: more than any configuration has.
 	deepest = 64
+	// mostStatements is how many statements may be in one outermost block: more than the largest
+	// that IPVS could have.
+	mostStatements = 1 << 20
 	// mostMistakes is how many mistakes with braces are told, and the rest of the file left.
 	mostMistakes = 20
 )
 
 // newTreeReader returns a reader of lines, one at a time.
-func newTreeReader(g grammar, report func(Diagnostic)) *treeReader {
-	return &treeReader{grammar: g, report: report, lexer: lexer{isScript: g.isScript, report: report}}
+func newTreeReader(g grammar, report func(Diagnostic), done func(*Node) bool) *treeReader {
+	return &treeReader{
+		grammar: g, report: report, done: done,
+		lexer: lexer{isScript: g.isScript, report: report},
+	}
 }
 
 // read takes one more line.
@@ -125,16 +137,28 @@ func (r *treeReader) read(l source.Line) {
 	}
 }
 
-// end returns the statements of all lines. It always returns a tree: what is wrong with braces is
-// reported at the brace and mended.
-func (r *treeReader) end() []*Node {
+// end hands over what is left. There is always a tree: what is wrong with braces is reported at the
+// brace and mended.
+func (r *treeReader) end() {
 	for _, n := range r.open {
 		if r.stopped {
 			break
 		}
 		r.unclosed(n, "the end of the file")
 	}
-	return r.root.Children
+	r.finish()
+}
+
+// finish hands over the statement outside of all blocks that has been read.
+func (r *treeReader) finish() {
+	switch {
+	case r.outer == nil:
+	case r.done(r.outer):
+		r.nodes = nodes{}
+	default:
+		r.nodes.reset()
+	}
+	r.outer = nil
 }
 
 func (r *treeReader) line(ts []token) {
@@ -154,21 +178,33 @@ func (r *treeReader) line(ts []token) {
 
 // statement takes the words up to the next brace or the line's end.
 func (r *treeReader) statement(ts []token) []token {
-	n := &Node{}
-	for len(ts) > 0 && ts[0].kind == tokenWord {
-		n.Words = append(n.Words, ts[0].Word)
-		ts = ts[1:]
+	count := 1
+	for count < len(ts) && ts[count].kind == tokenWord {
+		count++
 	}
-	if r.isRoot(n.Keyword()) && !n.Words[0].Quoted {
+	if first := &ts[0].Word; r.isRoot(first.Text) && !first.Quoted {
 		for _, o := range r.open {
-			r.unclosed(o, fmt.Sprintf("%s on line %d", n.Keyword(), n.Pos().Line))
+			r.unclosed(o, fmt.Sprintf("%s on line %d", first.Text, first.Pos.Line))
 		}
-		r.open = nil
+		r.open = r.open[:0]
 	}
-	into := r.block()
-	into.Children = append(into.Children, n)
-	r.last = n
-	return ts
+	if len(r.open) == 0 {
+		r.finish()
+		r.within = 0
+	}
+	if r.within++; r.within > mostStatements {
+		r.stop(ts[0].Pos, fmt.Sprintf("block: expected at most %d statements in it; the rest of the "+
+			"file is not read", mostStatements))
+		return nil
+	}
+	r.last = r.nodes.take(ts[:count])
+	if len(r.open) == 0 {
+		r.outer = r.last
+	} else {
+		into := r.open[len(r.open)-1]
+		into.Children = append(into.Children, r.last)
+	}
+	return ts[count:]
 }
 
 // fail reports a mistake with braces. After many of them nothing can be said of the rest.
@@ -189,13 +225,6 @@ func (r *treeReader) stop(at Pos, text string) {
 
 func (r *treeReader) unclosed(n *Node, before string) {
 	r.fail(n.Open, "%s {: expected its closing brace before %s", n.Keyword(), before)
-}
-
-func (r *treeReader) block() *Node {
-	if len(r.open) == 0 {
-		return &r.root
-	}
-	return r.open[len(r.open)-1]
 }
 
 // openBlock starts the block of the last statement. A brace that belongs to no statement gets one

@@ -10,6 +10,9 @@ var validationCases = []saying{
 		`1:1: error: vrrp_instance "A": expected interface in it`,
 		`1:1: error: vrrp_instance "A": expected virtual_router_id in it`,
 		`1:1: error: vrrp_instance "A": expected at least one virtual_ipaddress`}},
+	{"list of VIPs with nothing in it", "vrrp_instance A {\n%\n}",
+		"interface eth0\nvirtual_router_id 1\nvirtual_ipaddress { }", []string{
+			`1:1: error: vrrp_instance "A": expected at least one virtual_ipaddress`}},
 	{"instance without name", "vrrp_instance {\n%\n}", "interface eth0\nvirtual_router_id 1\n" +
 		"virtual_ipaddress { 10.0.0.1 }", []string{
 		`1:1: error: vrrp_instance: expected one name`}},
@@ -47,8 +50,8 @@ var validationCases = []saying{
 		`5:36: error: scope "near": expected global, site, link, host or nowhere`}},
 	{"VIP broadcast", instance, "virtual_ipaddress_excluded { fe80::3/64 brd + }", []string{
 		`5:45: error: brd "+": expected an IPv4 address, + or -, for an IPv4 address`}},
-	{"VIP idle option", instance, "virtual_ipaddress { 10.0.0.3 home }", []string{
-		`5:30: warning: virtual_ipaddress "home": has no effect yet in this version`}},
+	{"VIP idle option", instance, "virtual_ipaddress { 10.0.0.3 use_vmac }", []string{
+		`5:30: warning: virtual_ipaddress "use_vmac": has no effect yet in this version`}},
 	{"v2 fraction", instance, "advert_int 0.5", []string{
 		`5:1: error: advert_int "0.5" of A: expected whole seconds from 1 to 255 in version 2`}},
 	{"v3 too long", instance, "version 3\nadvert_int 40.96", []string{
@@ -88,7 +91,10 @@ var validationCases = []saying{
 	{"VMAC name", instance, "use_vmac a/b", []string{
 		`5:10: error: use_vmac "a/b": expected the name of an interface, or ` +
 			`[NAME [INTERFACE]] [MAC] [netlink_notify_msg] [group N]`}},
-	{"VMAC option", instance, "use_vmac a b netlink_notify_msg group 3 02:00:00:00:01", nil},
+	{"VMAC option", instance, "use_vmac a b netlink_notify_msg group 3 02:00:00:00:01", []string{
+		`5:14: warning: use_vmac "netlink_notify_msg": has no effect: whoever watches links is told ` +
+			`anyway`,
+		`5:39: warning: use_vmac "3": has no effect yet in this version`}},
 
 	{"group twice", two, "vrrp_sync_group G { group { A } }\nvrrp_sync_group G { group { B } }",
 		[]string{

@@ -56,8 +56,8 @@ func parsePrefix(s string) (netip.Prefix, string) {
 	if !given {
 		return netip.PrefixFrom(a, a.BitLen()), ""
 	}
-	bits, bad := number[int](0, a.BitLen()).parse([]Word{{Text: length}})
-	if bad != fits {
+	bits, ok := whole[int](length, 0, a.BitLen())
+	if !ok {
 		return netip.Prefix{}, fmt.Sprintf("prefix length must be 0..%d", a.BitLen())
 	}
 	return netip.PrefixFrom(a, bits), ""
@@ -66,16 +66,16 @@ func parsePrefix(s string) (netip.Prefix, string) {
 func vipOptions(v *VIP) options {
 	four := v.Prefix.Addr().Is4()
 	brd := option{
-		takes: 1, idle: true, usage: "an IPv4 address, + or -, for an IPv4 address",
+		takes: 1, usage: "an IPv4 address, + or -, for an IPv4 address",
 		set: func(w Word) (ok bool) {
 			v.Broadcast, ok = broadcast(v.Prefix, w.Text)
 			return ok
 		},
 	}
 	flag := func(at *bool) option {
-		return option{idle: true, set: func(Word) bool { *at = true; return true }}
+		return option{set: func(Word) bool { *at = true; return true }}
 	}
-	peer := option{takes: 1, idle: true, usage: "an IP address of the same family",
+	peer := option{takes: 1, usage: "an IP address of the same family",
 		set: func(w Word) bool {
 			p, bad := parsePrefix(w.Text)
 			v.Peer = p.Addr()
@@ -85,12 +85,12 @@ func vipOptions(v *VIP) options {
 		"brd": brd, "broadcast": brd,
 		"dev": {takes: 1, usage: "the name of an interface",
 			set: func(w Word) bool { return into(deviceName(), w, &v.Device) }},
-		"label": {takes: 1, idle: true, usage: "a name of up to 15 characters, for an IPv4 address",
+		"label": {takes: 1, usage: "a name of up to 15 characters, for an IPv4 address",
 			set: func(w Word) bool {
 				v.Label = w.Text
 				return four && 0 < len(w.Text) && len(w.Text) < 16
 			}},
-		"scope": {takes: 1, idle: true, usage: orList(scopes), set: func(w Word) bool {
+		"scope": {takes: 1, usage: orList(scopes), set: func(w Word) bool {
 			v.Scope = w.Text
 			return slices.Contains(scopes, w.Text)
 		}},
@@ -101,8 +101,8 @@ func vipOptions(v *VIP) options {
 		"mngtmpaddr":    flag(&v.ManageTemporary),
 		"noprefixroute": flag(&v.NoPrefixRoute),
 		"autojoin":      flag(&v.AutoJoin),
-		"use_vmac":      flag(&v.UseVMAC),
-		"preferred_lft": {takes: 1, idle: true, usage: "whole seconds or forever",
+		"use_vmac":      {idle: true, set: func(Word) bool { v.UseVMAC = true; return true }},
+		"preferred_lft": {takes: 1, usage: "whole seconds or forever",
 			set: func(w Word) bool { return preferred(w, v) }},
 		"track_group": {takes: 1, idle: true, usage: "the name of a track_group",
 			set: func(w Word) bool { v.TrackGroup = w.Text; return w.Text != "" }},

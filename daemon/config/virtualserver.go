@@ -12,12 +12,14 @@ import (
 type serverBlock struct {
 	VirtualServer
 	timing
+	// node is nil once the service is complete.
 	node    *Node
 	weight  int
 	inhibit bool
 	reals   []realBlock
-	// broken is set if the service has no identity: it is checked and left out.
-	broken bool
+	// broken is set if the service has no identity: it is checked and left out; empty if it names
+	// no real server.
+	broken, empty bool
 }
 
 // byAddress says whether an address identifies the service.

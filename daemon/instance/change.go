@@ -3,7 +3,6 @@ package instance
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/vrrp"
@@ -74,16 +73,21 @@ func (t ties) String() string {
 
 // change gives the members their new configurations. A Machine takes no other configuration, so
 // new ones are led to where the old ones stand, by events that would have led them there.
-func (r *Runner) change(c change, tasks *sync.WaitGroup) {
+func (r *Runner) change(c change, tasks *crew) {
 	if r.leaving {
 		return
 	}
 	r.keeper.every = beatEvery(c.configs)
 	for i, m := range r.members {
 		r.adopt(m, c.configs[i])
-		r.keeper.orders.put(order{verb: orderReplace, member: i, next: c.holdings[i]})
+		m.turn++
+		r.keeper.orders.put(order{
+			verb: orderReplace, member: i, next: c.holdings[i], turn: m.turn,
+		})
+		m.view.Store(viewOf(m.cfg))
+		r.watchAll(m, tasks)
 		if m.known { // which source it has now, and whether it has one
-			r.linkChanged(m, m.link, tasks)
+			r.linkChanged(m, *m.latest.Load(), tasks)
 		}
 	}
 	r.now = time.Now()
@@ -100,11 +104,13 @@ func (r *Runner) change(c change, tasks *sync.WaitGroup) {
 	r.redo(old, append(actions, r.rehear(old)...), false)
 }
 
-// adopt changes what m reads of its configuration. Name and interface, which other goroutines
-// read, are the same.
+// adopt gives m another configuration. Its ties, which other goroutines read, are the same.
 func (r *Runner) adopt(m *member, c Config) {
-	m.cfg.Router, m.cfg.VIPs, m.cfg.Excluded = c.Router, c.VIPs, c.Excluded
-	m.cfg.Lease, m.cfg.AnnounceRepeat = c.Lease, c.AnnounceRepeat
+	m.stale = append(m.stale, m.cfg)
+	m.cfg = c
+	if m.holds {
+		r.claim(m)
+	}
 	r.update(m, func(s *Status) { s.VIPs = c.addresses() })
 }
 
@@ -196,6 +202,7 @@ func (r *Runner) redo(old *vrrp.Group, actions []vrrp.MemberAction, held bool) {
 			r.transition(r.now, m, vrrp.Transition{From: from, To: to, Reason: reasons[i]})
 		}
 		r.observe(m, r.group.Member(i))
+		r.reclaim(m, r.group.Member(i))
 	}
 }
 

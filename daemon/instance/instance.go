@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
@@ -33,7 +34,26 @@ type VIP struct {
 	Prefix netip.Prefix
 	// Device is the interface that gets it; empty is the instance's own.
 	Device string
+	// Options are its finer points.
+	Options netif.AddrOptions
+	// NoTrack leaves it to the next renewal, or repair, to put it back when somebody has deleted
+	// it; without it that happens at once.
+	NoTrack bool
 }
+
+// OldChecksum says what the checksum of unicast adverts of VRRPv3 over IPv4 covers: very old
+// routers take the multicast group for their destination, whatever it is.
+type OldChecksum uint8
+
+// The forms. Zero speaks to each as it speaks, and hears both.
+const (
+	// OldChecksumFoundOut is what peers are heard to do.
+	OldChecksumFoundOut OldChecksum = iota
+	// OldChecksumNever is the form of today only.
+	OldChecksumNever
+	// OldChecksumAlways sends the old form; both are heard.
+	OldChecksumAlways
+)
 
 // Config is one VRRP instance.
 type Config struct {
@@ -46,11 +66,36 @@ type Config struct {
 	Router vrrp.Config
 	// VIPs are advertised, Excluded are not; the master has both.
 	VIPs, Excluded []VIP
+	// Routes and Rules are the master's too.
+	Routes []netif.Route
+	Rules  []netif.Rule
+	// VMAC, if not nil, is an interface that the master makes and that its VIPs are on, instead of
+	// Interface. AdvertsOnParent sends adverts from Interface's MAC address instead of VMAC's; those
+	// by unicast always are.
+	VMAC            *netif.Macvlan
+	AdvertsOnParent bool
+	// ShieldTable, if not empty, is the nftables table that keeps what comes from the network away
+	// from the VIPs while the instance is master, ShieldPriority that of its chain.
+	ShieldTable    string
+	ShieldPriority int32
+	// PromoteSecondaries has the kernel keep, while the instance is master, the other IPv4 addresses
+	// of a network when the first one goes, on all devices of the VIPs.
+	PromoteSecondaries bool
 	// Lease is how long the kernel keeps the addresses of a daemon that does not renew them.
 	// Zero is DefaultLease; negative is for ever, as keepalived's.
 	Lease time.Duration
-	// AnnounceRepeat is how many gratuitous ARPs an announcement sends for each VIP; zero is 5.
-	AnnounceRepeat int
+	// Group is where multicast adverts go; invalid is the standard group of the family. With
+	// Router.Unicast they go to Router.Peers instead, with UnicastTTL; zero is 255.
+	Group      netip.Addr
+	UnicastTTL uint8
+	// OldChecksum is for unicast adverts.
+	OldChecksum OldChecksum
+	// AnnounceRepeat is how many gratuitous ARPs, or neighbor advertisements, an announcement sends
+	// for each VIP; zero is 5. RefreshRepeat is that of a refresh, zero is 1; LowerRepeat that of
+	// a master which hears a lower one, zero is AnnounceRepeat.
+	AnnounceRepeat, RefreshRepeat, LowerRepeat int
+	// ARPInterval and NAInterval are between two of them; zero is none.
+	ARPInterval, NAInterval time.Duration
 }
 
 // DefaultLease returns four intervals, rounded up to seconds, but at least MinLease: longer than any
@@ -70,6 +115,15 @@ type Group struct {
 	// OnTransition is called for every change of state, one call at a time and in order, from a
 	// goroutine that nothing else waits for. It may be nil. Run returns after the last call.
 	OnTransition func(Transition)
+	// Claims is called by the goroutine of Run, and must not block: just before a member takes its
+	// VIPs, just after it has let go of them, and when what it claims has changed. Nil is nobody.
+	Claims func(Claim)
+	// Resume has the group begin as master, with the VIPs as they are: it takes the place of one
+	// that died as master moments ago.
+	Resume bool
+	// Inherited are the last claims of the one that died, if they are known: Run begins by removing
+	// what they name and no member is to have, and restores in the end what they say was there.
+	Inherited []Claim
 	// Log gets one line a transition. Nil is slog.Default.
 	Log *slog.Logger
 }
@@ -115,16 +169,128 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("VIP %s: not an address", v.Prefix))
 		}
 	}
-	if src := c.Router.Source; src.IsValid() && !src.Is4() {
-		errs = append(errs, fmt.Errorf("source %s: only IPv4 is carried", src))
-	}
-	if c.AnnounceRepeat < 0 {
-		errs = append(errs, fmt.Errorf("announce repeat %d: want 0 or more", c.AnnounceRepeat))
-	}
+	errs = append(errs, c.validateAdverts(), c.validateAnnouncing(), c.validateRouting(),
+		c.validateVMAC())
 	if err := c.withDefaults().Router.Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+func (c Config) validateVMAC() error {
+	v := c.VMAC
+	if v == nil {
+		return nil
+	}
+	if v.Name == "" || v.Parent == "" || v.Name == c.Interface || v.MAC == (netif.MAC{}) {
+		return fmt.Errorf("macvlan %s: want a name, another interface under it and an address", v)
+	}
+	return nil
+}
+
+// validateAdverts checks where adverts come from and go to.
+func (c Config) validateAdverts() error {
+	var errs []error
+	of6 := c.IPv6()
+	if src := c.Router.Source; src.IsValid() && src.Is6() != of6 {
+		errs = append(errs, fmt.Errorf("source %s: want one of the family of the VIPs", src))
+	}
+	if c.Group.IsValid() && (!c.Group.IsMulticast() || c.Group.Is6() != of6) {
+		errs = append(errs, fmt.Errorf("group %s: want a multicast address of the family of the VIPs",
+			c.Group))
+	}
+	if c.Router.Unicast && len(c.Router.Peers) == 0 {
+		errs = append(errs, errors.New("unicast without a peer"))
+	}
+	for _, p := range c.Router.Peers {
+		if p.Addr.Is6() != of6 || !p.Addr.IsValid() || p.Addr.IsMulticast() {
+			errs = append(errs, fmt.Errorf("peer %s: want a unicast address of the family of the VIPs",
+				p.Addr))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateRouting() error {
+	var errs []error
+	for _, r := range c.Routes {
+		if err := r.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("route %s: %w", r, err))
+		}
+	}
+	for _, r := range c.Rules {
+		if err := r.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("rule %s: %w", r, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateAnnouncing() error {
+	var errs []error
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"announce repeat", c.AnnounceRepeat}, {"refresh repeat", c.RefreshRepeat},
+		{"lower repeat", c.LowerRepeat},
+	} {
+		if n.value < 0 {
+			errs = append(errs, fmt.Errorf("%s %d: want 0 or more", n.name, n.value))
+		}
+	}
+	for _, d := range []time.Duration{c.ARPInterval, c.NAInterval} {
+		if d < 0 {
+			errs = append(errs, fmt.Errorf("announce interval %s: want 0 or more", d))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// IPv6 says whether the adverts are IPv6: the VIPs say.
+func (c Config) IPv6() bool {
+	switch {
+	case len(c.Router.Addrs) > 0:
+		return c.Router.Addrs[0].Is6()
+	case len(c.VIPs) > 0:
+		return c.VIPs[0].Prefix.Addr().Is6()
+	}
+	return false
+}
+
+// endpoint returns what the socket sends and hears.
+func (c Config) endpoint() netif.Endpoint {
+	e := netif.Endpoint{VRID: c.Router.VRID, IPv6: c.IPv6(), TTL: c.UnicastTTL}
+	if !c.Router.Unicast {
+		e.Group = c.group()
+	}
+	if c.VMAC != nil && !c.AdvertsOnParent {
+		e.MAC = c.VMAC.MAC
+	}
+	return e
+}
+
+// group returns where multicast adverts go.
+func (c Config) group() netip.Addr {
+	switch {
+	case c.Group.IsValid():
+		return c.Group
+	case c.IPv6():
+		return vrrp.MulticastAddr(netip.IPv6Unspecified())
+	}
+	return vrrp.MulticastAddr(netip.IPv4Unspecified())
+}
+
+// destinations returns where adverts go.
+func (c Config) destinations() []netip.Addr {
+	if !c.Router.Unicast {
+		return []netip.Addr{c.group()}
+	}
+	var peers []netip.Addr
+	for _, p := range c.Router.Peers {
+		peers = append(peers, p.Addr)
+	}
+	return peers
 }
 
 // withDefaults returns c with its zero fields set.
@@ -140,8 +306,28 @@ func (c Config) withDefaults() Config {
 	if c.AnnounceRepeat == 0 {
 		c.AnnounceRepeat = DefaultAnnounceRepeat
 	}
+	if c.RefreshRepeat == 0 {
+		c.RefreshRepeat = 1
+	}
+	if c.LowerRepeat == 0 {
+		c.LowerRepeat = c.AnnounceRepeat
+	}
 	return c
 }
 
 // addresses returns all that the master has.
 func (c Config) addresses() []VIP { return slices.Concat(c.VIPs, c.Excluded) }
+
+// located returns the same, each with its device.
+func (c Config) located() []VIP {
+	vips := c.addresses()
+	for i := range vips {
+		if d := &vips[i].Device; *d == "" || *d == c.Interface {
+			*d = c.Interface
+			if c.VMAC != nil {
+				*d = c.VMAC.Name
+			}
+		}
+	}
+	return vips
+}

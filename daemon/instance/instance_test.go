@@ -28,6 +28,8 @@ type bench struct {
 	setUp func(i int, up bool)
 	// addrs lists the addresses of node i.
 	addrs func(i int) []netip.Prefix
+	// vip is what has looks for; the zero Prefix is vip.
+	vip netip.Prefix
 	// interval of the adverts, and limit on waiting for anything.
 	interval, limit time.Duration
 }
@@ -183,7 +185,13 @@ func (b *bench) awaitVIP(i int, want bool) {
 	b.await("VIP", func() bool { return b.has(i) == want })
 }
 
-func (b *bench) has(i int) bool { return slices.Contains(b.addrs(i), vip) }
+func (b *bench) has(i int) bool {
+	want := b.vip
+	if !want.IsValid() {
+		want = vip
+	}
+	return slices.Contains(b.addrs(i), want)
+}
 
 func testElection(b *bench) {
 	high, low := b.start(0, nil), b.start(1, nil)
@@ -259,6 +267,13 @@ func testTracker(b *bench) {
 	if err := high.runner.SetTracked("VI_1", false); err != nil {
 		b.t.Fatal(err)
 	}
+	b.await("handover", func() bool {
+		if !b.has(0) && !b.has(1) {
+			b.t.Error("a moment without the VIP")
+			return true
+		}
+		return !b.has(0)
+	})
 	b.awaitState(high, vrrp.Faulty)
 	b.awaitState(low, vrrp.Master)
 	if err := high.runner.SetTracked("VI_1", true); err != nil {

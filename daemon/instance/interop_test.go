@@ -2,7 +2,9 @@ package instance_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon/instance"
+	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
@@ -27,6 +30,7 @@ func TestKeepalived(t *testing.T) {
 		name   string
 		router vrrp.Config
 		conf   string
+		vip    netip.Prefix
 	}{
 		{
 			name:   "v2",
@@ -47,15 +51,40 @@ func TestKeepalived(t *testing.T) {
 			router: vrrp.Config{Version: vrrp.V3, Interval: 100 * time.Millisecond},
 			conf:   "version 3\nadvert_int 0.1\n",
 		},
+		{
+			name: "v3 by unicast",
+			router: vrrp.Config{
+				Version: vrrp.V3, Interval: 100 * time.Millisecond,
+				Unicast: true, CheckUnicastSource: true, Peers: []vrrp.Peer{{Addr: hosts[1]}},
+			},
+			conf: "version 3\nadvert_int 0.1\nunicast_src_ip 192.168.1.3\n" +
+				"unicast_peer {\n192.168.1.2\n}\n",
+		},
+		{
+			name:   "v3 over IPv6",
+			router: vrrp.Config{Version: vrrp.V3, Interval: 100 * time.Millisecond},
+			conf:   "version 3\nadvert_int 0.1\n",
+			vip:    vip6,
+		},
+		{
+			name: "v3 over IPv6 by unicast",
+			router: vrrp.Config{
+				Version: vrrp.V3, Interval: 100 * time.Millisecond, Source: locals[0],
+				Unicast: true, CheckUnicastSource: true, Peers: []vrrp.Peer{{Addr: locals[1]}},
+			},
+			conf: "version 3\nadvert_int 0.1\nunicast_src_ip fe80::3\n" +
+				"unicast_peer {\nfe80::2\n}\n",
+			vip: vip6,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+", we are higher", func(t *testing.T) {
 			t.Parallel()
-			b, peer := besideKeepalived(t, path, tt.conf)
+			b, peer := besideKeepalived(t, path, tt.conf, tt.vip)
 			if tt.router.Version == vrrp.V3 { // v2 would need seconds more to preempt
 				b.awaitVIP(1, true)
 			}
-			us := b.start(0, standing(tt.router, 150))
+			us := b.start(0, standing(tt.router, tt.vip, 150))
 			b.awaitVIP(0, true)
 			b.awaitVIP(1, false)
 			us.stop()
@@ -65,8 +94,8 @@ func TestKeepalived(t *testing.T) {
 		})
 		t.Run(tt.name+", we are lower", func(t *testing.T) {
 			t.Parallel()
-			b, peer := besideKeepalived(t, path, tt.conf)
-			us := b.start(0, standing(tt.router, 50))
+			b, peer := besideKeepalived(t, path, tt.conf, tt.vip)
+			us := b.start(0, standing(tt.router, tt.vip, 50))
 			b.await("leader", func() bool { return us.runner.Snapshot()[0].LeaderPriority == 100 })
 			peer.stop()
 			b.awaitState(us, vrrp.Master)
@@ -79,9 +108,12 @@ func TestKeepalived(t *testing.T) {
 	}
 }
 
-// standing makes the only member of a group r with that priority.
-func standing(r vrrp.Config, priority uint8) func(*instance.Group) {
+// standing makes the only member of a group r with that priority, and that VIP if it is one.
+func standing(r vrrp.Config, p netip.Prefix, priority uint8) func(*instance.Group) {
 	return func(g *instance.Group) {
+		if p.IsValid() {
+			g.Members[0].VIPs[0].Prefix = p
+		}
 		r.VRID, r.Priority = 51, priority
 		g.Members[0].Router = r
 	}
@@ -115,14 +147,25 @@ type keepalived struct {
 }
 
 // besideKeepalived returns a real bench whose second node runs keepalived with priority 100.
-func besideKeepalived(t *testing.T, path, conf string) (*bench, *keepalived) {
+func besideKeepalived(t *testing.T, path, conf string, p netip.Prefix) (*bench, *keepalived) {
 	t.Helper()
 	a, node := netiftest.Pair(t)
 	b := realBench(t, a, node)
+	if p.IsValid() {
+		b.vip = p
+		for i, n := range []*netiftest.Node{a, node} {
+			eth := n.Host.Interface(netiftest.Device)
+			if err := eth.AddAddr(netip.PrefixFrom(locals[i], 64), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	} else {
+		p = vip
+	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "keepalived.conf")
 	text := fmt.Sprintf("vrrp_instance VI_1 {\ninterface %s\nvirtual_router_id 51\n"+
-		"priority 100\n%svirtual_ipaddress {\n%s\n}\n}\n", netiftest.Device, conf, vip)
+		"priority 100\n%svirtual_ipaddress {\n%s\n}\n}\n", netiftest.Device, conf, p)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -148,4 +191,46 @@ func (k *keepalived) stop() {
 	k.done = true
 	_ = k.cmd.Process.Signal(unix.SIGTERM) // it may have ended
 	_ = k.cmd.Wait()                       // its status says only how it was ended
+}
+
+// TestKeepalivedVMAC pairs this daemon with keepalived, each with the virtual MAC address.
+func TestKeepalivedVMAC(t *testing.T) {
+	path, err := exec.LookPath("keepalived")
+	if err != nil {
+		t.Skip("keepalived is not installed")
+	}
+	b, peer := besideKeepalived(t, path, "version 3\nadvert_int 0.1\nuse_vmac vrrp.51\n",
+		netip.Prefix{})
+	b.addrs = func(i int) []netip.Prefix { return addrsOf(t, b.links[i]("vrrp.51")) }
+	b.awaitVIP(1, true)
+	us := b.start(0, func(g *instance.Group) {
+		c := &g.Members[0]
+		c.Router = vrrp.Config{
+			Version: vrrp.V3, Interval: 100 * time.Millisecond, VRID: 51, Priority: 150,
+		}
+		c.VMAC = &netif.Macvlan{
+			Name: "vrrp.51", Parent: netiftest.Device, MAC: netif.VirtualMAC(51, false),
+		}
+	})
+	b.awaitVIP(0, true)
+	b.awaitVIP(1, false)
+	us.stop()
+	b.awaitVIP(1, true)
+	<-us.ended
+	wantPeace(t, us, peer)
+}
+
+// addrsOf returns the addresses of a link as they are now.
+func addrsOf(t *testing.T, l instance.Link) []netip.Prefix {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var addrs []netip.Prefix
+	err := l.Watch(ctx, func(s netif.State) {
+		addrs = s.Addrs
+		cancel()
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return addrs
 }

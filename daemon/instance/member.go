@@ -1,11 +1,10 @@
 package instance
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/netif"
@@ -15,47 +14,45 @@ import (
 // member is one instance of a Runner. All but status belongs to the owner.
 type member struct {
 	index int
-	cfg   Config
-	ties  ties // of cfg
+	cfg   Config // only the owner may read it
+	ties  ties   // of cfg; never changed
 	iface Link
 
-	known    bool        // the link has been looked at
-	unwell   bool        // SetTracked said so
-	fault    vrrp.Reason // of its own, why it cannot take part; zero: it can
-	link     netif.State // as last looked at
+	known    bool                        // the link has been looked at
+	unwell   bool                        // SetTracked said so
+	fault    vrrp.Reason                 // of its own, why it cannot take part; zero: it can
+	link     netif.State                 // as last looked at
+	latest   atomic.Pointer[netif.State] // as last reported
+	view     atomic.Pointer[view]        // of cfg
+	watched  map[string]bool             // devices
 	source   netip.Addr
 	sock     Socket // nil: closed
 	sockLink int    // index of the interface that sock is bound to
+	endpoint netif.Endpoint
+	old      map[netip.Addr]bool // peers that send old checksums
 	openedAt time.Time
 	reopenAt time.Time // when to try to open it again; zero: never
 	buf      []byte
 	heard    vrrp.Received // the last advert
 
+	holds       bool                   // the keeper was last told to add the VIPs
+	turn        uint64                 // how often the keeper was told to change them
+	settledTurn uint64                 // the last one that it has carried out
+	before      map[HeldSetting]string // what settings were
+	stale       []Config               // earlier ones, until what is only theirs is gone
+	claimed     Claim                  // as last told
+
 	status Status // under Runner.mu
 }
 
 func newMember(index int, group string, c Config, link Link) *member {
-	m := &member{index: index, cfg: c, ties: tiesOf(c), iface: link}
+	m := &member{index: index, cfg: c, ties: tiesOf(c), iface: link, watched: map[string]bool{}}
+	m.view.Store(viewOf(c))
 	m.status = Status{
 		Name: c.Name, Group: group, Interface: c.Interface, VRID: c.Router.VRID,
 		State: vrrp.Initialize, Priority: c.Router.Priority, VIPs: c.addresses(),
 	}
 	return m
-}
-
-// watch brings the states of m's link to the inbox until ctx ends, and begins again if it fails.
-func (r *Runner) watch(ctx context.Context, m *member) {
-	for ctx.Err() == nil {
-		err := m.iface.Watch(ctx, func(s netif.State) { r.inbox.put(linkState{m.index, s}) })
-		if ctx.Err() != nil {
-			return
-		}
-		r.inbox.put(failure{m.index, nil, err})
-		select {
-		case <-time.After(reopenAfter):
-		case <-ctx.Done():
-		}
-	}
 }
 
 // deliver returns what a socket of the member calls with each packet.
@@ -65,7 +62,7 @@ func (r *Runner) deliver(member int) func(netif.Packet) {
 
 // linkChanged makes the member able or unable to take part. The group starts when every link is
 // known.
-func (r *Runner) linkChanged(m *member, s netif.State, tasks *sync.WaitGroup) {
+func (r *Runner) linkChanged(m *member, s netif.State, tasks *crew) {
 	m.known, m.link, m.reopenAt = true, s, time.Time{}
 	if source := m.pickSource(s); source != m.source {
 		m.source = source
@@ -85,7 +82,7 @@ func (r *Runner) linkChanged(m *member, s netif.State, tasks *sync.WaitGroup) {
 }
 
 // tracked notes what SetTracked said.
-func (r *Runner) tracked(m *member, well bool, tasks *sync.WaitGroup) {
+func (r *Runner) tracked(m *member, well bool, tasks *crew) {
 	m.unwell = !well
 	if m.known {
 		r.linkChanged(m, m.link, tasks)
@@ -93,24 +90,39 @@ func (r *Runner) tracked(m *member, well bool, tasks *sync.WaitGroup) {
 }
 
 // pickSource returns the address that adverts come from, or an invalid one.
-func (m *member) pickSource(s netif.State) netip.Addr {
-	want := m.cfg.Router.Source
+func (m *member) pickSource(s netif.State) netip.Addr { return m.cfg.pickSource(s) }
+
+func (c Config) pickSource(s netif.State) netip.Addr {
+	want := c.Router.Source
 	for _, p := range s.Addrs {
-		isVIP := slices.ContainsFunc(m.cfg.addresses(), func(v VIP) bool {
-			return v.Prefix.Addr() == p.Addr()
-		})
-		if p.Addr() == want || (!want.IsValid() && !isVIP) {
-			return p.Addr()
+		a := p.Addr()
+		if a == want || (!want.IsValid() && c.canBeSource(a)) {
+			return a
 		}
 	}
 	return netip.Addr{}
 }
 
+// canBeSource reports whether adverts can come from the address, if none is configured: not from a
+// VIP. Over IPv6 they come from a link-local one (RFC 9568, Section 5.1.2.1), unless they go
+// further than the link.
+func (c Config) canBeSource(a netip.Addr) bool {
+	if a.Is6() != c.IPv6() {
+		return false
+	}
+	far := c.Router.Unicast && !c.Router.Peers[0].Addr.IsLinkLocalUnicast()
+	if a.Is6() && a.IsLinkLocalUnicast() == far {
+		return false
+	}
+	isVIP := func(v VIP) bool { return v.Prefix.Addr() == a }
+	return !slices.ContainsFunc(c.VIPs, isVIP) && !slices.ContainsFunc(c.Excluded, isVIP)
+}
+
 // open opens the socket, unless it is open on the interface as it is now, and ends the fault.
-func (r *Runner) open(m *member, tasks *sync.WaitGroup) {
-	if m.sock == nil || m.sockLink != m.link.Index {
+func (r *Runner) open(m *member, tasks *crew) {
+	if m.sock == nil || m.sockLink != m.link.Index || m.endpoint != m.cfg.endpoint() {
 		r.closeSocket(m)
-		sock, err := m.iface.Listen(m.cfg.Router.VRID)
+		sock, err := open(m.iface, m.cfg)
 		if err != nil {
 			m.reopenAt = time.Now().Add(reopenAfter)
 			r.kernelFailed(m.index, err)
@@ -118,6 +130,7 @@ func (r *Runner) open(m *member, tasks *sync.WaitGroup) {
 			return
 		}
 		m.sock, m.sockLink, m.openedAt = sock, m.link.Index, time.Now()
+		m.endpoint = m.cfg.endpoint()
 		tasks.Go(func() {
 			if err := sock.Receive(r.deliver(m.index)); err != nil {
 				r.inbox.put(failure{m.index, sock, err})
@@ -128,11 +141,16 @@ func (r *Runner) open(m *member, tasks *sync.WaitGroup) {
 	r.step(m.index, vrrp.Recovered{})
 }
 
-// fail puts the group into Fault, which may yet resign through the socket, then closes it.
+// fail puts the group into Fault, which may yet resign through the socket, then closes it. Where
+// only a tracker has failed the link still works: a master goes on forwarding until it hears its
+// successor, for which the socket stays open.
 func (r *Runner) fail(m *member, reason vrrp.Reason) {
 	m.fault = reason
-	r.step(m.index, vrrp.Fault{Reason: reason})
-	r.closeSocket(m)
+	graceful := reason == vrrp.ReasonTracker
+	r.step(m.index, vrrp.Fault{Reason: reason, Graceful: graceful})
+	if !graceful {
+		r.closeSocket(m)
+	}
 }
 
 // closeSocket closes m's socket if it is open.
@@ -148,7 +166,7 @@ func (r *Runner) closeSocket(m *member) {
 
 // failed handles the end of a watch, which begins again by itself, or of the socket, which is
 // opened again, but not more often than every reopenAfter.
-func (r *Runner) failed(m *member, f failure, tasks *sync.WaitGroup) {
+func (r *Runner) failed(m *member, f failure, tasks *crew) {
 	r.kernelFailed(m.index, f.err)
 	if f.sock == nil || f.sock != m.sock {
 		return
@@ -168,20 +186,57 @@ func (r *Runner) start() {
 		return
 	}
 	r.started = true
-	r.step(vrrp.All, vrrp.Startup{})
+	r.step(vrrp.All, vrrp.Startup{Resume: r.resume})
 	close(r.ready)
 }
 
 // received gives a packet to the group.
 func (r *Runner) received(m *member, p netif.Packet) {
-	a, err := vrrp.Parse(p.Payload, p.From, p.To)
+	a, err := m.parse(p)
 	if reason := vrrp.DropReason(0); errors.As(err, &reason) {
 		r.dropped(m, vrrp.Drop{Reason: reason, From: p.From})
 		return
 	}
 	r.update(m, func(s *Status) { s.Received++ })
-	m.heard = vrrp.Received{Advert: a, From: p.From, TTL: p.TTL}
+	m.heard = vrrp.Received{Advert: a, From: p.From, To: p.To, TTL: p.TTL}
 	r.step(m.index, m.heard)
+}
+
+// parse reads an advert, whose checksum may have the old form if it is unicast.
+func (m *member) parse(p netif.Packet) (vrrp.Advert, error) {
+	a, err := vrrp.Parse(p.Payload, p.From, p.To)
+	if !m.cfg.oldPossible() {
+		return a, err
+	}
+	if err == nil {
+		delete(m.old, p.From)
+	}
+	if !errors.Is(err, vrrp.DropChecksum) {
+		return a, err
+	}
+	a, oldErr := vrrp.Parse(p.Payload, p.From, vrrp.MulticastAddr(p.From))
+	if oldErr != nil {
+		return a, err
+	}
+	if m.old == nil {
+		m.old = map[netip.Addr]bool{}
+	}
+	m.old[p.From] = true
+	return a, nil
+}
+
+// oldPossible says whether there are two forms of checksums.
+func (c Config) oldPossible() bool {
+	return c.Router.Unicast && !c.IPv6() && c.Router.Version == vrrp.V3 &&
+		c.OldChecksum != OldChecksumNever
+}
+
+// covered returns the destination that the checksum of an advert to dst covers.
+func (m *member) covered(dst netip.Addr) netip.Addr {
+	if m.cfg.oldPossible() && (m.cfg.OldChecksum == OldChecksumAlways || m.old[dst]) {
+		return vrrp.MulticastAddr(dst)
+	}
+	return dst
 }
 
 // send sends an advert. One that cannot be sent is as good as lost: the protocol expects losses.
@@ -189,15 +244,23 @@ func (r *Runner) send(m *member, priority uint8) {
 	if m.sock == nil {
 		return
 	}
-	dst := vrrp.MulticastAddr(m.source)
-	b, err := r.group.Member(m.index).Advert(priority).Append(m.buf[:0], m.source, dst)
-	if err == nil {
-		m.buf = b
-		err = m.sock.Send(b, m.source, dst)
+	var errs []error
+	for _, dst := range m.cfg.destinations() {
+		errs = append(errs, r.sendTo(m, priority, dst))
 	}
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		r.kernelFailed(m.index, err)
 		return
 	}
 	r.update(m, func(s *Status) { s.Sent++ })
+}
+
+func (r *Runner) sendTo(m *member, priority uint8, dst netip.Addr) error {
+	advert := r.group.Member(m.index).Advert(priority)
+	b, err := advert.Append(m.buf[:0], m.source, m.covered(dst))
+	if err != nil {
+		return err
+	}
+	m.buf = b
+	return m.sock.Send(b, m.source, dst)
 }

@@ -8,14 +8,20 @@ import (
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
+// crew are the goroutines that the owner has begun; those that watch end with watching.
+type crew struct {
+	sync.WaitGroup
+	watching context.Context
+}
+
 // own is the owner's life: it watches the links and steps the group until the group has ended.
 func (r *Runner) own(ctx context.Context) {
-	links, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	var tasks sync.WaitGroup
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	tasks := &crew{watching: watching}
 	for _, m := range r.members {
-		tasks.Go(func() { r.watch(links, m) })
+		r.watchAll(m, tasks)
 	}
-	r.turn(ctx, &tasks)
+	r.turn(ctx, tasks)
 	unwatch()
 	for _, m := range r.members {
 		r.closeSocket(m)
@@ -25,7 +31,7 @@ func (r *Runner) own(ctx context.Context) {
 
 // turn is the owner's loop. What has arrived comes before what has not, so packets are read
 // before timers are believed.
-func (r *Runner) turn(ctx context.Context, tasks *sync.WaitGroup) {
+func (r *Runner) turn(ctx context.Context, tasks *crew) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	ending := ctx.Done()
@@ -68,7 +74,7 @@ func (r *Runner) arm(timer *time.Timer) {
 }
 
 // timeout does what is due.
-func (r *Runner) timeout(tasks *sync.WaitGroup) {
+func (r *Runner) timeout(tasks *crew) {
 	r.now = time.Now()
 	now := r.now
 	if d := r.group.Deadline(); !d.IsZero() && !d.After(now) {
@@ -82,14 +88,14 @@ func (r *Runner) timeout(tasks *sync.WaitGroup) {
 }
 
 // read handles what the inbox holds and reports whether there was anything.
-func (r *Runner) read(tasks *sync.WaitGroup) bool {
+func (r *Runner) read(tasks *crew) bool {
 	items := r.inbox.take()
 	for _, item := range items {
 		switch item := item.(type) {
 		case packet:
 			r.received(r.members[item.member], item.Packet)
 		case linkState:
-			r.linkChanged(r.members[item.member], item.State, tasks)
+			r.news(r.members[item.member], item, tasks)
 		case failure:
 			r.failed(r.members[item.member], item, tasks)
 		case priority:
@@ -98,6 +104,10 @@ func (r *Runner) read(tasks *sync.WaitGroup) bool {
 			r.tracked(r.members[item.member], item.well, tasks)
 		case change:
 			r.change(item, tasks)
+		case settled:
+			r.settled(r.members[item.member], item)
+		case ping:
+			close(item)
 		}
 	}
 	return len(items) > 0
@@ -105,7 +115,7 @@ func (r *Runner) read(tasks *sync.WaitGroup) bool {
 
 // drain empties the sockets of all members if any has to be drained, and reports whether it did:
 // what is unread on one link may decide what silence means on another.
-func (r *Runner) drain(tasks *sync.WaitGroup) bool {
+func (r *Runner) drain(tasks *crew) bool {
 	draining := r.draining
 	r.draining = nil
 	if len(draining) == 0 {
@@ -144,7 +154,22 @@ func (r *Runner) step(member int, ev vrrp.Event) {
 	}
 	for i, m := range r.members {
 		r.observe(m, r.group.Member(i))
+		r.reclaim(m, r.group.Member(i))
 	}
+}
+
+// hold has the keeper add the VIPs, or remove them.
+func (r *Runner) hold(m *member, held bool) {
+	m.holds = held
+	if held {
+		r.claim(m)
+	}
+	verb := orderRemove
+	if held {
+		verb = orderAdd
+	}
+	m.turn++
+	r.keeper.orders.put(order{verb: verb, member: m.index, turn: m.turn})
 }
 
 // perform does one action. None of them waits.
@@ -154,11 +179,11 @@ func (r *Runner) perform(now time.Time, i int, action vrrp.Action) {
 	case vrrp.SendAdvert:
 		r.send(m, a.Priority)
 	case vrrp.AddVIPs:
-		r.keeper.orders.put(order{verb: orderAdd, member: i})
+		r.hold(m, true)
 	case vrrp.RemoveVIPs:
-		r.keeper.orders.put(order{verb: orderRemove, member: i})
+		r.hold(m, false)
 	case vrrp.Announce:
-		r.keeper.orders.put(order{verb: orderAnnounce, member: i})
+		r.keeper.orders.put(order{verb: orderAnnounce, member: i, cause: a.Cause})
 	case vrrp.Drain:
 		r.draining = append(r.draining, i)
 	case vrrp.Transition:

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/vrrp"
@@ -87,7 +88,21 @@ func (r *Runner) kernelFailed(member int, err error) {
 	}
 }
 
+// restored notes VIPs that were put back. It may be called by any goroutine.
+func (r *Runner) restored(member int, vips []VIP) {
+	m := r.members[member]
+	var n uint64
+	r.update(m, func(s *Status) {
+		s.Restored += uint64(len(vips))
+		n = s.Restored
+	})
+	if was := n - uint64(len(vips)); n == 1 || bits.Len64(was) != bits.Len64(n) {
+		r.warn(m, "VIP deleted by somebody else; put back", "vip", vips[0].Prefix.String(),
+			"device", vips[0].Device, "count", n)
+	}
+}
+
 // warn has a line logged by the reporter.
 func (r *Runner) warn(m *member, text string, args ...any) {
-	r.reports.put(func() { r.log.Warn(text, append([]any{"instance", m.cfg.Name}, args...)...) })
+	r.reports.put(func() { r.log.Warn(text, append([]any{"instance", m.ties.name}, args...)...) })
 }

@@ -33,14 +33,18 @@ type Runner struct {
 	name     string
 	group    *vrrp.Group
 	members  []*member
-	inbox    *mailbox[any] // packet, linkState, failure, priority, tracked, change
+	inbox    *mailbox[any] // packet, linkState, failure, and the others below
 	links    Links
 	keeper   *keeper
 	reports  *mailbox[func()]
 	notify   func(Transition)
+	claims   func(Claim)
+	resume   bool
+	legacy   []Claim // of the one whose place it takes
 	log      *slog.Logger
 	ready    chan struct{}
-	draining []int // members that wait for Drained
+	over     chan struct{} // closed when Run has ended
+	draining []int         // members that wait for Drained
 	started  bool
 	leaving  bool      // Run's context has ended
 	now      time.Time // the owner's last look at the clock
@@ -56,6 +60,7 @@ type (
 	}
 	linkState struct {
 		member int
+		device string
 		netif.State
 	}
 	// failure is the end of a watch, when sock is nil, or of a socket.
@@ -72,6 +77,13 @@ type (
 		member int
 		well   bool
 	}
+	// settled is the keeper's word that a member's addresses are as it was told in that turn.
+	settled struct {
+		member int
+		turn   uint64
+	}
+	// ping is closed by the owner.
+	ping chan struct{}
 )
 
 // New returns a Runner for g on links. It touches nothing; the error names everything that is
@@ -85,8 +97,10 @@ func New(g Group, links Links) (*Runner, error) {
 		return nil, fmt.Errorf("make runner of %q: %w", name, err)
 	}
 	r := &Runner{
-		name: name, notify: g.OnTransition, log: g.Log, links: links,
-		inbox: newMailbox[any](), reports: newMailbox[func()](), ready: make(chan struct{}),
+		name: name, notify: g.OnTransition, claims: g.Claims, resume: g.Resume, legacy: g.Inherited,
+		log:   g.Log,
+		inbox: newMailbox[any](), reports: newMailbox[func()](),
+		ready: make(chan struct{}), over: make(chan struct{}), links: links,
 	}
 	if r.log == nil {
 		r.log = slog.Default()
@@ -99,7 +113,10 @@ func New(g Group, links Links) (*Runner, error) {
 	if r.group, err = newMachines(configs); err != nil {
 		return nil, fmt.Errorf("make runner of %q: %w", name, err)
 	}
-	r.keeper = newKeeper(configs, links, r.kernelFailed)
+	r.keeper = newKeeper(configs, links)
+	r.keeper.failed = r.kernelFailed
+	r.keeper.restored = r.restored
+	r.keeper.done = func(s settled) { r.inbox.put(s) }
 	return r, nil
 }
 
@@ -128,7 +145,7 @@ func (r *Runner) String() string {
 	}
 	names := make([]string, len(r.members))
 	for i, m := range r.members {
-		names[i] = m.cfg.Name
+		names[i] = m.ties.name
 	}
 	return fmt.Sprintf("vrrp %s (%s)", r.name, strings.Join(names, ", "))
 }
@@ -160,7 +177,7 @@ func (r *Runner) SetTracked(name string, well bool) error {
 
 func (r *Runner) find(name string) (int, error) {
 	for i, m := range r.members {
-		if m.cfg.Name == name {
+		if m.ties.name == name {
 			return i, nil
 		}
 	}
@@ -172,14 +189,37 @@ func (r *Runner) find(name string) (int, error) {
 // and removes them; Run returns nil when the network is as it was found and all goroutines have
 // ended. It may be called once.
 func (r *Runner) Run(ctx context.Context) error {
+	r.inherit()
 	keeping := serve(r.keeper.run)
 	reporting := serve(func(done <-chan struct{}) {
 		r.reports.serve(done, func(report func()) { report() })
 	})
 	r.own(ctx)
 	keeping()
+	for _, item := range r.inbox.take() { // what the keeper has let go of since
+		if s, ok := item.(settled); ok {
+			r.settled(r.members[s.member], s)
+		}
+	}
 	reporting()
+	close(r.over)
 	return nil
+}
+
+// Ping returns nil when the owner turns: when it has read everything that had arrived before. The
+// error is ctx's, or that Run has ended. It costs one small allocation and may be called by any
+// goroutine, before Run too, whose start it then waits for.
+func (r *Runner) Ping(ctx context.Context) error {
+	p := make(ping)
+	r.inbox.put(p)
+	select {
+	case <-p:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("ping %s: %w", r, ctx.Err())
+	case <-r.over:
+		return fmt.Errorf("ping %s: it has ended", r)
+	}
 }
 
 // serve runs task in a goroutine until the returned function is called, which waits for its end.

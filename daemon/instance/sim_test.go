@@ -24,6 +24,7 @@ type simWire struct {
 type simLink struct {
 	wire   *simWire
 	own    netip.Prefix
+	own6   netip.Prefix
 	mu     sync.Mutex
 	up     bool
 	stuck  chan struct{} // non-nil: Send waits for it
@@ -35,13 +36,18 @@ type simLink struct {
 	socks  []*simSocket
 }
 
-var _ instance.Link = (*simLink)(nil)
+var (
+	_ instance.Link   = (*simLink)(nil)
+	_ instance.Opener = (*simLink)(nil)
+)
 
 func (w *simWire) join(own string) *simLink {
 	l := &simLink{
 		wire: w, own: netip.MustParsePrefix(own), up: true,
 		leases: map[netip.Prefix]time.Time{},
 	}
+	local := [16]byte{0: 0xfe, 1: 0x80, 15: l.own.Addr().As4()[3]}
+	l.own6 = netip.PrefixFrom(netip.AddrFrom16(local), 64)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.links = append(w.links, l)
@@ -83,7 +89,7 @@ func (l *simLink) Watch(ctx context.Context, changed func(netif.State)) error {
 		l.mu.Lock()
 		s := netif.State{Index: 1, Up: l.up}
 		l.mu.Unlock()
-		s.Addrs = l.addrs()
+		s.Addrs = append(l.addrs(), l.own6)
 		changed(s)
 		select {
 		case <-news:
@@ -126,7 +132,14 @@ func (l *simLink) Announce(addrs []netip.Addr, repeat int) error {
 }
 
 func (l *simLink) Listen(uint8) (instance.Socket, error) {
-	s := &simSocket{link: l, arrived: make(chan netif.Packet, 1000), closed: make(chan struct{})}
+	return l.Open(netif.Endpoint{Group: netip.MustParseAddr("224.0.0.18")})
+}
+
+func (l *simLink) Open(e netif.Endpoint) (instance.Socket, error) {
+	s := &simSocket{
+		link: l, endpoint: e,
+		arrived: make(chan netif.Packet, 1000), closed: make(chan struct{}),
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.socks = append(l.socks, s)
@@ -135,9 +148,10 @@ func (l *simLink) Listen(uint8) (instance.Socket, error) {
 
 // simSocket is an open socket on a simLink.
 type simSocket struct {
-	link    *simLink
-	arrived chan netif.Packet
-	closed  chan struct{}
+	link     *simLink
+	endpoint netif.Endpoint
+	arrived  chan netif.Packet
+	closed   chan struct{}
 }
 
 func (s *simSocket) Send(payload []byte, src, dst netip.Addr) error {
@@ -150,11 +164,15 @@ func (s *simSocket) Send(payload []byte, src, dst netip.Addr) error {
 	if !up {
 		return errors.New("network is down")
 	}
+	ttl := 255
+	if s.endpoint.TTL != 0 && !dst.IsMulticast() {
+		ttl = int(s.endpoint.TTL)
+	}
 	s.link.wire.mu.Lock()
 	defer s.link.wire.mu.Unlock()
 	for _, l := range s.link.wire.links {
 		if l != s.link {
-			l.arrive(netif.Packet{Payload: slices.Clone(payload), From: src, To: dst, TTL: 255})
+			l.arrive(netif.Packet{Payload: slices.Clone(payload), From: src, To: dst, TTL: ttl})
 		}
 	}
 	return nil
@@ -167,6 +185,9 @@ func (l *simLink) arrive(p netif.Packet) {
 		return
 	}
 	for _, s := range l.socks {
+		if p.To != s.endpoint.Group && p.To != l.own.Addr() && p.To != l.own6.Addr() {
+			continue
+		}
 		select {
 		case s.arrived <- p:
 		default:

@@ -40,6 +40,8 @@ type Status struct {
 	// they said. Both are nil when there are none. Foreign virtual routers are not counted: on a
 	// real link the kernel keeps them away.
 	Drops, Mismatches map[vrrp.DropReason]uint64
+	// Restored counts VIPs that somebody had deleted and that were put back at once.
+	Restored uint64
 	// Errors counts failures of the kernel's side, and LastError is the last one, or empty.
 	Errors    uint64
 	LastError string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -76,25 +77,75 @@ func (k *Kernel) List(ctx context.Context) (Services, error) {
 	}
 	var out Services
 	for _, m := range found {
-		var ds []*moby.Destination
-		err := k.do(ctx, func(h *moby.Handle) (err error) {
-			ds, err = h.GetDestinations(m)
-			return err
-		})
-		if errors.Is(err, unix.ESRCH) {
-			continue
-		}
-		s := fromMoby(m)
+		s, err := k.complete(ctx, m)
 		if err != nil {
-			return nil, fmt.Errorf("list destinations of %s: %w", s.Key, err)
+			return nil, err
 		}
-		for _, d := range ds {
-			s.Destinations = append(s.Destinations, fromMobyDestination(d))
-		}
-		slices.Reverse(s.Destinations)
-		out = append(out, s)
+		out = append(out, s...)
 	}
 	return out, nil
+}
+
+// Get implements Table. Equivalent to: ipvsadm -L -n --nosort -t ADDRESS.
+func (k *Kernel) Get(ctx context.Context, key Key) (Services, error) {
+	var m *moby.Service
+	err := k.do(ctx, func(h *moby.Handle) (err error) {
+		m, err = h.GetService(toMoby(key, Settings{}))
+		return err
+	})
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("get service %s: %w", key, err)
+	}
+	return k.complete(ctx, m)
+}
+
+// Loads implements Table. Equivalent to: ipvsadm -L -n -t ADDRESS.
+func (k *Kernel) Loads(ctx context.Context, key Key) (map[netip.AddrPort]Load, error) {
+	ds, err := k.destinations(ctx, key, toMoby(key, Settings{}))
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return nil, err
+	}
+	loads := make(map[netip.AddrPort]Load, len(ds))
+	for _, d := range ds {
+		loads[addrPort(d.Address, d.Port)] = Load{Weight: d.Weight,
+			Active: d.ActiveConnections, Inactive: d.InactiveConnections}
+	}
+	return loads, nil
+}
+
+// complete returns a service with its destinations; nil if it has gone in the meantime.
+func (k *Kernel) complete(ctx context.Context, m *moby.Service) (Services, error) {
+	s := fromMoby(m)
+	ds, err := k.destinations(ctx, s.Key, m)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	for _, d := range ds {
+		s.Destinations = append(s.Destinations, fromMobyDestination(d))
+	}
+	slices.Reverse(s.Destinations)
+	return Services{s}, nil
+}
+
+// destinations are those of a service, the newest first.
+func (k *Kernel) destinations(
+	ctx context.Context, key Key, m *moby.Service,
+) ([]*moby.Destination, error) {
+	var ds []*moby.Destination
+	err := k.do(ctx, func(h *moby.Handle) (err error) {
+		ds, err = h.GetDestinations(m)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list destinations of %s: %w", key, err)
+	}
+	return ds, nil
 }
 
 func (k *Kernel) services(ctx context.Context) ([]*moby.Service, error) {

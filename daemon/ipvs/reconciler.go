@@ -39,7 +39,7 @@ type Options struct {
 
 // Status is what a Reconciler has done since it was made, and where it stands.
 type Status struct {
-	// Passes counts looks at the table.
+	// Passes counts looks at the table, or at services in it.
 	Passes uint64
 	// Changes counts operations carried out because something else was wanted, Repairs those
 	// because somebody else had changed the table, Failures those that failed.
@@ -55,26 +55,32 @@ type Status struct {
 // Reconciler makes a table what is wanted, at once and again every Interval. It touches only
 // services that are ours: those wanted now or at any time before, until they are seen to be gone.
 // A service that is there already when it is first wanted becomes ours, and only what differs in it
-// is changed.
+// is changed. What is wanted of one service takes a look at that service, not at the table.
 type Reconciler struct {
 	table   Table
 	options Options
 	wake    chan struct{}
 
-	mu     sync.Mutex
-	want   Services
-	order  uint64 // number of the last Set
-	status Status
+	mu   sync.Mutex
+	want Services
+	// place is where in want a service stands.
+	place map[Key]int
+	// told says that something was wanted, anew that all of it was since the last look, changed
+	// which services were.
+	told, anew bool
+	changed    map[Key]bool
+	status     Status
 
 	// Of Run's goroutine alone:
-	ours    map[Key]bool
-	settled map[Key]uint64 // the Set with which the service was last made right
-	retry   map[Key]*retry
+	due     time.Time // of the next look at the whole table
 	relist  retry
+	ours    map[Key]bool
+	settled map[Key]bool // was right since it was last wanted anew
+	retry   map[Key]*retry
 }
 
-// New returns a Reconciler that does nothing before Run, and leaves the table alone before the
-// first Set.
+// New returns a Reconciler that does nothing before Run, and leaves the table alone before it is
+// told what is wanted.
 func New(table Table, options Options) *Reconciler {
 	if options.Owns == nil {
 		options.Owns = func(Key) bool { return false }
@@ -86,19 +92,48 @@ func New(table Table, options Options) *Reconciler {
 		table:   table,
 		options: options,
 		wake:    make(chan struct{}, 1),
+		place:   make(map[Key]int),
+		changed: make(map[Key]bool),
 		ours:    make(map[Key]bool),
-		settled: make(map[Key]uint64),
+		settled: make(map[Key]bool),
 		retry:   make(map[Key]*retry),
 	}
 }
 
-// Set says what is wanted from now on, all of it; want is not to be changed afterwards. A failing
-// service is tried again at once. Set never waits, and may be called at any time.
+// Set says what is wanted from now on, all of it; the destinations in it are not to be changed
+// afterwards. A failing service is tried again at once. Set never waits, and may be called at any
+// time.
 func (r *Reconciler) Set(want Services) {
 	r.mu.Lock()
-	r.want = want
-	r.order++
+	r.want = slices.Clone(want)
+	clear(r.place)
+	for i, s := range want {
+		r.place[s.Key] = i
+	}
+	r.told, r.anew = true, true
+	clear(r.changed)
 	r.mu.Unlock()
+	r.rouse()
+}
+
+// SetService says what is wanted of one service from now on, a new one or one that is wanted
+// already; what is wanted of the others stays. It is otherwise like Set.
+func (r *Reconciler) SetService(s Service) {
+	r.mu.Lock()
+	if i, known := r.place[s.Key]; known {
+		r.want[i] = s
+	} else {
+		r.place[s.Key] = len(r.want)
+		r.want = append(r.want, s)
+	}
+	r.told = true
+	r.changed[s.Key] = true
+	r.mu.Unlock()
+	r.rouse()
+}
+
+// rouse has Run look at once.
+func (r *Reconciler) rouse() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -134,52 +169,145 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 }
 
-// pass looks at the table once and does what is needed. It returns the time to the next pass.
+// pass looks once, at the table or at the services that need it, and does what is needed. It
+// returns the time to the next pass.
 func (r *Reconciler) pass(ctx context.Context, now time.Time) time.Duration {
 	r.mu.Lock()
-	want, order, status := r.want, r.order, r.status
+	told, status := r.told, r.status
 	r.mu.Unlock()
-	if order == 0 {
+	if !told {
 		return Interval
 	}
 	before := status
-	status.Passes++
-	for _, s := range want {
-		r.ours[s.Key] = true
+	switch want, keys := r.take(now); {
+	case keys == nil:
+		status.Passes++
+		r.passAll(ctx, now, want, &status)
+	case len(keys) > 0:
+		status.Passes++
+		r.passSome(ctx, now, want, keys, &status)
 	}
-	have, err := r.list(ctx)
 	if ctx.Err() != nil {
 		return Interval
 	}
-	next := now.Add(Interval)
-	if status.List = err; err != nil {
-		status.Synced = false
-		next = r.relist.failed(now, order)
-		r.logChange(before.List, err, "read table")
-	} else {
-		r.relist = retry{}
-		r.forget(have, want)
-		status.Services = r.repair(ctx, now, order, Diff(have, want), &status)
-		status.Synced = status.Services == nil
-		for _, t := range r.retry {
-			if t.at.Before(next) {
-				next = t.at
-			}
-		}
-	}
+	status.Services = r.failing()
+	status.Synced = status.List == nil && status.Services == nil
 	r.mu.Lock()
 	r.status = status
 	r.mu.Unlock()
 	if r.options.Changed != nil && worthTelling(before, status) {
 		r.options.Changed(r.Status())
 	}
+	next := r.due
+	for _, t := range r.retry {
+		if t.at.Before(next) {
+			next = t.at
+		}
+	}
 	return max(next.Sub(now), 0)
+}
+
+// take returns what is wanted and the keys of the services to look at, sorted: those that changed
+// or whose retry is due, and only they are in want then. Nil keys are for the whole table. Whatever
+// is wanted anew is tried at once.
+func (r *Reconciler) take(now time.Time) (want Services, keys []Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	anew := r.anew
+	r.anew = false
+	if anew {
+		r.relist = retry{}
+		clear(r.settled)
+		for _, t := range r.retry {
+			t.renew()
+		}
+	}
+	for k := range r.changed {
+		delete(r.settled, k)
+		if t := r.retry[k]; t != nil {
+			t.renew()
+		}
+	}
+	if anew || !now.Before(r.due) {
+		clear(r.changed)
+		return slices.Clone(r.want), nil
+	}
+	for k, t := range r.retry {
+		if !now.Before(t.at) {
+			r.changed[k] = true
+		}
+	}
+	keys = slices.AppendSeq(make([]Key, 0, len(r.changed)), maps.Keys(r.changed))
+	slices.SortFunc(keys, Key.compare)
+	for _, k := range keys {
+		if i, wanted := r.place[k]; wanted {
+			want = append(want, r.want[i])
+		}
+	}
+	clear(r.changed)
+	return want, keys
 }
 
 func worthTelling(before, after Status) bool {
 	return before.Changes != after.Changes || before.Repairs != after.Repairs ||
 		before.Failures != after.Failures || before.Synced != after.Synced ||
 		(before.List == nil) != (after.List == nil)
+}
+
+// passAll makes the whole table what is wanted.
+func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, status *Status) {
+	for _, s := range want {
+		r.ours[s.Key] = true
+	}
+	have, err := r.list(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		r.due = r.relist.failed(now)
+		r.logChange(status.List, err, "read table")
+		status.List = err
+		return
+	}
+	status.List, r.relist, r.due = nil, retry{}, now.Add(Interval)
+	r.forget(have, want)
+	wrong := r.repair(ctx, now, Diff(have, want), status)
+	for k := range r.ours {
+		if !wrong[k] {
+			r.settle(k)
+		}
+	}
+}
+
+// passSome makes the services of keys what is wanted of them, which is that they are not there if
+// they are not in want.
+func (r *Reconciler) passSome(
+	ctx context.Context, now time.Time, want Services, keys []Key, status *Status,
+) {
+	for _, s := range want {
+		r.ours[s.Key] = true
+	}
+	var have Services
+	unknown := make(map[Key]bool)
+	for _, k := range keys {
+		s, err := r.table.Get(ctx, k)
+		if err != nil {
+			r.fail(now, k, err)
+			unknown[k] = true
+			continue
+		}
+		have = append(have, s...)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	ops := slices.DeleteFunc(Diff(have, want), func(op Op) bool { return unknown[op.Key] })
+	wrong := r.repair(ctx, now, ops, status)
+	for _, k := range keys {
+		if !wrong[k] && !unknown[k] {
+			r.settle(k)
+		}
+	}
 }
 
 // list returns our part of the table.
@@ -205,15 +333,15 @@ func (r *Reconciler) forget(have, want Services) {
 	}
 	gone := func(k Key) bool { return !keep[k] }
 	maps.DeleteFunc(r.ours, func(k Key, _ bool) bool { return gone(k) })
-	maps.DeleteFunc(r.settled, func(k Key, _ uint64) bool { return gone(k) })
+	maps.DeleteFunc(r.settled, func(k Key, _ bool) bool { return gone(k) })
 	maps.DeleteFunc(r.retry, func(k Key, _ *retry) bool { return gone(k) })
 }
 
 // repair carries out ops service by service, so that one that fails does not hold up the others,
-// counts them in status, and returns the errors of all services that are not right; nil if all are.
+// counts them in status, and returns the services that are not right.
 func (r *Reconciler) repair(
-	ctx context.Context, now time.Time, order uint64, ops []Op, status *Status,
-) map[Key]error {
+	ctx context.Context, now time.Time, ops []Op, status *Status,
+) map[Key]bool {
 	pending := make(map[Key][]Op)
 	var keys []Key
 	for _, op := range ops {
@@ -223,41 +351,26 @@ func (r *Reconciler) repair(
 		}
 		pending[k] = append(pending[k], op)
 	}
-	errs := make(map[Key]error)
+	wrong := make(map[Key]bool)
 	for _, k := range keys {
-		if err := r.repairService(ctx, now, order, pending[k], status); err != nil {
-			errs[k] = err
+		if t := r.retry[k]; t != nil && now.Before(t.at) {
+			wrong[k] = true
+		} else if err := r.repairService(ctx, pending[k], status); err != nil {
+			r.fail(now, k, err)
+			wrong[k] = true
 		}
 	}
-	for k := range r.ours {
-		if errs[k] != nil {
-			continue
-		}
-		if t := r.retry[k]; t != nil {
-			r.options.Log.Info("virtual service is as wanted again", "service", k)
-			delete(r.retry, k)
-		}
-		r.settled[k] = order
-	}
-	if len(errs) == 0 {
-		return nil
-	}
-	return errs
+	return wrong
 }
 
-func (r *Reconciler) repairService(
-	ctx context.Context, now time.Time, order uint64, ops []Op, status *Status,
-) error {
+func (r *Reconciler) repairService(ctx context.Context, ops []Op, status *Status) error {
 	k := ops[0].Key
-	t := r.retry[k]
-	if t != nil && t.order == order && now.Before(t.at) {
-		return t.err
-	}
 	err := r.table.Apply(ctx, ops)
 	done, failed := outcome(ops, err)
 	status.Failures += uint64(failed)
-	// A service that was right under the present Set, and differs now, was changed by another.
-	drift := r.settled[k] == order && t == nil
+	// A service that was right, and differs now although nothing else is wanted, was changed by
+	// another.
+	drift := r.settled[k] && r.retry[k] == nil
 	for _, op := range done {
 		if drift {
 			status.Repairs++
@@ -269,17 +382,40 @@ func (r *Reconciler) repairService(
 		r.options.Log.Debug("virtual service changed",
 			"service", k, "reason", "wanted", "command", op.String())
 	}
-	if err == nil {
-		return nil
-	}
+	return err
+}
+
+// fail notes that a service is not right, and plans the next attempt.
+func (r *Reconciler) fail(now time.Time, k Key, err error) {
+	t := r.retry[k]
 	if t == nil {
 		t = &retry{}
 		r.retry[k] = t
 	}
 	r.logChange(t.err, err, "change virtual service", "service", k)
-	t.failed(now, order)
+	t.failed(now)
 	t.err = err
-	return err
+}
+
+// settle notes that a service is right.
+func (r *Reconciler) settle(k Key) {
+	if r.retry[k] != nil {
+		r.options.Log.Info("virtual service is as wanted again", "service", k)
+		delete(r.retry, k)
+	}
+	r.settled[k] = true
+}
+
+// failing returns the error of each service that is not right; nil if all are.
+func (r *Reconciler) failing() map[Key]error {
+	if len(r.retry) == 0 {
+		return nil
+	}
+	errs := make(map[Key]error, len(r.retry))
+	for k, t := range r.retry {
+		errs[k] = t.err
+	}
+	return errs
 }
 
 // logChange logs a failure that is not the same as the one before.
@@ -313,20 +449,18 @@ func (r *Reconciler) withdraw(ctx context.Context) error {
 
 // retry is when to try again what has failed, and how long to wait the time after.
 type retry struct {
-	at    time.Time
-	wait  time.Duration
-	order uint64
-	err   error
+	at   time.Time
+	wait time.Duration
+	err  error
 }
 
 // failed plans the next attempt, and returns its time. The waits double from firstRetry to
-// lastRetry and begin anew with each Set.
-func (t *retry) failed(now time.Time, order uint64) time.Time {
-	if t.order != order {
-		t.wait = 0
-	}
+// lastRetry.
+func (t *retry) failed(now time.Time) time.Time {
 	t.wait = min(cmp.Or(2*t.wait, firstRetry), lastRetry)
-	t.order = order
 	t.at = now.Add(t.wait)
 	return t.at
 }
+
+// renew makes the next attempt due, and the waits begin anew.
+func (t *retry) renew() { t.at, t.wait = time.Time{}, 0 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
 
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/ipvs/ipvstest"
@@ -23,8 +25,10 @@ type reconciled struct {
 	stop func() error
 }
 
-func reconcile(t *testing.T, m *ipvstest.Memory, o ipvs.Options) *reconciled {
-	r := ipvs.New(m, o)
+func reconcile(
+	t *testing.T, table ipvs.Table, m *ipvstest.Memory, o ipvs.Options,
+) *reconciled {
+	r := ipvs.New(table, o)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
@@ -33,6 +37,10 @@ func reconcile(t *testing.T, m *ipvstest.Memory, o ipvs.Options) *reconciled {
 		return <-ended
 	}
 	return &reconciled{Reconciler: r, Memory: m, t: t, stop: stop}
+}
+
+func reconcileMemory(t *testing.T, m *ipvstest.Memory, o ipvs.Options) *reconciled {
+	return reconcile(t, m, m, o)
 }
 
 // set wants ss and waits until all is quiet.
@@ -74,7 +82,7 @@ func webWith(ds ...ipvs.Destination) ipvs.Services {
 
 func TestReconcilerMakesItSoAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{})
+		r := reconcileMemory(t, &ipvstest.Memory{}, ipvs.Options{})
 		r.set(webWith(realServer("192.168.2.11:80", 1)))
 		r.commands("ipvsadm -A -t 192.168.1.1:80 -s wlc",
 			"ipvsadm -a -t 192.168.1.1:80 -r 192.168.2.11:80 -m -w 1")
@@ -89,6 +97,149 @@ func TestReconcilerMakesItSoAtOnce(t *testing.T) {
 		}
 		r.commands("ipvsadm -D -t 192.168.1.1:80")
 		r.expect(nil)
+	})
+}
+
+// counting counts looks at the table it wraps, and at services in it.
+type counting struct {
+	ipvs.Table
+	lists, gets atomic.Int64
+}
+
+func (c *counting) List(ctx context.Context) (ipvs.Services, error) {
+	c.lists.Add(1)
+	return c.Table.List(ctx)
+}
+
+func (c *counting) Get(ctx context.Context, k ipvs.Key) (ipvs.Services, error) {
+	c.gets.Add(1)
+	return c.Table.Get(ctx, k)
+}
+
+func TestReconcilerLooksAtTheServiceThatChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &ipvstest.Memory{}
+		table := &counting{Table: m}
+		r := reconcile(t, table, m, ipvs.Options{})
+		a, b := realServer("192.168.2.11:80", 1), realServer("192.168.2.12:80", 1)
+		named := ipvs.Service{Key: dns, Settings: ipvs.Settings{Scheduler: "rr"}}
+		r.set(append(webWith(a), named))
+		m.Applied()
+		// A change of another service meanwhile is drift still, and left to the next look.
+		drift := ipvs.Op{Kind: ipvs.SetService, Key: dns, Settings: wlc()}
+		mustApply(t, m, drift)
+		r.SetService(webWith(a, b)[0])
+		synctest.Wait()
+		r.commands(drift.String(), "ipvsadm -a -t 192.168.1.1:80 -r 192.168.2.12:80 -m -w 1")
+		if table.lists.Load() != 1 || table.gets.Load() != 1 {
+			t.Errorf("%d looks at the table and %d at a service, want 1 and 1",
+				table.lists.Load(), table.gets.Load())
+		}
+		r.after(ipvs.Interval)
+		r.commands("ipvsadm -E -u 192.168.1.1:53 -s rr")
+		if s := r.Status(); !s.Synced || s.Repairs != 1 || s.Changes != 4 {
+			t.Errorf("status %+v, want synced after 4 changes and a repair", s)
+		}
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		r.expect(nil)
+	})
+}
+
+// TestReconcilerLooksAtTheTableUnderChanges checks that changes do not put off the periodic look.
+func TestReconcilerLooksAtTheTableUnderChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &ipvstest.Memory{}
+		table := &counting{Table: m}
+		r := reconcile(t, table, m, ipvs.Options{})
+		r.set(webWith())
+		const often = 10
+		for i := range 3 * often {
+			r.SetService(webWith(realServer("192.168.2.11:80", i))[0])
+			r.after(ipvs.Interval / often)
+		}
+		if n := table.lists.Load(); n != 4 {
+			t.Errorf("%d looks at the table in 3 intervals, want 4", n)
+		}
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestReconcilerRetriesOneService fails a change of one service, and the look at it.
+func TestReconcilerRetriesOneService(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		change, look error
+		want         error
+		failures     uint64
+	}{
+		{"change", unix.ENOMEM, nil, unix.ENOMEM, 1},
+		{"look", nil, unix.ENOBUFS, unix.ENOBUFS, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &ipvstest.Memory{}
+				table := &counting{Table: m}
+				r := reconcile(t, table, m, ipvs.Options{})
+				a := realServer("192.168.2.11:80", 1)
+				r.set(webWith())
+				m.Fail(func(ipvs.Op) error { return tt.change }, tt.look)
+				r.SetService(webWith(a)[0])
+				synctest.Wait()
+				s := r.Status()
+				if s.Synced || s.Failures != tt.failures || !errors.Is(s.Services[web], tt.want) {
+					t.Errorf("status %+v, want %v of %s", s, tt.want, web)
+				}
+				m.Fail(nil, nil)
+				r.after(100 * time.Millisecond)
+				r.expect(webWith(a))
+				if s := r.Status(); !s.Synced || s.Services != nil {
+					t.Errorf("status %+v, want synced", s)
+				}
+				if table.lists.Load() != 1 || table.gets.Load() != 2 {
+					t.Errorf("%d looks at the table and %d at a service, want 1 and 2",
+						table.lists.Load(), table.gets.Load())
+				}
+				if err := r.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestReconcilerIsToldOneByOne checks that it makes no difference whether all is said or only what
+// changes.
+func TestReconcilerIsToldOneByOne(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		first, second := drawServices(rt, "first"), drawServices(rt, "second")
+		want := slices.Clone(first)
+		synctest.Test(t, func(t *testing.T) {
+			m := &ipvstest.Memory{}
+			r := reconcileMemory(t, m, ipvs.Options{})
+			r.Set(first)
+			for _, s := range second {
+				r.SetService(s)
+				if i := slices.IndexFunc(want, func(o ipvs.Service) bool {
+					return o.Key == s.Key
+				}); i >= 0 {
+					want[i] = s
+				} else {
+					want = append(want, s)
+				}
+				if rapid.Bool().Draw(rt, "wait") {
+					synctest.Wait()
+				}
+			}
+			synctest.Wait()
+			r.expect(want)
+			if err := r.stop(); err != nil {
+				t.Error(err)
+			}
+		})
 	})
 }
 
@@ -111,7 +262,7 @@ func TestReconcilerRepairsDrift(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{})
+				r := reconcileMemory(t, &ipvstest.Memory{}, ipvs.Options{})
 				r.set(want)
 				if err := r.Apply(ctx, tt.drift); err != nil {
 					t.Fatal(err)
@@ -137,7 +288,7 @@ func TestReconcilerRepairsDrift(t *testing.T) {
 func TestReconcilerLeavesOthersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		others := ipvs.Services{{Key: dns, Settings: wlc()}}
-		r := reconcile(t, fill(t, others), ipvs.Options{})
+		r := reconcileMemory(t, fill(t, others), ipvs.Options{})
 		r.set(webWith())
 		r.expect(slices.Concat(webWith(), others))
 		r.set(nil)
@@ -158,7 +309,7 @@ func TestReconcilerTouchesNothingBeforeItIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := webWith(realServer("192.168.2.11:80", 1))
 		all := func(ipvs.Key) bool { return true }
-		r := reconcile(t, fill(t, left), ipvs.Options{Owns: all})
+		r := reconcileMemory(t, fill(t, left), ipvs.Options{Owns: all})
 		r.after(3 * ipvs.Interval)
 		r.expect(left)
 		r.set(nil)
@@ -172,7 +323,7 @@ func TestReconcilerTouchesNothingBeforeItIsTold(t *testing.T) {
 func TestReconcilerAdoptsWhatIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := realServer("192.168.2.11:80", 1), realServer("192.168.2.12:80", 1)
-		r := reconcile(t, fill(t, webWith(a, b)), ipvs.Options{})
+		r := reconcileMemory(t, fill(t, webWith(a, b)), ipvs.Options{})
 		r.set(webWith(a, realServer("192.168.2.12:80", 2)))
 		r.commands("ipvsadm -e -t 192.168.1.1:80 -r 192.168.2.12:80 -m -w 2")
 		if err := r.stop(); err != nil {
@@ -184,7 +335,7 @@ func TestReconcilerAdoptsWhatIsThere(t *testing.T) {
 
 func TestReconcilerKeepsTheTableIfTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{Keep: true})
+		r := reconcileMemory(t, &ipvstest.Memory{}, ipvs.Options{Keep: true})
 		r.set(webWith())
 		if err := r.stop(); err != nil {
 			t.Error(err)
@@ -197,7 +348,7 @@ func TestReconcilerIsNotHeldUpByABadService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := ipvs.Service{Key: dns, Settings: ipvs.Settings{Scheduler: "none-such"}}
 		bad.Destinations = []ipvs.Destination{realServer("192.168.2.11:53", 1)}
-		r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{})
+		r := reconcileMemory(t, &ipvstest.Memory{}, ipvs.Options{})
 		r.set(append(ipvs.Services{bad}, webWith()...))
 		r.expect(webWith())
 		s := r.Status()
@@ -214,35 +365,47 @@ func TestReconcilerIsNotHeldUpByABadService(t *testing.T) {
 }
 
 func TestReconcilerBacksOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var attempts []time.Duration
-		start := time.Now()
-		m := &ipvstest.Memory{}
-		m.Fail(func(op ipvs.Op) error {
-			attempts = append(attempts, time.Since(start))
-			return unix.ENOMEM
-		}, nil)
-		r := reconcile(t, m, ipvs.Options{})
-		r.set(webWith())
-		r.after(time.Minute)
-		want := []time.Duration{0, 100, 300, 700, 1500, 3100, 6300, 12700, 25500, 51100}
-		for i := range want {
-			want[i] *= time.Millisecond
-		}
-		if diff := cmp.Diff(want, attempts); diff != "" {
-			t.Errorf("attempts (-want +got):\n%s", diff)
-		}
-		// A new Set is reason to try again at once.
-		m.Fail(nil, nil)
-		r.set(webWith(realServer("192.168.2.11:80", 1)))
-		r.expect(webWith(realServer("192.168.2.11:80", 1)))
-		if s := r.Status(); !s.Synced || s.Services != nil || s.Repairs != 0 {
-			t.Errorf("status %+v, want synced and no repairs", s)
-		}
-		if err := r.stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	want := webWith(realServer("192.168.2.11:80", 1))
+	for _, tt := range []struct {
+		name string
+		tell func(*reconciled)
+	}{
+		{"all wanted anew", func(r *reconciled) { r.Set(want) }},
+		{"the service wanted anew", func(r *reconciled) { r.SetService(want[0]) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var attempts []time.Duration
+				start := time.Now()
+				m := &ipvstest.Memory{}
+				m.Fail(func(op ipvs.Op) error {
+					attempts = append(attempts, time.Since(start))
+					return unix.ENOMEM
+				}, nil)
+				r := reconcileMemory(t, m, ipvs.Options{})
+				r.set(webWith())
+				r.after(time.Minute)
+				waits := []time.Duration{0, 100, 300, 700, 1500, 3100, 6300, 12700, 25500, 51100}
+				for i := range waits {
+					waits[i] *= time.Millisecond
+				}
+				if diff := cmp.Diff(waits, attempts); diff != "" {
+					t.Errorf("attempts (-want +got):\n%s", diff)
+				}
+				// It is reason to try again at once.
+				m.Fail(nil, nil)
+				tt.tell(r)
+				synctest.Wait()
+				r.expect(want)
+				if s := r.Status(); !s.Synced || s.Services != nil || s.Repairs != 0 {
+					t.Errorf("status %+v, want synced and no repairs", s)
+				}
+				if err := r.stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 func TestReconcilerOutlivesAnUnreadableTable(t *testing.T) {
@@ -250,7 +413,7 @@ func TestReconcilerOutlivesAnUnreadableTable(t *testing.T) {
 		m := &ipvstest.Memory{}
 		m.Fail(nil, unix.ENOBUFS)
 		var told []ipvs.Status
-		r := reconcile(t, m, ipvs.Options{Changed: func(s ipvs.Status) { told = append(told, s) }})
+		r := reconcileMemory(t, m, ipvs.Options{Changed: func(s ipvs.Status) { told = append(told, s) }})
 		r.set(webWith())
 		if s := r.Status(); !errors.Is(s.List, unix.ENOBUFS) || s.Synced {
 			t.Errorf("status %+v, want ENOBUFS", s)
@@ -272,7 +435,7 @@ func TestReconcilerOutlivesAnUnreadableTable(t *testing.T) {
 
 func TestReconcilerReportsWhatItCannotWithdraw(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := reconcile(t, &ipvstest.Memory{}, ipvs.Options{})
+		r := reconcileMemory(t, &ipvstest.Memory{}, ipvs.Options{})
 		r.set(slices.Concat(webWith(), ipvs.Services{{Key: dns, Settings: wlc()}}))
 		r.Fail(func(op ipvs.Op) error {
 			if op.Key == web {

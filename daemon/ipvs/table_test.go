@@ -3,6 +3,8 @@ package ipvs_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -222,6 +224,107 @@ func TestTableChangesInPlace(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestTableGetsOneService(t *testing.T) {
+	onTables(t, func(t *testing.T, table ipvs.Table) {
+		have := full()
+		mustApply(t, table, ipvs.Diff(nil, have)...)
+		for _, want := range have {
+			got, err := table.Get(t.Context(), want.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(ipvs.Services{want}.Canonical(), got.Canonical()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", want.Key, diff)
+			}
+		}
+		mustApply(t, table, ipvs.Op{Kind: ipvs.DeleteService, Key: web})
+		if got, err := table.Get(t.Context(), web); err != nil || len(got) > 0 {
+			t.Errorf("after it was deleted: %v, error %v", got, err)
+		}
+	})
+}
+
+func TestTableLoads(t *testing.T) {
+	onTables(t, func(t *testing.T, table ipvs.Table) {
+		a, b := realServer("192.168.2.11:80", 3), realServer("192.168.2.12:80", 0)
+		mustApply(t, table, addWeb(), destinationOp(ipvs.AddDestination, a),
+			destinationOp(ipvs.AddDestination, b))
+		got, err := table.Loads(t.Context(), web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[netip.AddrPort]ipvs.Load{a.Addr: {Weight: 3}, b.Addr: {}}
+		if !maps.Equal(want, got) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		got, err = table.Loads(t.Context(), dns)
+		if err != nil || got == nil || len(got) > 0 {
+			t.Errorf("a service that is not there: %v, error %v, want an empty map", got, err)
+		}
+	})
+}
+
+// TestKernelCountsConnections holds a connection through a service, with its real server on lo.
+func TestKernelCountsConnections(t *testing.T) {
+	k := kernelTable(t)
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	server := netip.MustParseAddrPort(listener.Addr().String())
+	key := ipvs.Key{Protocol: ipvs.TCP, Addr: netip.MustParseAddrPort("127.0.0.2:80")}
+	service := ipvs.Service{Key: key, Settings: wlc(), Destinations: []ipvs.Destination{
+		{Addr: server, Forward: ipvs.NAT, Weight: 1}}}
+	mustApply(t, k, ipvs.Diff(nil, ipvs.Services{service})...)
+	conn, err := net.Dial("tcp4", key.Addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	drained := service.Destinations[0]
+	drained.Weight = 0
+	mustApply(t, k, ipvs.Op{Kind: ipvs.SetDestination, Key: key, Destination: drained})
+	expectLoad(t, k, key, server, ipvs.Load{Active: 1})
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := accepted.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Errorf("a connection to a real server of weight 0: %v", err)
+	}
+	if second, err := net.Dial("tcp4", key.Addr.String()); err == nil {
+		t.Error("a real server of weight 0 got a new connection")
+		_ = second.Close()
+	}
+	// Who closes both halves leaves an entry behind that is not active.
+	if err := errors.Join(conn.Close(), accepted.Close()); err != nil {
+		t.Fatal(err)
+	}
+	expectLoad(t, k, key, server, ipvs.Load{Inactive: 1})
+}
+
+// expectLoad waits until a destination has that load.
+func expectLoad(
+	t *testing.T, k *ipvs.Kernel, key ipvs.Key, server netip.AddrPort, want ipvs.Load,
+) {
+	t.Helper()
+	var got ipvs.Load
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		loads, err := k.Loads(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = loads[server]; got == want {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("load %+v, want %+v", got, want)
 }
 
 func TestTableKeepsTheOrderOfAdding(t *testing.T) {

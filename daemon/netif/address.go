@@ -11,6 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// AddrOptions are the finer points of an address. The zero value is an address of global scope
+// without any.
+type AddrOptions struct {
+	// Label is the IPv4 label, eth0:1; empty is the interface's name.
+	Label string
+	// Scope is the kernel's number: 0 global, 200 site, 253 link, 254 host, 255 nowhere. IPv6
+	// addresses have the scope that they are of.
+	Scope uint8
+	// Broadcast is the IPv4 broadcast address; invalid is none.
+	Broadcast netip.Addr
+	// Peer is the far end of a point-to-point address; invalid is none.
+	Peer netip.Addr
+	// DAD has an IPv6 address checked for duplicates before it can be used; without it, it can be
+	// used at once.
+	DAD bool
+	// Home to AutoJoin are the kernel's flags of these names.
+	Home, ManageTemporary, NoPrefixRoute, AutoJoin bool
+	// Deprecated has the address not be chosen as a source, PreferredFor after that time. Zero of
+	// both is that it may be chosen as long as it is there.
+	Deprecated   bool
+	PreferredFor time.Duration
+}
+
 // AddAddr adds the address with its prefix length, or renews it: a second call is no error. With a
 // lease the kernel removes the address by itself when the lease, rounded up to seconds, has run
 // out and nobody has renewed it; the kernel may take up to two seconds more. A lease of zero is
@@ -18,15 +41,13 @@ import (
 //
 // Equivalent to: `ip addr replace PREFIX dev IF valid_lft LEASE preferred_lft LEASE`.
 func (i *Interface) AddAddr(p netip.Prefix, lease time.Duration) error {
-	err := i.change(p, func(link netlink.Link, addr *netlink.Addr) error {
-		if lease > 0 {
-			addr.ValidLft = int((lease + time.Second - 1) / time.Second)
-			addr.PreferedLft = addr.ValidLft
-		}
-		if p.Addr().Is6() {
-			addr.Flags = unix.IFA_F_NODAD
-		}
-		return i.host.nl.AddrReplace(link, addr)
+	return i.PutAddr(p, AddrOptions{}, lease)
+}
+
+// PutAddr is AddAddr with options.
+func (i *Interface) PutAddr(p netip.Prefix, o AddrOptions, lease time.Duration) error {
+	err := i.withLink(func(s State) error {
+		return i.host.nl.AddrReplace(s.device(), o.address(p, lease))
 	})
 	if err != nil {
 		return fmt.Errorf("add %s to %s: %w", p, i.name, err)
@@ -34,63 +55,105 @@ func (i *Interface) AddAddr(p netip.Prefix, lease time.Duration) error {
 	return nil
 }
 
+// RestoreAddr is PutAddr of an address that is perhaps there, which it then leaves alone. It
+// reports whether it was not.
+func (i *Interface) RestoreAddr(p netip.Prefix, o AddrOptions, lease time.Duration) (bool, error) {
+	err := i.withLink(func(s State) error {
+		return i.host.nl.AddrAdd(s.device(), o.address(p, lease))
+	})
+	if errors.Is(err, unix.EEXIST) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("restore %s on %s: %w", p, i.name, err)
+	}
+	return true, nil
+}
+
 // RemoveAddr removes the address. An address, or an interface, that is not there is no error.
 //
 // Equivalent to: `ip addr del PREFIX dev IF`.
-func (i *Interface) RemoveAddr(p netip.Prefix) error {
-	err := i.change(p, i.host.nl.AddrDel)
-	var gone netlink.LinkNotFoundError
-	if err == nil || errors.Is(err, unix.EADDRNOTAVAIL) || errors.As(err, &gone) {
+func (i *Interface) RemoveAddr(p netip.Prefix) error { return i.DropAddr(p, AddrOptions{}) }
+
+// DropAddr is RemoveAddr of an address with a peer, if the options have one.
+func (i *Interface) DropAddr(p netip.Prefix, o AddrOptions) error {
+	err := i.withLink(func(s State) error {
+		return i.host.nl.AddrDel(s.device(), AddrOptions{Peer: o.Peer}.address(p, 0))
+	})
+	if err == nil || errors.Is(err, unix.EADDRNOTAVAIL) || isGone(err) {
 		return nil
 	}
 	return fmt.Errorf("remove %s from %s: %w", p, i.name, err)
 }
 
-// change applies do to the interface and the address in the library's own terms.
-func (i *Interface) change(p netip.Prefix, do func(netlink.Link, *netlink.Addr) error) error {
-	link, err := i.host.nl.LinkByName(i.name)
-	if err != nil {
-		return err
+// Listed returns how State lists the address: one that has a peer is alone in its network.
+func (o AddrOptions) Listed(p netip.Prefix) netip.Prefix {
+	if o.Peer.IsValid() {
+		return netip.PrefixFrom(p.Addr(), p.Addr().BitLen())
 	}
-	return do(link, &netlink.Addr{IPNet: &net.IPNet{
-		IP:   p.Addr().AsSlice(),
-		Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-	}})
+	return p
 }
 
-// State is what is known of an interface at a moment. The zero value is an interface that does not
-// exist.
-type State struct {
-	// Index is the kernel's number for it. It changes when the interface is made anew.
-	Index int
-	// Up is whether it is administratively up and has its carrier.
-	Up bool
-	// Addrs are its IPv4 addresses, in the kernel's order: primary ones before secondary ones.
-	Addrs []netip.Prefix
+// device returns the interface in the library's own terms.
+func (s State) device() netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: s.Index}}
 }
 
-// State asks the kernel. An interface that does not exist is the zero State and no error.
-//
-// Equivalent to: `ip -4 addr show dev IF`.
-func (i *Interface) State() (State, error) {
-	link, err := i.host.nl.LinkByName(i.name)
-	var gone netlink.LinkNotFoundError
-	if errors.As(err, &gone) {
-		return State{}, nil
+// address returns p with the options in the library's own terms.
+func (o AddrOptions) address(p netip.Prefix, lease time.Duration) *netlink.Addr {
+	mask := net.CIDRMask(p.Bits(), p.Addr().BitLen())
+	a := &netlink.Addr{
+		IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: mask},
+		Label: o.Label, Scope: int(o.Scope), Flags: o.flags(p.Addr().Is6()),
+		Broadcast: net.IPv4zero, // none, not the one that the library would make up
 	}
-	if err != nil {
-		return State{}, fmt.Errorf("look at %s: %w", i.name, err)
+	if o.Broadcast.IsValid() {
+		a.Broadcast = o.Broadcast.AsSlice()
 	}
-	addrs, err := i.host.nl.AddrList(link, netlink.FAMILY_V4)
-	if err != nil {
-		return State{}, fmt.Errorf("list addresses of %s: %w", i.name, err)
+	if o.Peer.IsValid() {
+		a.Peer = &net.IPNet{IP: o.Peer.AsSlice(), Mask: mask}
 	}
-	const up = unix.IFF_UP | unix.IFF_RUNNING
-	s := State{Index: link.Attrs().Index, Up: link.Attrs().RawFlags&up == up}
-	for _, a := range addrs {
-		ip, _ := netip.AddrFromSlice(a.IP)
-		bits, _ := a.Mask.Size()
-		s.Addrs = append(s.Addrs, netip.PrefixFrom(ip.Unmap(), bits))
+	a.ValidLft, a.PreferedLft = o.lifetimes(lease)
+	return a
+}
+
+// forever is the kernel's lifetime without end.
+const forever = 1<<32 - 1
+
+// lifetimes returns the valid and the preferred lifetime in seconds; zero of both is the kernel's
+// default, for ever.
+func (o AddrOptions) lifetimes(lease time.Duration) (valid, preferred int) {
+	if lease > 0 {
+		valid = seconds(lease)
+		preferred = valid
 	}
-	return s, nil
+	if o.Deprecated {
+		if valid == 0 {
+			valid = forever
+		}
+		preferred = min(valid, seconds(o.PreferredFor))
+	}
+	return valid, preferred
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+func (o AddrOptions) flags(is6 bool) int {
+	flags := 0
+	for _, f := range []struct {
+		on   bool
+		flag int
+	}{
+		{is6 && !o.DAD, unix.IFA_F_NODAD},
+		{o.Home, unix.IFA_F_HOMEADDRESS},
+		{o.ManageTemporary, unix.IFA_F_MANAGETEMPADDR},
+		{o.NoPrefixRoute, unix.IFA_F_NOPREFIXROUTE},
+		{o.AutoJoin, unix.IFA_F_MCAUTOJOIN},
+	} {
+		if f.on {
+			flags |= f.flag
+		}
+	}
+	return flags
 }

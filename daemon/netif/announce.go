@@ -6,47 +6,82 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"syscall"
 
-	"github.com/mdlayher/packet"
+	"github.com/mdlayher/ndp"
 	"golang.org/x/sys/unix"
 )
 
-// Announce tells everyone on the interface's network that each of addrs, all IPv4, is here:
-// repeat rounds of one gratuitous ARP request each. A request, because receivers take a
-// gratuitous one at once, even within the second in which they would ignore a reply.
+// Announce tells everyone on the interface's network that each of addrs is here: repeat rounds of
+// one frame each. For IPv4 that is a gratuitous ARP request; a request, because receivers take a
+// gratuitous one at once, even within the second in which they would ignore a reply. For IPv6 it
+// is an unsolicited neighbor advertisement of a router that overrides what was known.
 //
 // Equivalent to: `arping -U -c REPEAT -I IF ADDR` for each.
 func (i *Interface) Announce(addrs []netip.Addr, repeat int) error {
-	err := i.host.inside(func() error { return announce(i.name, addrs, repeat) })
+	err := i.withLink(func(s State) error { return i.host.announce(s, addrs, repeat) })
 	if err != nil {
 		return fmt.Errorf("announce on %s: %w", i.name, err)
 	}
 	return nil
 }
 
-func announce(name string, addrs []netip.Addr, repeat int) (err error) {
-	ifi, err := net.InterfaceByName(name)
-	if err != nil {
-		return err
-	}
-	if len(ifi.HardwareAddr) != macLen {
+func (h *Host) announce(s State, addrs []netip.Addr, repeat int) error {
+	if len(s.mac) != macLen {
 		return errors.New("interface has no Ethernet address")
 	}
-	const receiveNothing = 0
-	conn, err := packet.Listen(ifi, packet.Raw, receiveNothing, nil)
+	raw, err := h.frameSocket()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
 	for range repeat {
 		for _, addr := range addrs {
-			frame := gratuitousARP([macLen]byte(ifi.HardwareAddr), addr.As4())
-			if _, err := conn.WriteTo(frame, &packet.Addr{HardwareAddr: broadcast()}); err != nil {
+			if err := sendFrame(raw, s.Index, announcement(MAC(s.mac), addr)); err != nil {
 				return fmt.Errorf("announce %s: %w", addr, err)
 			}
 		}
 	}
 	return nil
+}
+
+// frameSocket returns a socket that sends whole frames and receives nothing. It is opened once.
+func (h *Host) frameSocket() (syscall.RawConn, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.frames == nil {
+		var fd int
+		err := h.inside(func() (err error) {
+			fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("open packet socket: %w", err)
+		}
+		h.frames = os.NewFile(uintptr(fd), "announcements")
+	}
+	return h.frames.SyscallConn()
+}
+
+// sendFrame sends a frame, whose first bytes are its Ethernet header, without waiting.
+func sendFrame(raw syscall.RawConn, index int, frame []byte) error {
+	to := &unix.SockaddrLinklayer{
+		// The kernel wants it in network order, whatever the host's is.
+		Protocol: binary.NativeEndian.Uint16(frame[2*macLen:]),
+		Ifindex:  index, Halen: macLen,
+	}
+	copy(to.Addr[:], frame[:macLen])
+	var sent error
+	err := raw.Control(func(fd uintptr) { sent = unix.Sendto(int(fd), frame, unix.MSG_DONTWAIT, to) })
+	return errors.Join(err, sent)
+}
+
+// announcement returns the frame that says that ip is at mac.
+func announcement(mac MAC, ip netip.Addr) []byte {
+	if ip.Is4() {
+		return gratuitousARP(mac, ip.As4())
+	}
+	return unsolicitedNA(mac, ip)
 }
 
 const macLen = 6
@@ -57,7 +92,7 @@ func broadcast() net.HardwareAddr {
 
 // gratuitousARP returns the Ethernet frame of an ARP request for ip from itself (RFC 826; RFC
 // 5227, Section 3, for the name).
-func gratuitousARP(mac [macLen]byte, ip [4]byte) []byte {
+func gratuitousARP(mac MAC, ip [4]byte) []byte {
 	const (
 		hardwareEthernet = 1
 		operationRequest = 1
@@ -74,4 +109,24 @@ func gratuitousARP(mac [macLen]byte, ip [4]byte) []byte {
 	b = append(b, ip[:]...)
 	b = append(b, make([]byte, macLen)...)
 	return append(b, ip[:]...)
+}
+
+// unsolicitedNA returns the Ethernet frame of a neighbor advertisement to all nodes.
+//
+// RFC 9568, Section 6.4.2: "with the Router Flag (R) set, the Solicited Flag (S) clear, the Override
+// flag (O) set, the target address set to the IPv6 address of the Virtual Router, and the target
+// link-layer address set to the Virtual Router MAC address".
+func unsolicitedNA(mac MAC, ip netip.Addr) []byte {
+	const hopLimit = 255
+	all := netip.IPv6LinkLocalAllNodes()
+	body, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
+		Router: true, Override: true, TargetAddress: ip.WithZone(""),
+		Options: []ndp.Option{
+			&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: mac[:]},
+		},
+	}, ip, all)
+	if err != nil {
+		panic(fmt.Sprintf("netif: marshal neighbor advertisement: %v", err))
+	}
+	return multicastFrame(mac, ip, all, header{protocol: unix.IPPROTO_ICMPV6, ttl: hopLimit}, body)
 }

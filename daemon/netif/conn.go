@@ -1,10 +1,8 @@
 package netif
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -15,34 +13,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What VRRP asks of its IPv4 packets (RFC 9568, Section 5.1.1), and what keepalived marks them
-// with: precedence Internetwork Control.
+// What VRRP asks of its packets (RFC 9568, Section 5.1), and what keepalived marks them with:
+// precedence Internetwork Control.
 const (
 	protocolVRRP = 112
 	vrrpTTL      = 255
 	vrrpTOS      = 0xc0
 	// priorityControl is TC_PRIO_CONTROL: the first band of a queue.
 	priorityControl = 7
-	maxPacket       = 1 << 16
+	// maxPacket is more than an advert of 255 IPv6 addresses takes, its headers included.
+	maxPacket = 1 << 13
 )
 
-// vrrpGroup is where IPv4 adverts go.
-var vrrpGroup = [4]byte{224, 0, 0, 18}
-
-// Packet is a received IPv4 packet without its header.
-type Packet struct {
-	// Payload is the receiver's to keep.
-	Payload  []byte
-	From, To netip.Addr
-	TTL      int
+// Endpoint is what a Conn sends and hears.
+type Endpoint struct {
+	// VRID is the virtual router; the kernel keeps the adverts of others away, so that hundreds may
+	// share a network. Zero hears all.
+	VRID uint8
+	// IPv6 is the family.
+	IPv6 bool
+	// Group is the multicast group that is listened to; invalid is none: unicast only.
+	Group netip.Addr
+	// MAC is where multicast packets seem to come from; zero is the interface's own.
+	MAC MAC
+	// TTL is what unicast packets are sent with; zero is 255. Multicast ones have 255 always.
+	TTL uint8
 }
 
-// Conn is a raw socket for VRRP over IPv4 on one interface, a member of 224.0.0.18. It does not
-// hear what it sends. Receive and Drain may run at the same time; what they deliver is in order.
+// Packet is a received packet without its IP header.
+type Packet struct {
+	// Payload is the receiver's to keep.
+	Payload []byte
+	// From and To have no zone.
+	From, To netip.Addr
+	// TTL is the hop limit of an IPv6 packet.
+	TTL int
+}
+
+// Conn is a raw socket for VRRP on one interface. It hears what comes to the interface's own
+// addresses and to its group, but not what it sends itself. Receive and Drain may run at the same
+// time; what they deliver is in order.
 type Conn struct {
 	file  *os.File
 	raw   syscall.RawConn
 	index int
+	wire  wire
+	mac   MAC   // of multicast packets; zero: the interface's
+	host  *Host // which sends them then
 
 	closed atomic.Bool
 
@@ -50,34 +67,66 @@ type Conn struct {
 	buf []byte
 }
 
-// Listen opens a Conn for one virtual router on the interface, which must exist. It hears adverts
-// to the group and to the interface's own addresses; the kernel keeps those of other virtual
-// routers away, so that hundreds may share a network. A vrid of zero hears all.
+// wire is what differs between the families.
+type wire interface {
+	// socket opens one that is not bound yet.
+	socket() (int, error)
+	// prepare sets the options and joins the group.
+	prepare(fd, index int, e Endpoint) error
+	// vrid loads the second byte of an advert into A.
+	vrid() []bpf.Instruction
+	// send sends without waiting.
+	send(fd, index int, payload []byte, src, dst netip.Addr) error
+	// receive reads one packet, or returns EAGAIN; false for what is none.
+	receive(fd int, buf []byte) (Packet, bool, error)
+}
+
+// Listen opens a Conn for one virtual router of IPv4 and its standard group. A vrid of zero hears
+// all.
+func (i *Interface) Listen(vrid uint8) (*Conn, error) {
+	return i.Open(Endpoint{VRID: vrid, Group: netip.AddrFrom4([4]byte{224, 0, 0, 18})})
+}
+
+// Open opens a Conn on the interface, which must exist.
 //
 // Equivalent to: `ip maddr add` for the group, as far as the interface's filter is concerned.
-func (i *Interface) Listen(vrid uint8) (*Conn, error) {
+func (i *Interface) Open(e Endpoint) (*Conn, error) {
 	var c *Conn
-	err := i.host.inside(func() (err error) {
-		c, err = listen(i.name, vrid)
-		return err
-	})
+	s, err := i.ask()
+	if err == nil {
+		err = i.host.inside(func() (err error) {
+			c, err = open(i.name, s.Index, e)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", i.name, err)
 	}
+	c.mac, c.host = e.MAC, i.host
 	return c, nil
 }
 
-func listen(name string, vrid uint8) (*Conn, error) {
-	ifi, err := net.InterfaceByName(name)
-	if err != nil {
-		return nil, err
+func open(name string, index int, e Endpoint) (*Conn, error) {
+	var w wire = wire4{}
+	if e.IPv6 {
+		w = wire6{group: e.Group}
 	}
-	kind := unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
-	fd, err := unix.Socket(unix.AF_INET, kind, protocolVRRP)
+	if e.Group.IsValid() && (e.Group.Is6() != e.IPv6 || !e.Group.IsMulticast()) {
+		return nil, fmt.Errorf("group %s: want a multicast address of the family", e.Group)
+	}
+	fd, err := w.socket()
 	if err != nil {
 		return nil, fmt.Errorf("open raw socket: %w", err)
 	}
-	if err := errors.Join(filter(fd, vrid), prepare(fd, ifi)); err != nil {
+	// The filter and the device come first, so that nothing else is ever heard.
+	err = filter(fd, e.VRID, w.vrid())
+	if err == nil {
+		err = bind(fd, name)
+	}
+	if err == nil {
+		err = w.prepare(fd, index, e)
+	}
+	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	file := os.NewFile(uintptr(fd), "vrrp on "+name)
@@ -85,21 +134,19 @@ func listen(name string, vrid uint8) (*Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &Conn{file: file, raw: raw, index: ifi.Index, buf: make([]byte, maxPacket)}, nil
+	return &Conn{file: file, raw: raw, index: index, wire: w, buf: make([]byte, maxPacket)}, nil
 }
 
-// filter has the kernel pass only adverts of vrid; zero is all.
-func filter(fd int, vrid uint8) error {
+// filter has the kernel pass only adverts of vrid, which load finds; zero is all.
+func filter(fd int, vrid uint8, load []bpf.Instruction) error {
 	if vrid == 0 {
 		return nil
 	}
-	raw, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadMemShift{Off: 0},          // X = length of the IP header
-		bpf.LoadIndirect{Off: 1, Size: 1}, // A = VRID, the second byte of an advert
+	raw, err := bpf.Assemble(append(load,
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(vrid), SkipFalse: 1},
 		bpf.RetConstant{Val: maxPacket},
 		bpf.RetConstant{Val: 0},
-	})
+	))
 	if err != nil {
 		return fmt.Errorf("assemble filter: %w", err)
 	}
@@ -115,50 +162,51 @@ func filter(fd int, vrid uint8) error {
 	return nil
 }
 
-// prepare sets the options of the socket before it joins the group, so that it never hears another
-// interface's.
-func prepare(fd int, ifi *net.Interface) error {
-	if err := unix.BindToDevice(fd, ifi.Name); err != nil {
+func bind(fd int, device string) error {
+	if err := unix.BindToDevice(fd, device); err != nil {
 		return fmt.Errorf("bind to device: %w", err)
 	}
-	options := []struct {
-		name              string
-		level, opt, value int
-	}{
-		{"IP_MULTICAST_ALL", unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
-		{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0},
-		{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, vrrpTTL},
-		{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, vrrpTTL},
-		{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, vrrpTOS},
-		{"SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, priorityControl},
-	}
+	return nil
+}
+
+// option is a socket option whose value is a number.
+type option struct {
+	name              string
+	level, opt, value int
+}
+
+func setOptions(fd int, options []option) error {
 	for _, o := range options {
 		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
 			return fmt.Errorf("set %s: %w", o.name, err)
 		}
 	}
-	group := &unix.IPMreqn{Multiaddr: vrrpGroup, Ifindex: int32(ifi.Index)}
-	if err := unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, group); err != nil {
-		return fmt.Errorf("set IP_MULTICAST_IF: %w", err)
-	}
-	err := unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, group)
-	if err != nil {
-		return fmt.Errorf("join 224.0.0.18: %w", err)
-	}
 	return nil
+}
+
+// ttl returns what unicast packets are sent with.
+func (e Endpoint) ttl() int {
+	if e.TTL == 0 {
+		return vrrpTTL
+	}
+	return int(e.TTL)
 }
 
 // Index returns the index of the interface that c is bound to. A Conn whose interface was made
 // anew is deaf.
 func (c *Conn) Index() int { return c.index }
 
-// Send sends payload from src to dst, both IPv4. It never waits: a full queue is an error.
+// Send sends payload from src to dst, both of c's family. It never waits: a full queue is an error.
 func (c *Conn) Send(payload []byte, src, dst netip.Addr) error {
-	info := unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(c.index), Spec_dst: src.As4()})
-	to := &unix.SockaddrInet4{Addr: dst.As4()}
 	var sent error
+	if dst.IsMulticast() && c.mac != (MAC{}) {
+		if err := c.host.sendFrom(c.mac, c.index, payload, src, dst); err != nil {
+			return fmt.Errorf("send to %s: %w", dst, err)
+		}
+		return nil
+	}
 	err := c.raw.Control(func(fd uintptr) {
-		sent = unix.Sendmsg(int(fd), payload, info, to, unix.MSG_DONTWAIT)
+		sent = c.wire.send(int(fd), c.index, payload, src, dst)
 	})
 	if err := errors.Join(err, sent); err != nil {
 		return fmt.Errorf("send to %s: %w", dst, err)
@@ -203,15 +251,15 @@ func (c *Conn) Drain(deliver func(Packet)) error {
 	return nil
 }
 
-// receive delivers one packet, or returns EAGAIN. What is no IPv4 packet is passed over.
+// receive delivers one packet, or returns EAGAIN. What is no packet is passed over.
 func (c *Conn) receive(fd int, deliver func(Packet)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n, err := unix.Read(fd, c.buf) // it does not block, and the header says who sent
+	p, ok, err := c.wire.receive(fd, c.buf)
 	if err != nil {
 		return err
 	}
-	if p, ok := parsePacket(c.buf[:n]); ok {
+	if ok {
 		deliver(p)
 	}
 	return nil
@@ -223,23 +271,4 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	return c.file.Close()
-}
-
-// parsePacket cuts the IPv4 header off b (RFC 791, Section 3.1) and copies what follows it.
-func parsePacket(b []byte) (Packet, bool) {
-	const minHeader = 20
-	if len(b) < minHeader || b[0]>>4 != 4 {
-		return Packet{}, false
-	}
-	header := int(b[0]&0xf) * 4
-	total := int(binary.BigEndian.Uint16(b[2:]))
-	if header < minHeader || total < header || total > len(b) {
-		return Packet{}, false
-	}
-	return Packet{
-		Payload: append([]byte(nil), b[header:total]...),
-		From:    netip.AddrFrom4([4]byte(b[12:16])),
-		To:      netip.AddrFrom4([4]byte(b[16:20])),
-		TTL:     int(b[8]),
-	}, true
 }

@@ -1,5 +1,6 @@
-// Package netif is the Linux edge of the daemon: the sockets of VRRP, the addresses of interfaces,
-// gratuitous ARP and the news of links. It decides nothing.
+// Package netif is the Linux edge of the daemon: the sockets of VRRP, the addresses of interfaces and
+// their announcement, routes and rules, macvlans, settings, and the news of links. It decides
+// nothing.
 //
 // Everything belongs to the network namespace of the Host that it was got from, whatever thread
 // calls it.
@@ -8,7 +9,9 @@ package netif
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -23,7 +26,17 @@ const requestTimeout = 5 * time.Second
 // each other.
 type Host struct {
 	ns netns.NsHandle
-	nl *netlink.Handle
+	// nl changes, eyes only looks: neither waits for the other.
+	nl, eyes *netlink.Handle
+	links    *hub
+
+	shielding sync.Mutex // changes of nftables
+
+	setting  sync.Mutex
+	settings map[string]*held // by path
+
+	mu     sync.Mutex
+	frames *os.File // the packet socket that announces; nil until it is needed
 }
 
 // Open returns the Host of the network namespace that the calling thread is in. A goroutine that
@@ -35,21 +48,42 @@ func Open() (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open network namespace: %w", err)
 	}
+	h := &Host{ns: ns, settings: map[string]*held{}}
+	h.links = newHub(h)
+	for _, at := range []**netlink.Handle{&h.nl, &h.eyes} {
+		if *at, err = openRoute(ns); err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+	}
+	return h, nil
+}
+
+func openRoute(ns netns.NsHandle) (*netlink.Handle, error) {
 	nl, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open route netlink: %w", err), ns.Close())
+		return nil, fmt.Errorf("open route netlink: %w", err)
 	}
 	if err := nl.SetSocketTimeout(requestTimeout); err != nil {
 		nl.Close()
-		return nil, errors.Join(fmt.Errorf("set netlink timeout: %w", err), ns.Close())
+		return nil, fmt.Errorf("set netlink timeout: %w", err)
 	}
-	return &Host{ns: ns, nl: nl}, nil
+	return nl, nil
 }
 
-// Close releases the namespace. Sockets opened before stay open.
+// Close releases the namespace, which nobody may watch any more. Sockets for adverts stay open.
 func (h *Host) Close() error {
-	h.nl.Close()
-	return h.ns.Close()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, nl := range []*netlink.Handle{h.nl, h.eyes} {
+		if nl != nil {
+			nl.Close()
+		}
+	}
+	err := h.ns.Close()
+	if h.frames != nil {
+		err = errors.Join(err, h.frames.Close())
+	}
+	return err
 }
 
 // Interface returns the interface of that name, which need not exist yet. It is not checked.

@@ -142,7 +142,7 @@ func TestListenFilters(t *testing.T) {
 func TestListenErrors(t *testing.T) {
 	node, _ := netiftest.Pair(t)
 	_, err := node.Host.Interface("nowhere0").Listen(0)
-	want := "listen on nowhere0: route ip+net: no such network interface"
+	want := "listen on nowhere0: Link not found"
 	if err == nil || err.Error() != want {
 		t.Errorf("Listen = %v, want %s", err, want)
 	}

@@ -4,6 +4,7 @@ package pool
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/ipvs"
@@ -18,58 +19,79 @@ type ID struct {
 	Server  netip.AddrPort
 }
 
-// Health says of real servers whether they are up. One that is not in it has not been heard of: it
-// is up, or down if it is configured with alpha and has checks.
-type Health map[ID]bool
+// Health says of the real servers of one virtual service whether they are up. One that is not in it
+// has not been heard of: it is up, or down if it is configured with alpha and has checks.
+type Health map[netip.AddrPort]bool
 
-// Quorum says of virtual services whether they had a quorum when they were last looked at. One that
-// is not in it is new: it had one, unless it is configured with alpha.
-type Quorum map[ipvs.Key]bool
+// Quorum says whether a virtual service had a quorum when it was last looked at. Zero is that it is
+// new: it had one, unless it is configured with alpha.
+type Quorum uint8
+
+// What a quorum can be.
+const (
+	Kept Quorum = iota + 1
+	Lost
+)
+
+// String returns "kept" or "lost"; "new" for the zero Quorum.
+func (q Quorum) String() string {
+	switch q {
+	case Kept:
+		return "kept"
+	case Lost:
+		return "lost"
+	}
+	return "new"
+}
 
 // Key returns the identity of the virtual service in the kernel.
 func Key(vs *config.VirtualServer) ipvs.Key {
 	return ipvs.Key{Protocol: protocol(vs.Protocol), Addr: vs.Address}
 }
 
-// Desired returns the virtual services that there should be, in the order of vss, and the quorums
-// that they have now, for the next call. A virtual server without real servers and sorry server is
-// left out. Whether this director is master plays no part: a backup has the same services, so that
+// Serves says whether there should be a virtual service at all: one without real servers and sorry
+// server should not.
+func Serves(vs *config.VirtualServer) bool {
+	return len(vs.RealServers) > 0 || vs.SorryServer.IsValid()
+}
+
+// Desired returns the virtual service that there should be, and the quorum that it has now, for the
+// next call. Whether this director is master plays no part: a backup has the same services, so that
 // they are there when the addresses come.
 //
 // A real server that is up has its weight; one that is down is left out, or has weight 0 with
 // inhibit_on_failure. While the quorum is lost and there is a sorry server, it takes the place of
-// all real servers; without one, those that are up go on.
+// all real servers; without one, those that are up go on. Those that drain come last, unless they
+// are in already.
 func Desired(
-	vss []config.VirtualServer, health Health, was Quorum,
-) (ipvs.Services, Quorum) {
-	var services ipvs.Services
-	now := make(Quorum, len(vss))
-	for i := range vss {
-		vs := &vss[i]
-		if len(vs.RealServers) == 0 && !vs.SorryServer.IsValid() {
-			continue
-		}
-		key := Key(vs)
-		had, known := was[key]
-		now[key] = hasQuorum(vs, health, had || !known && !vs.Alpha)
-		services = append(services, ipvs.Service{
-			Key: key,
-			Settings: ipvs.Settings{
-				Scheduler:   ipvs.Scheduler(vs.Scheduler),
-				Persistence: vs.Persistence,
-			},
-			Destinations: destinations(vs, health, now[key]),
-		})
+	vs *config.VirtualServer, health Health, was Quorum, drains []Drain,
+) (ipvs.Service, Quorum) {
+	now := Lost
+	if hasQuorum(vs, health, was == Kept || was == 0 && !vs.Alpha) {
+		now = Kept
 	}
-	return services, now
+	ds := destinations(vs, health, now == Kept)
+	for _, d := range drains {
+		if !contains(ds, d.Destination.Addr) {
+			ds = append(ds, d.Destination)
+		}
+	}
+	return ipvs.Service{
+		Key: Key(vs),
+		Settings: ipvs.Settings{
+			Scheduler:   ipvs.Scheduler(vs.Scheduler),
+			Persistence: vs.Persistence,
+		},
+		Destinations: ds,
+	}, now
 }
 
 // Up says whether the real server counts as up. One without checks always does.
-func (h Health) Up(vs *config.VirtualServer, rs *config.RealServer) bool {
+func (h Health) Up(rs *config.RealServer) bool {
 	if len(rs.Checks) == 0 {
 		return true
 	}
-	if up, known := h[ID{Key(vs), rs.Address}]; known {
+	if up, known := h[rs.Address]; known {
 		return up
 	}
 	return !alpha(rs)
@@ -92,7 +114,7 @@ func hasQuorum(vs *config.VirtualServer, health Health, had bool) bool {
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
 		total += rs.Weight
-		if health.Up(vs, rs) {
+		if health.Up(rs) {
 			live += rs.Weight
 		}
 	}
@@ -117,7 +139,7 @@ func destinations(vs *config.VirtualServer, health Health, quorum bool) []ipvs.D
 			continue
 		}
 		switch {
-		case health.Up(vs, rs) && !sorry:
+		case health.Up(rs) && !sorry:
 			ds = append(ds, destination(vs, rs.Address, rs.Weight))
 		case rs.InhibitOnFailure:
 			ds = append(ds, destination(vs, rs.Address, 0))
@@ -137,12 +159,7 @@ func destination(vs *config.VirtualServer, addr netip.AddrPort, weight int) ipvs
 }
 
 func contains(ds []ipvs.Destination, addr netip.AddrPort) bool {
-	for _, d := range ds {
-		if d.Addr == addr {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ds, func(d ipvs.Destination) bool { return d.Addr == addr })
 }
 
 func protocol(p config.Protocol) ipvs.Protocol {

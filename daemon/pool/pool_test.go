@@ -45,12 +45,12 @@ func server(i int) netip.AddrPort {
 
 var sorry = netip.MustParseAddrPort("192.168.2.99:80")
 
-// health returns a word like "up down up" for the real servers of vs as Health; "?" is not known.
-func health(vs config.VirtualServer, words string) pool.Health {
+// health returns words like "up down up", one for each real server, as Health; "?" is not known.
+func health(words string) pool.Health {
 	h := make(pool.Health)
 	for i, w := range strings.Fields(words) {
 		if w != "?" {
-			h[pool.ID{Service: pool.Key(&vs), Server: server(i)}] = w == "up"
+			h[server(i)] = w == "up"
 		}
 	}
 	return h
@@ -102,13 +102,12 @@ type desire struct {
 }
 
 func (d desire) judge(t *testing.T) {
-	vss := []config.VirtualServer{d.vs}
-	services, quorum := pool.Desired(vss, health(d.vs, d.health), nil)
-	if diff := cmp.Diff(d.want, show(services[0].Destinations)); diff != "" {
+	service, quorum := pool.Desired(&d.vs, health(d.health), 0, nil)
+	if diff := cmp.Diff(d.want, show(service.Destinations)); diff != "" {
 		t.Errorf("destinations (-want +got):\n%s", diff)
 	}
-	if got := quorum[pool.Key(&d.vs)]; got != d.quorum {
-		t.Errorf("quorum %t, want %t", got, d.quorum)
+	if kept := quorum == pool.Kept; kept != d.quorum {
+		t.Errorf("quorum %s, want %t", quorum, d.quorum)
 	}
 }
 
@@ -170,7 +169,13 @@ func TestDesiredServices(t *testing.T) {
 	dns.Scheduler, dns.Forward = "rr", config.DR
 	sctp := web(1)
 	sctp.Protocol, sctp.Forward, sctp.Persistence = config.SCTP, config.TUN, 50*time.Second
-	services, _ := pool.Desired([]config.VirtualServer{web(3), dns, sctp, {}}, nil, nil)
+	var services ipvs.Services
+	for _, vs := range []config.VirtualServer{web(3), dns, sctp, {}} {
+		if pool.Serves(&vs) {
+			service, _ := pool.Desired(&vs, nil, 0, nil)
+			services = append(services, service)
+		}
+	}
 	destination := func(f ipvs.Forward, weight int) []ipvs.Destination {
 		return []ipvs.Destination{{Addr: server(0), Forward: f, Weight: weight}}
 	}
@@ -226,30 +231,28 @@ func TestQuorumHysteresis(t *testing.T) {
 			vs.Quorum, vs.Hysteresis = tt.quorum, tt.hysteresis
 			var quorum pool.Quorum
 			for i, s := range tt.steps {
-				h := health(vs, s.health)
-				_, quorum = pool.Desired([]config.VirtualServer{vs}, h, quorum)
-				if got := quorum[pool.Key(&vs)]; got != s.quorum {
-					t.Fatalf("step %d, %s: quorum %t, want %t", i, s.health, got, s.quorum)
+				_, quorum = pool.Desired(&vs, health(s.health), quorum, nil)
+				if kept := quorum == pool.Kept; kept != s.quorum {
+					t.Fatalf("step %d, %s: quorum %s, want %t", i, s.health, quorum, s.quorum)
 				}
 			}
 		})
 	}
 }
 
-func TestQuorumForgetsServicesThatAreGone(t *testing.T) {
-	vs := web(1)
-	_, quorum := pool.Desired([]config.VirtualServer{vs}, nil, nil)
-	_, quorum = pool.Desired(nil, nil, quorum)
-	if len(quorum) > 0 {
-		t.Errorf("left: %v", quorum)
+func TestQuorumString(t *testing.T) {
+	got := []string{pool.Quorum(0).String(), pool.Kept.String(), pool.Lost.String()}
+	if diff := cmp.Diff([]string{"new", "kept", "lost"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 // drawn is a random virtual server with a random health and past.
 type drawn struct {
-	vss    []config.VirtualServer
+	vs     config.VirtualServer
 	health pool.Health
 	was    pool.Quorum
+	drains []pool.Drain
 }
 
 func draw(t *rapid.T) drawn {
@@ -261,55 +264,79 @@ func draw(t *rapid.T) drawn {
 	if rapid.Bool().Draw(t, "has sorry") {
 		vs.SorryServer = rapid.SampledFrom([]netip.AddrPort{sorry, server(0)}).Draw(t, "sorry")
 	}
-	d := drawn{health: make(pool.Health), was: make(pool.Quorum)}
+	d := drawn{health: make(pool.Health)}
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
 		rs.InhibitOnFailure = rapid.Bool().Draw(t, "inhibit")
 		rs.Alpha = rapid.Bool().Draw(t, "real alpha")
 		if rapid.Bool().Draw(t, "known") {
-			id := pool.ID{Service: pool.Key(&vs), Server: rs.Address}
-			d.health[id] = rapid.Bool().Draw(t, "up")
+			d.health[rs.Address] = rapid.Bool().Draw(t, "up")
 		}
 	}
-	if rapid.Bool().Draw(t, "has past") {
-		d.was[pool.Key(&vs)] = rapid.Bool().Draw(t, "had quorum")
+	d.was = rapid.SampledFrom([]pool.Quorum{0, pool.Kept, pool.Lost}).Draw(t, "was")
+	for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, 7), 0, 3, rapid.ID[int]).
+		Draw(t, "drains") {
+		d.drains = append(d.drains, draining(i))
 	}
-	d.vss = []config.VirtualServer{vs}
+	d.vs = vs
 	return d
+}
+
+// weights are those of the destinations by address, each of which must be in once.
+func weights(t *rapid.T, service ipvs.Service) map[netip.AddrPort]int {
+	weights := make(map[netip.AddrPort]int)
+	for _, dst := range service.Destinations {
+		if _, twice := weights[dst.Addr]; twice {
+			t.Fatalf("%s is in twice", dst.Addr)
+		}
+		weights[dst.Addr] = dst.Weight
+	}
+	return weights
 }
 
 func TestDesiredProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
-		vs := &d.vss[0]
-		services, quorum := pool.Desired(d.vss, d.health, d.was)
-		for _, op := range ipvs.Diff(nil, services) {
+		vs := &d.vs
+		service, quorum := pool.Desired(vs, d.health, d.was, d.drains)
+		for _, op := range ipvs.Diff(nil, ipvs.Services{service}) {
 			if err := op.Validate(); err != nil {
 				t.Fatalf("not fit for the kernel: %v", err)
 			}
 		}
-		weights := make(map[netip.AddrPort]int)
-		for _, dst := range services[0].Destinations {
-			if _, twice := weights[dst.Addr]; twice {
-				t.Fatalf("%s is in twice", dst.Addr)
-			}
-			weights[dst.Addr] = dst.Weight
-		}
-		serves := vs.SorryServer.IsValid() && !quorum[pool.Key(vs)]
+		weights := weights(t, service)
+		serves := vs.SorryServer.IsValid() && quorum == pool.Lost
 		if serves && weights[vs.SorryServer] != 1 {
-			t.Fatalf("no quorum, but no sorry server: %s", show(services[0].Destinations))
+			t.Fatalf("no quorum, but no sorry server: %s", show(service.Destinations))
 		}
+		healthy, serving := 0, 0
 		for i := range vs.RealServers {
 			rs := &vs.RealServers[i]
+			if d.health.Up(rs) && rs.Weight > 0 {
+				healthy++
+			}
 			if serves && rs.Address == vs.SorryServer {
 				continue
 			}
 			want := rs.Weight
-			if serves || !d.health.Up(vs, rs) {
+			if serves || !d.health.Up(rs) {
 				want = 0
 			}
 			if got := weights[rs.Address]; got != want {
 				t.Fatalf("%s has weight %d, want %d", rs.Address, got, want)
+			}
+		}
+		for _, weight := range weights {
+			if weight > 0 {
+				serving++
+			}
+		}
+		if healthy > 0 && serving == 0 {
+			t.Fatalf("%d are healthy and none serves: %s", healthy, show(service.Destinations))
+		}
+		for _, drain := range d.drains {
+			if _, there := weights[drain.Destination.Addr]; !there {
+				t.Fatalf("%s drains, and is not there", drain.Destination.Addr)
 			}
 		}
 	})
@@ -318,13 +345,13 @@ func TestDesiredProperties(t *testing.T) {
 func TestDesiredIsSettledAfterOneCall(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
-		services, quorum := pool.Desired(d.vss, d.health, d.was)
-		again, quorumAgain := pool.Desired(d.vss, d.health, quorum)
-		if diff := cmp.Diff(quorum, quorumAgain); diff != "" {
-			t.Fatalf("quorum flaps (-first +second):\n%s", diff)
+		service, quorum := pool.Desired(&d.vs, d.health, d.was, d.drains)
+		again, quorumAgain := pool.Desired(&d.vs, d.health, quorum, d.drains)
+		if quorum != quorumAgain {
+			t.Fatalf("quorum flaps: %s, then %s", quorum, quorumAgain)
 		}
-		if ops := ipvs.Diff(services, again); len(ops) > 0 {
-			t.Fatalf("services flap: %v", ops)
+		if ops := ipvs.Diff(ipvs.Services{service}, ipvs.Services{again}); len(ops) > 0 {
+			t.Fatalf("the service flaps: %v", ops)
 		}
 	})
 }
@@ -332,12 +359,11 @@ func TestDesiredIsSettledAfterOneCall(t *testing.T) {
 func TestRecoveryNeverCostsTheQuorum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
-		_, before := pool.Desired(d.vss, d.health, d.was)
-		i := rapid.IntRange(0, len(d.vss[0].RealServers)-1).Draw(t, "recovers")
-		key := pool.Key(&d.vss[0])
-		d.health[pool.ID{Service: key, Server: server(i)}] = true
-		_, after := pool.Desired(d.vss, d.health, d.was)
-		if before[key] && !after[key] {
+		_, before := pool.Desired(&d.vs, d.health, d.was, nil)
+		i := rapid.IntRange(0, len(d.vs.RealServers)-1).Draw(t, "recovers")
+		d.health[server(i)] = true
+		_, after := pool.Desired(&d.vs, d.health, d.was, nil)
+		if before == pool.Kept && after == pool.Lost {
 			t.Fatalf("%s came up and the quorum was lost", server(i))
 		}
 	})

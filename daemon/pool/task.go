@@ -12,12 +12,20 @@ import (
 // late.
 const grace = time.Second
 
-// Tasks returns the checks of all real servers, in the order of the configuration. Their IDs say
-// what is checked for whom, not where in the file, so that a check keeps its past over a reload
-// that changes others. An error names a check of a kind that is not known.
-func Tasks(vss []config.VirtualServer) ([]check.Task, error) {
+// Index says which real server each check is of, and which checks each real server has. Its zero
+// value knows none.
+type Index struct {
+	servers map[string]ID
+	checks  map[ID][]string
+}
+
+// Tasks returns the checks of all real servers, in the order of the configuration, and their
+// index. Their IDs say what is checked for whom, not where in the file, so that a check keeps its
+// past over a reload that changes others. An error names a check of a kind that is not known.
+func Tasks(vss []config.VirtualServer) ([]check.Task, Index, error) {
 	var tasks []check.Task
-	err := eachCheck(vss, func(_ ID, id string, c *config.Check) error {
+	index := Index{servers: make(map[string]ID), checks: make(map[ID][]string)}
+	err := eachCheck(vss, func(server ID, id string, c *config.Check) error {
 		checker, timeout, err := checker(c)
 		tasks = append(tasks, check.Task{
 			ID:      id,
@@ -31,29 +39,43 @@ func Tasks(vss []config.VirtualServer) ([]check.Task, error) {
 			},
 			Warmup: c.Warmup,
 		})
+		index.servers[id] = server
+		index.checks[server] = append(index.checks[server], id)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, Index{}, err
 	}
-	return tasks, nil
+	return tasks, index, nil
 }
 
-// HealthOf returns the health of all real servers that have checks among states: up are those whose
-// checks all are. A state of a check that is not configured is passed over.
-func HealthOf(vss []config.VirtualServer, states []check.State) Health {
-	up := make(map[string]bool, len(states))
-	for _, s := range states {
-		up[s.ID] = s.Up
-	}
-	health := make(Health)
-	_ = eachCheck(vss, func(server ID, id string, _ *config.Check) error {
-		if u, known := up[id]; known {
-			before, second := health[server]
-			health[server] = u && (before || !second)
+// Server returns the real server that the check of that ID is of; false if it is of none.
+func (x Index) Server(id string) (ID, bool) {
+	server, known := x.servers[id]
+	return server, known
+}
+
+// Note puts into health whether the real server is up by its checks, which are up or not by their
+// IDs: it is if all are that were heard of. If none was, nothing is known of it.
+func (x Index) Note(health Health, server ID, up map[string]bool) {
+	all, known := true, false
+	for _, id := range x.checks[server] {
+		if u, heard := up[id]; heard {
+			all, known = all && u, true
 		}
-		return nil
-	})
+	}
+	if known {
+		health[server.Server] = all
+	}
+}
+
+// HealthOf returns the health of all real servers of a virtual service, likewise.
+func (x Index) HealthOf(vs *config.VirtualServer, up map[string]bool) Health {
+	health := make(Health)
+	key := Key(vs)
+	for i := range vs.RealServers {
+		x.Note(health, ID{key, vs.RealServers[i].Address}, up)
+	}
 	return health
 }
 

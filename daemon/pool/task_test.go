@@ -40,7 +40,7 @@ func TestTasks(t *testing.T) {
 	vs := web(1)
 	rs := &vs.RealServers[0]
 	rs.Checks = append(rs.Checks, rs.Checks[0], httpCheck())
-	got, err := pool.Tasks([]config.VirtualServer{vs})
+	got, _, err := pool.Tasks([]config.VirtualServer{vs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestTasks(t *testing.T) {
 func TestTasksUnknownKind(t *testing.T) {
 	vs := web(1)
 	vs.RealServers[0].Checks[0].Kind = 0
-	_, err := pool.Tasks([]config.VirtualServer{vs})
+	_, _, err := pool.Tasks([]config.VirtualServer{vs})
 	want := "check TCP 192.168.1.1:80, 192.168.2.11:80: unset 192.168.2.11:80: unknown kind unset"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
@@ -92,33 +92,48 @@ func TestTasksUnknownKind(t *testing.T) {
 func TestHealthOf(t *testing.T) {
 	vs := web(1, 1, 1)
 	vs.RealServers[0].Checks = append(vs.RealServers[0].Checks, httpCheck())
-	vss := []config.VirtualServer{vs}
-	tasks, err := pool.Tasks(vss)
+	tasks, index, err := pool.Tasks([]config.VirtualServer{vs})
 	if err != nil {
 		t.Fatal(err)
 	}
 	first, second, other := tasks[0].ID, tasks[1].ID, tasks[2].ID
 	for _, tt := range []struct {
-		name   string
-		states []check.State
-		want   pool.Health
+		name string
+		up   map[string]bool
+		want string
 	}{
-		{"nothing heard", nil, pool.Health{}},
-		{"all checks up", []check.State{{ID: first, Up: true}, {ID: second, Up: true}},
-			health(vs, "up ? ?")},
-		{"one of two down", []check.State{{ID: first, Up: true}, {ID: second}},
-			health(vs, "down ? ?")},
-		{"the other of two down", []check.State{{ID: first}, {ID: second, Up: true}},
-			health(vs, "down ? ?")},
-		{"one of two heard", []check.State{{ID: second, Up: true}}, health(vs, "up ? ?")},
-		{"each server for itself", []check.State{{ID: first}, {ID: other, Up: true}},
-			health(vs, "down up ?")},
-		{"a check that is not configured", []check.State{{ID: "x"}}, pool.Health{}},
+		{"nothing heard", nil, ""},
+		{"all checks up", map[string]bool{first: true, second: true}, "up ? ?"},
+		{"one of two down", map[string]bool{first: true, second: false}, "down ? ?"},
+		{"the other of two down", map[string]bool{first: false, second: true}, "down ? ?"},
+		{"one of two heard", map[string]bool{second: true}, "up ? ?"},
+		{"each server for itself", map[string]bool{first: false, other: true}, "down up ?"},
+		{"a check that is not configured", map[string]bool{"x": false}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, pool.HealthOf(vss, tt.states), addrPorts); diff != "" {
+			if diff := cmp.Diff(health(tt.want), index.HealthOf(&vs, tt.up), addrPorts); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestIndexServer(t *testing.T) {
+	vs := web(1, 1)
+	vs.RealServers[1].Checks = append(vs.RealServers[1].Checks, httpCheck())
+	tasks, index, err := pool.Tasks([]config.VirtualServer{vs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, task := range tasks {
+		want := pool.ID{Service: pool.Key(&vs), Server: server(min(i, 1))}
+		if got, known := index.Server(task.ID); got != want || !known {
+			t.Errorf("check %s is of %v, want %v", task.ID, got, want)
+		}
+	}
+	for _, x := range []pool.Index{index, {}} {
+		if got, known := x.Server("x"); known {
+			t.Errorf("check x is of %v, want nobody", got)
+		}
 	}
 }

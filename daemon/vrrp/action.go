@@ -25,8 +25,25 @@ type AddVIPs struct{}
 // RemoveVIPs removes them. They may be absent: Startup removes what an earlier life has left.
 type RemoveVIPs struct{}
 
-// Announce tells the neighbours where the VIPs are, by gratuitous ARP or unsolicited NA.
-type Announce struct{}
+// Announce tells the neighbours where the VIPs are, by gratuitous ARP or unsolicited NA. How often
+// it repeats itself is the driver's business and may depend on Cause.
+type Announce struct{ Cause AnnounceCause }
+
+// AnnounceCause says why VIPs are announced.
+type AnnounceCause uint8
+
+// The causes. AnnounceMaster is the zero value, for it is what Announce has always meant.
+const (
+	// AnnounceMaster is a new master, or one that has resumed.
+	AnnounceMaster AnnounceCause = iota // new master
+	// AnnounceAgain is Config.AnnounceDelay after that.
+	AnnounceAgain // again
+	// AnnounceRefresh is every Config.AnnounceRefresh.
+	AnnounceRefresh // refresh
+	// AnnounceLower is a master of lower standing that was heard, at once and
+	// Config.LowerPrioAnnounceDelay later.
+	AnnounceLower // lower master
+)
 
 // Transition tells a change of state that has been decided; the actions before it carry it out.
 type Transition struct {
@@ -34,18 +51,22 @@ type Transition struct {
 	Reason   Reason
 }
 
-// Drop tells that a received advert was not believed.
+// Drop tells that a received advert was not believed. Without an advert, when Parse has refused the
+// packet, it is only Reason and From.
 type Drop struct {
 	Reason DropReason
 	From   netip.Addr
+	// Priority and Interval are the advert's.
+	Priority uint8
+	Interval time.Duration
+	// Got and Want are what the advert said and what it should have, in words for the operator;
+	// empty when Reason says it all, or when it is a password.
+	Got, Want string
 }
 
 // Mismatch tells that a received advert was believed although it shows that its sender is
-// configured differently.
-type Mismatch struct {
-	Reason DropReason
-	From   netip.Addr
-}
+// configured differently. The fields are Drop's.
+type Mismatch Drop
 
 // Contested tells that another router acts as master of lower standing than this one: the network
 // was split or still is.
@@ -81,22 +102,37 @@ func (AddVIPs) String() string { return "add VIPs" }
 // String returns "remove VIPs".
 func (RemoveVIPs) String() string { return "remove VIPs" }
 
-// String returns "announce VIPs".
-func (Announce) String() string { return "announce VIPs" }
+// String returns "announce VIPs" and, but for a new master, why: "announce VIPs: refresh".
+func (a Announce) String() string {
+	if a.Cause == AnnounceMaster {
+		return "announce VIPs"
+	}
+	return "announce VIPs: " + a.Cause.String()
+}
 
 // String returns, for example, "Backup -> Master: master silent".
 func (a Transition) String() string {
 	return fmt.Sprintf("%s -> %s: %s", a.From, a.To, a.Reason)
 }
 
-// String returns, for example, "drop advert from 192.168.1.3: bad ttl".
+// String returns, for example, "drop advert from 192.168.1.3: bad ttl: got 254, want 255".
 func (a Drop) String() string {
-	return fmt.Sprintf("drop advert from %s: %s", a.From, a.Reason.String())
+	return fmt.Sprintf("drop advert from %s: %s%s", a.From, a.Reason.String(), a.evidence())
 }
 
-// String returns, for example, "accept advert from 192.168.1.3 despite different addresses".
+// String returns, for example, "accept advert from 192.168.1.3 despite wrong interval: got 2s,
+// want 1s".
 func (a Mismatch) String() string {
-	return fmt.Sprintf("accept advert from %s despite %s", a.From, a.Reason.String())
+	return fmt.Sprintf("accept advert from %s despite %s%s",
+		a.From, a.Reason.String(), Drop(a).evidence())
+}
+
+// evidence returns ": got …, want …", or nothing.
+func (a Drop) evidence() string {
+	if a.Got == "" && a.Want == "" {
+		return ""
+	}
+	return fmt.Sprintf(": got %s, want %s", a.Got, a.Want)
 }
 
 // String returns, for example, "contested by 192.168.1.3 with priority 50".

@@ -29,7 +29,8 @@ const (
 )
 
 // Parse reads the advert b that came from src to dst. The address family of src says which adverts
-// are possible: VRRPv2 is IPv4 only. Every error is a DropReason; b is not kept.
+// are possible: VRRPv2 is IPv4 only. Every error is a DropReason; b is not kept. Whether the first
+// IPv6 address is link-local is for the Machine to judge, for many senders do not care.
 func Parse(b []byte, src, dst netip.Addr) (Advert, error) {
 	if src.Is4() != dst.Is4() || !src.IsValid() || !dst.IsValid() {
 		return Advert{}, DropFamily
@@ -93,9 +94,6 @@ func (a *Advert) parseBody(b []byte, is4 bool) error {
 	a.Addrs = make([]netip.Addr, count)
 	for i := range a.Addrs {
 		a.Addrs[i], _ = netip.AddrFromSlice(rest[i*size : (i+1)*size])
-	}
-	if !is4 && !a.Addrs[0].IsLinkLocalUnicast() {
-		return DropLinkLocal
 	}
 	return a.parseAuth(rest[count*size:])
 }
@@ -163,9 +161,6 @@ func (a Advert) encodable(src, dst netip.Addr) error {
 		if addr.Is4() != src.Is4() || !addr.IsValid() {
 			return fmt.Errorf("carry %s: %w", addr, DropFamily)
 		}
-	}
-	if !src.Is4() && !a.Addrs[0].IsLinkLocalUnicast() {
-		return DropLinkLocal
 	}
 	return a.encodableFields(src.Is4())
 }

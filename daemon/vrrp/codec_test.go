@@ -20,6 +20,8 @@ var (
 	src6 = netip.MustParseAddr("fe80::2")
 	dst6 = netip.MustParseAddr("ff02::12")
 	vip6 = netip.MustParseAddr("fe80::1")
+
+	global6 = netip.MustParseAddr("2001:db8::1")
 )
 
 // part is a run of bytes with its meaning.
@@ -129,6 +131,57 @@ var wire = []struct {
 			Addrs: []netip.Addr{vip6}, Checksum: ChecksumPseudo,
 		},
 	},
+	{
+		name: "v3 over IPv6, two addresses", src: src6, dst: dst6,
+		parts: []part{
+			{"version 3, advertisement", []byte{0x31}},
+			{"vrid", []byte{51}},
+			{"priority", []byte{200}},
+			{"two addresses", []byte{2}},
+			{"every 100 milliseconds", []byte{0, 10}},
+			{"checksum", []byte{0xdc, 0x53}},
+			{"vip", []byte{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}},
+			{"vip", []byte{0x20, 0x01, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}},
+		},
+		advert: Advert{
+			Version: V3, VRID: 51, Priority: 200, Interval: 100 * time.Millisecond,
+			Addrs: []netip.Addr{vip6, global6}, Checksum: ChecksumPseudo,
+		},
+	},
+	{
+		name: "v3 over IPv6, unicast, no link-local address",
+		src:  netip.MustParseAddr("2001:db8::2"), dst: netip.MustParseAddr("2001:db8::3"),
+		parts: []part{
+			{"version 3, advertisement", []byte{0x31}},
+			{"vrid", []byte{7}},
+			{"priority", []byte{100}},
+			{"one address", []byte{1}},
+			{"every second", []byte{0, 100}},
+			{"checksum", []byte{0xe0, 0xd9}},
+			{"vip", []byte{0x20, 0x01, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}},
+		},
+		advert: Advert{
+			Version: V3, VRID: 7, Priority: 100, Interval: time.Second,
+			Addrs: []netip.Addr{global6}, Checksum: ChecksumPseudo,
+		},
+	},
+	{
+		name: "v3 over IPv4, unicast, the destination in the pseudo-header",
+		src:  src4, dst: netip.MustParseAddr("192.168.1.3"),
+		parts: []part{
+			{"version 3, advertisement", []byte{0x31}},
+			{"vrid", []byte{51}},
+			{"priority", []byte{100}},
+			{"one address", []byte{1}},
+			{"every second", []byte{0, 100}},
+			{"checksum", []byte{0x24, 0xeb}},
+			{"vip", []byte{192, 168, 1, 1}},
+		},
+		advert: Advert{
+			Version: V3, VRID: 51, Priority: 100, Interval: time.Second,
+			Addrs: []netip.Addr{vip4}, Checksum: ChecksumPseudo,
+		},
+	},
 }
 
 func TestWire(t *testing.T) {
@@ -215,14 +268,43 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestParseFirstAddress needs a checksum with pseudo-header, which only Append makes.
-func TestParseFirstAddress(t *testing.T) {
-	b := join(wire[4].parts)
-	b[headerLen] = 0xfd // the checksum was right for 0xfe
-	binary.BigEndian.PutUint16(b[checksumAt:], 0)
-	binary.BigEndian.PutUint16(b[checksumAt:], ^fold(sum(pseudoSum(src6, dst6, len(b)), b)))
-	if _, err := Parse(b, src6, dst6); !errors.Is(err, DropLinkLocal) {
-		t.Errorf("Parse = %v, want %v", err, DropLinkLocal)
+// TestParseChecksums gives one advert each checksum that routers in the field send, and one that
+// is right for another destination.
+func TestParseChecksums(t *testing.T) {
+	v3over4 := []byte{0x31, 51, 100, 1, 0, 100, 0, 0, 192, 168, 1, 1}
+	v3over6 := join(wire[4].parts)
+	v2 := join(wire[0].parts)
+	tests := []struct {
+		name     string
+		packet   []byte
+		checksum uint16
+		src, dst netip.Addr
+		want     ChecksumForm // zero: refused
+	}{
+		{"v3, IPv4, pseudo-header", v3over4, 0x0684, src4, dst4, ChecksumPseudo},
+		{"v3, IPv4, message alone", v3over4, 0xa8bd, src4, dst4, ChecksumPlain},
+		{"v3, IPv4, pseudo-header of multicast in unicast", v3over4, 0x0684,
+			src4, netip.MustParseAddr("192.168.1.3"), 0},
+		{"v3, IPv4, message alone in unicast", v3over4, 0xa8bd,
+			src4, netip.MustParseAddr("192.168.1.3"), ChecksumPlain},
+		{"v3, IPv4, wrong by one", v3over4, 0xa8be, src4, dst4, 0},
+		{"v3, IPv6, pseudo-header", v3over6, 0x6dc5, src6, dst6, ChecksumPseudo},
+		{"v3, IPv6, message alone", v3over6, 0x6be5, src6, dst6, 0},
+		{"v2, message alone", v2, 0xb920, src4, dst4, ChecksumPlain},
+		{"v2, pseudo-header", v2, 0x16df, src4, dst4, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := slices.Clone(tt.packet)
+			binary.BigEndian.PutUint16(b[checksumAt:], tt.checksum)
+			a, err := Parse(b, tt.src, tt.dst)
+			if tt.want == 0 && !errors.Is(err, DropChecksum) {
+				t.Errorf("Parse = %v, %v, want %v", a, err, DropChecksum)
+			}
+			if tt.want != 0 && (err != nil || a.Checksum != tt.want) {
+				t.Errorf("Parse = %v (checksum %v), %v, want %v", a, a.Checksum, err, tt.want)
+			}
+		})
 	}
 }
 
@@ -267,9 +349,8 @@ func TestAppendRefuses(t *testing.T) {
 		}, src4, "encode advert: password without authentication: refuse advert: wrong password"},
 		{"no checksum form", func(a *Advert) { a.Checksum = 0 }, src4,
 			"encode advert: checksum form 0: refuse advert: bad checksum"},
-		{"IPv6 without link-local", func(a *Advert) {
-			a.Addrs = []netip.Addr{netip.MustParseAddr("2001:db8::1")}
-		}, src6, "encode advert: refuse advert: first address not link-local"},
+		{"IPv4 address over IPv6", func(*Advert) {}, src6,
+			"encode advert: carry 192.168.1.1: refuse advert: mixed address families"},
 		{"source of no family", func(*Advert) {}, netip.Addr{},
 			"encode advert: from invalid IP to ff02::12: refuse advert: mixed address families"},
 	}

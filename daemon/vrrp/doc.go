@@ -14,8 +14,14 @@
 //	     │                  Fault ◄───────────────────────────────────────┘
 //	     └─ Shutdown from anywhere; Leave from Master once a successor is heard
 //
+// A Startup that resumes goes from Initialize to Master at once, and so does the owner of the
+// addresses. A graceful Fault leaves Master as Leave does. Conditions keep what is wrong on the
+// network for as long as it is.
+//
 // RFC 9568 calls the master the Active Router; here it is the master, as in keepalived.
 package vrrp
 
 //go:generate go tool stringer -type=State,Reason -linecomment -output=state_names.go
 //go:generate go tool stringer -type=DropReason,ChecksumForm,AuthType -linecomment -output=names.go
+//go:generate go tool stringer -type=AnnounceCause -linecomment -output=cause_names.go
+//go:generate go tool stringer -type=ConditionKind -linecomment -output=condition_names.go

@@ -5,7 +5,7 @@ package vrrp
 type DropReason uint8
 
 // The reasons. Those that Parse returns depend on the packet alone; the others on the Machine that
-// it was for.
+// it was for. Some of the latter are also the reasons of a Mismatch.
 const (
 	// DropShort is a packet that ends before its header or its address list does.
 	DropShort DropReason = iota + 1 // too short
@@ -31,21 +31,28 @@ const (
 	DropPassword // wrong password
 	// DropNoAddress is an advert of no address (RFC 9568, erratum 8299).
 	DropNoAddress // no address
-	// DropAddresses is an address list that is not the Machine's. Such adverts are believed, for
-	// refusing them makes two masters; the reason is only reported as a Mismatch.
+	// DropAddresses is an address list that is not the Machine's. Such adverts are believed unless
+	// Config.Strict, for refusing them makes two masters; the reason is reported as a Mismatch.
 	DropAddresses // different addresses
 	// DropFamily is a source and a destination that are not of one address family.
 	DropFamily // mixed address families
-	// DropLinkLocal is an IPv6 advert whose first address is not link-local.
+	// DropLinkLocal is an IPv6 advert whose first address is not link-local. It is believed
+	// unless Config.Strict, and reported as a Mismatch if the Machine's own first address is.
 	DropLinkLocal // first address not link-local
 	// DropLooped is an advert that comes from the Machine's own address.
 	DropLooped // own address
+	// DropDestination is a unicast advert where multicast is configured, or the other way round.
+	DropDestination // unicast and multicast mixed
+	// DropPeer is an advert of one who is not among the peers.
+	DropPeer // not a peer
+	// DropOwner is an advert that the owner of the addresses has been told to ignore.
+	DropOwner // ignored by the owner
 )
 
 // DropReasons returns every reason, in order, for counters that start at zero.
 func DropReasons() []DropReason {
 	var all []DropReason
-	for r := DropShort; r <= DropLooped; r++ {
+	for r := DropShort; r <= DropOwner; r++ {
 		all = append(all, r)
 	}
 	return all

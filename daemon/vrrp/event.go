@@ -6,7 +6,12 @@ import "net/netip"
 type Event interface{ event() }
 
 // Startup begins the life of a Machine in Initialize. In any other state it does nothing.
-type Startup struct{}
+type Startup struct {
+	// Resume says that a process has ended moments ago that was master in this one's place and
+	// has not resigned: the Machine is master at once, its VIPs being where they were. Whoever
+	// outranks it is yielded to as by any master. In Fault, Resume is a Startup like any other.
+	Resume bool
+}
 
 // Leave ends it without losing traffic: a master resigns at once but keeps its VIPs until it hears
 // its successor, or has waited for one longer than any backup needs. A second Leave does nothing.
@@ -25,15 +30,25 @@ type Received struct {
 	From netip.Addr
 	// TTL is the packet's, which multicast adverts must have kept at 255.
 	TTL int
+	// To is where the packet was sent: a multicast group, or the receiver when unicast. When it
+	// is invalid nothing is asked of it.
+	To netip.Addr
 }
 
 // Drained answers Drain: every packet that the socket held has been given in Received.
 type Drained struct{}
 
 // Fault tells that the Machine cannot take part, and why. A later Fault replaces the reason.
-type Fault struct{ Reason Reason }
+type Fault struct {
+	Reason Reason
+	// Graceful says that the Machine still can send, receive and forward, it only is not to: a
+	// master resigns at once but keeps its VIPs as with Leave. Its socket has to stay open until
+	// the Transition to Faulty.
+	Graceful bool
+}
 
-// Recovered ends a Fault. Without one it does nothing.
+// Recovered ends a Fault. Without one it does nothing. A master that has resigned by a graceful
+// Fault and has heard no successor yet stays master.
 type Recovered struct{}
 
 // SetPriority changes the priority that the Machine advertises from now on, 1 to 254. The owner of

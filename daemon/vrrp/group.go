@@ -24,8 +24,8 @@ func (a MemberAction) String() string { return fmt.Sprintf("%d: %s", a.Member, a
 //
 //   - Nobody is master until every member's timer has run out.
 //   - A member that loses its mastership takes it from all.
-//   - A member in Fault puts all into Fault; masters among them resign, so that the peers' groups
-//     take over on the links that still work, and soon after on those that do not.
+//   - A member in Fault puts all into Fault; masters among them resign, which the peers' groups
+//     hear on the links that still work and conclude for those that do not.
 //
 // It is not safe for concurrent use.
 type Group struct {
@@ -70,18 +70,21 @@ func (g *Group) Deadline() time.Time {
 // Startup, Leave, Shutdown and Timeout concern every member, whichever is given.
 func (g *Group) Step(now time.Time, member int, ev Event) []MemberAction {
 	switch ev := ev.(type) {
-	case Startup, Leave, Shutdown, Timeout:
-		for i := range g.members {
-			g.step(now, i, ev)
+	case Leave, Shutdown, Timeout:
+		g.stepAll(now, ev)
+	case Startup:
+		g.stepAll(now, ev)
+		if len(g.members) > 1 {
+			announceLast(g.out)
 		}
 	case Fault:
-		g.fail(now, member, ev.Reason)
+		g.fail(now, member, ev)
 	case Recovered:
 		g.recover(now, member)
 	case Received:
 		g.step(now, member, ev)
-		if g.members[member].cause == ReasonResigned {
-			g.hasten(now, member)
+		if ev.Advert.Priority == PriorityResign && g.members[member].cause == ReasonResigned {
+			g.hasten(now, member, ev.From == g.members[member].leader)
 		}
 	default:
 		g.step(now, member, ev)
@@ -90,6 +93,12 @@ func (g *Group) Step(now time.Time, member int, ev Event) []MemberAction {
 	out := g.out
 	g.out = nil
 	return out
+}
+
+func (g *Group) stepAll(now time.Time, ev Event) {
+	for i := range g.members {
+		g.step(now, i, ev)
+	}
 }
 
 func (g *Group) step(now time.Time, i int, ev Event) {
@@ -108,37 +117,46 @@ func (g *Group) inject(i int, change func(*Machine)) {
 	m.out = nil
 }
 
-// fail puts the member into Fault for its own reason and the others for the Group's.
-func (g *Group) fail(now time.Time, member int, reason Reason) {
-	g.faults[member] = reason
-	g.step(now, member, Fault{reason})
+// fail puts the member into Fault for its own reason and the others for the Group's. They do it as
+// it does: what passes a director passes all members of a group, so when the link of one has gone
+// nothing is served by the VIPs of the others, which would only attract what they lose.
+func (g *Group) fail(now time.Time, member int, f Fault) {
+	g.faults[member] = f.Reason
+	g.step(now, member, f)
 	for i, own := range g.faults {
-		if i != member && own == 0 {
-			g.step(now, i, Fault{ReasonGroup})
+		if own == 0 {
+			own = ReasonGroup
+		}
+		if i != member {
+			g.step(now, i, Fault{own, f.Graceful})
 		}
 	}
 }
 
-// recover ends the member's own fault, and everybody's Fault if it was the last one.
+// recover ends the member's own fault, and everybody's Fault if it was the last one. Members that
+// could stay master do not when another cannot.
 func (g *Group) recover(now time.Time, member int) {
 	g.faults[member] = 0
 	for _, own := range g.faults {
 		if own != 0 {
-			g.step(now, member, Fault{ReasonGroup})
+			g.step(now, member, Fault{ReasonGroup, true})
 			return
 		}
 	}
-	for i := range g.members {
-		g.step(now, i, Recovered{})
+	stays := func(m *Machine) bool { return m.stays(now) }
+	if g.any(func(m *Machine) bool { return !m.stays(now) }) {
+		g.each(stays, func(m *Machine) { m.yield(now, ReasonGroup) })
 	}
+	g.stepAll(now, Recovered{})
 }
 
-// hasten tells the others that the member has heard the master resign. Groups move as one, so it
-// has resigned everywhere, only its last adverts may have been lost with a link.
-func (g *Group) hasten(now time.Time, member int) {
+// hasten tells the others that the member has heard a router resign, and whether it followed that
+// one. Groups move as one, so it has resigned everywhere, only its last adverts may have been lost
+// with a link.
+func (g *Group) hasten(now time.Time, member int, followed bool) {
 	for i, m := range g.members {
 		if i != member {
-			m.hasten(now)
+			m.hasten(now, followed)
 		}
 	}
 }
@@ -148,7 +166,7 @@ func (g *Group) settle(now time.Time) {
 	if g.stalled() {
 		g.each(func(m *Machine) bool { return m.claiming }, func(m *Machine) { m.doubt(now) })
 	}
-	master := func(m *Machine) bool { return m.state == Master && !m.leaving }
+	master := func(m *Machine) bool { return m.state == Master && !m.leaving() }
 	switch {
 	case !g.any(func(m *Machine) bool { return m.state == Backup }):
 	case g.any(func(m *Machine) bool { return !m.letGoAt.IsZero() }):
@@ -168,7 +186,7 @@ func (g *Group) settle(now time.Time) {
 // through another member's VIP, which must be there by then.
 func announceLast(actions []MemberAction) {
 	rank := func(a MemberAction) int {
-		if a.Action == (Announce{}) {
+		if _, announce := a.Action.(Announce); announce {
 			return 1
 		}
 		return 0

@@ -5,178 +5,157 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
-// What the property below allows, in the interval of one second that all its routers have.
-const (
-	lanDelay = time.Millisecond
-	// twoMasters is how long two may be master once each hears the other: until the next advert.
-	twoMasters = time.Second + 2*lanDelay
-	// oneMaster is how long the network may be without exactly one master after its last fault:
-	// a stalled master steps back and re-elects (a grace period of at most 2 s), a lower one wins
-	// and is preempted (at most 4 s), a group waits for its last member.
-	oneMaster = 8 * time.Second
-	// faultsUntil is when the last fault has ended.
-	faultsUntil = 30 * time.Second
-)
-
-// TestProperties runs two or three directors on one or two networks through loss, cuts, pauses,
-// crashes, failing links and planned stops. Whatever happened, two masters that hear each other
-// are one after an interval, and soon after the last fault each network has exactly one, the same
-// on all networks.
-func TestProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		n := newNetwork(t)
-		for n.now.Before(n.start.Add(faultsUntil)) {
-			n.advance(time.Duration(rapid.IntRange(1, 3000).Draw(t, "wait")) * time.Millisecond)
-			n.fault()
-		}
-		n.healAll()
-		n.advance(oneMaster)
-		n.check(true)
-		n.advance(10 * time.Second)
-		n.check(true)
-	})
+// dice makes the choices of a history.
+type dice interface {
+	// roll returns 0 to n-1.
+	roll(what string, n int) int
 }
 
-// network is directors on LANs of one delay, and a discrete-event clock.
+// network is directors on LANs, a discrete-event clock, and what a history does to them.
 type network struct {
-	t          *rapid.T
+	dice       dice
 	start, now time.Time
-	directors  []*director
-	flights    []flight    // in order of arrival, for the delay is the same for all
-	cut        []bool      // by LAN
-	loss       int         // percent
-	both       []time.Time // by LAN: since when two masters hear each other
-	log        []string
+	// unit is what the protocol's waits are counted in: the interval, in VRRPv2 at least a second.
+	unit      time.Duration
+	delay     time.Duration // the longest that an advert is under way
+	preempt   time.Duration
+	directors []*director
+	flights   []flight // in order of arrival
+	cut       [][][]bool
+	loss      int                  // percent
+	both      map[pair]time.Time   // since when two masters hear each other
+	shared    map[pair]time.Time   // since when two that hear each other have the VIPs
+	arrived   map[pair]time.Time   // when the last advert from one to another arrives
+	log       func(string, ...any) // nil: nobody reads it
+	watch     func()               // looks at every moment; nil: nobody does
 }
 
-// director is a Group with its sockets.
+// pair is director a as heard by, or fighting with, director b on a LAN.
+type pair struct{ lan, a, b int }
+
+// director is a Group with its sockets and its addresses.
 type director struct {
 	group  *Group
 	cfgs   []Config
 	paused bool
 	down   bool
-	faulty []bool       // by LAN
-	socket [][]Received // by LAN: unread
+	left   bool      // leaves, or has left
+	bootAt time.Time // when a new worker stands in for the one that died; zero: never
+	resume bool      // it died as master
+	fault  []Reason  // by LAN, as the driver sees it; zero: none
+	vips   []bool    // by LAN: has them
+	socket [][]Received
 }
 
-// flight is an advert under way to director to on a LAN.
+// flight is an advert under way.
 type flight struct {
-	at      time.Time
-	to, lan int
-	ev      Received
+	at  time.Time
+	way pair
+	ev  Received
 }
 
-func newNetwork(t *rapid.T) *network {
-	n := &network{t: t, start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+// broken is what a history panics with when a promise is.
+type broken string
+
+func newNetwork(d dice, log func(string, ...any)) *network {
+	n := &network{
+		dice: d, log: log, start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		both: map[pair]time.Time{}, shared: map[pair]time.Time{}, arrived: map[pair]time.Time{},
+	}
 	n.now = n.start
-	lans := rapid.IntRange(1, 2).Draw(t, "lans")
-	nopreempt := rapid.Bool().Draw(t, "nopreempt")
-	n.cut, n.both = make([]bool, lans), make([]time.Time, lans)
-	for i := range rapid.IntRange(2, 3).Draw(t, "directors") {
-		d := &director{faulty: make([]bool, lans), socket: make([][]Received, lans)}
-		priority := rapid.Uint8Range(1, 254).Draw(t, "priority")
-		for lan := range lans {
-			d.cfgs = append(d.cfgs, Config{
-				Version: rapid.Just(V3).Draw(t, "version"), VRID: uint8(lan + 1),
-				Priority: priority, Interval: time.Second, NoPreempt: nopreempt,
-				Source: netip.AddrFrom4([4]byte{192, 168, byte(lan + 1), byte(i + 2)}),
-				Addrs:  []netip.Addr{netip.AddrFrom4([4]byte{192, 168, byte(lan + 1), 1})},
-			})
+	cfg := n.config()
+	lans, count := 1+d.roll("lans", 2), 2+d.roll("directors", 2)
+	for range lans {
+		n.cut = append(n.cut, slices.Collect(func(yield func([]bool) bool) {
+			for range count {
+				yield(make([]bool, count))
+			}
+		}))
+	}
+	for i := range count {
+		dir := &director{
+			fault: make([]Reason, lans), vips: make([]bool, lans), socket: make([][]Received, lans),
 		}
-		n.directors = append(n.directors, d)
-		n.boot(i)
+		cfg.Priority = n.priority()
+		for lan := range lans {
+			dir.cfgs = append(dir.cfgs, onLAN(cfg, lan, i, count))
+		}
+		n.directors = append(n.directors, dir)
+	}
+	n.note("%+v", cfg)
+	for i := range n.directors {
+		n.boot(i, false)
 	}
 	return n
 }
 
-func (n *network) boot(i int) {
+// config returns what all directors have in common, and sets the times that follow from it.
+func (n *network) config() Config {
+	intervals := []time.Duration{time.Second, 500, 100, 30, 10}
+	c := Config{Version: V3, Interval: time.Second}
+	if n.dice.roll("version", 3) == 0 {
+		c.Version = V2
+		c.Interval *= time.Duration(1 + n.dice.roll("interval", 2))
+	} else if i := n.dice.roll("interval", len(intervals)); i > 0 {
+		c.Interval = intervals[i] * time.Millisecond
+	}
+	n.unit = c.Interval
+	n.delay = c.Interval / 100 * time.Duration(n.dice.roll("delay", 11))
+	for _, option := range []*bool{&c.NoPreempt, &c.Unicast, &c.FastTakeover, &c.LowerPrioNoAdvert,
+		&c.HigherPrioSendAdvert, &c.Strict} {
+		*option = n.dice.roll("option", 3) == 0
+	}
+	if n.dice.roll("preempt delay", 3) == 0 {
+		n.preempt = c.Interval * time.Duration(1+n.dice.roll("preempt delay", 4))
+		c.PreemptDelay = n.preempt
+	}
+	c.AnnounceRefresh = c.Interval * time.Duration(n.dice.roll("refresh", 3))
+	c.LowerPrioAnnounceDelay = c.Interval * time.Duration(n.dice.roll("lower delay", 3))
+	return c
+}
+
+// onLAN makes c the configuration of director i on a LAN.
+func onLAN(c Config, lan, i, count int) Config {
+	addr := func(host int) netip.Addr {
+		return netip.AddrFrom4([4]byte{192, 168, byte(lan + 1), byte(host)})
+	}
+	c.VRID, c.Source, c.Addrs = uint8(lan+1), addr(i+2), []netip.Addr{addr(1)}
+	if !c.Unicast {
+		return c
+	}
+	for other := range count {
+		if other != i {
+			c.Peers = append(c.Peers, Peer{Addr: addr(other + 2)})
+		}
+	}
+	c.CheckUnicastSource, c.FastTakeover = true, c.FastTakeover && count == 2
+	return c
+}
+
+func (n *network) priority() uint8 { return uint8(1 + n.dice.roll("priority", 254)) }
+
+// boot starts a new worker, perhaps in place of one that died as master.
+func (n *network) boot(i int, resume bool) {
 	d := n.directors[i]
-	d.group, d.down = must(NewGroup(d.cfgs...)), false
-	for lan, faulty := range d.faulty {
+	d.group, d.down, d.left, d.bootAt = must(NewGroup(d.cfgs...)), false, false, time.Time{}
+	for lan, fault := range d.fault {
 		d.socket[lan] = nil
-		if faulty {
-			n.step(i, lan, Fault{ReasonLinkDown})
+		if fault != 0 {
+			n.step(i, lan, Fault{Reason: fault})
 		}
 	}
-	n.step(i, All, Startup{})
+	n.step(i, All, Startup{resume})
 }
 
-// fault does one thing to one director or LAN, or undoes it.
-func (n *network) fault() {
-	i := rapid.IntRange(0, len(n.directors)-1).Draw(n.t, "director")
-	lan := rapid.IntRange(0, len(n.cut)-1).Draw(n.t, "lan")
+// end stops what runs of a director. Its addresses stay or go.
+func (n *network) end(i int, keep bool) {
 	d := n.directors[i]
-	what := rapid.SampledFrom([]string{"nothing", "pause", "crash", "leave", "link", "cut",
-		"loss", "resume"}).Draw(n.t, "fault")
-	n.note("%s director %d lan %d", what, i, lan)
-	switch what {
-	case "pause":
-		d.paused = true
-	case "resume":
-		n.resume(i)
-	case "crash":
-		if d.down {
-			n.boot(i)
-		} else {
-			d.group, d.down, d.paused = must(NewGroup(d.cfgs...)), true, false
-		}
-	case "leave":
-		if !d.paused {
-			n.step(i, All, Leave{})
-			d.down = true
-		}
-	case "link":
-		n.link(i, lan, !d.faulty[lan])
-	case "cut":
-		n.cut[lan] = !n.cut[lan]
-	case "loss":
-		n.loss = rapid.IntRange(0, 60).Draw(n.t, "percent")
-	}
-}
-
-func (n *network) link(i, lan int, faulty bool) {
-	d := n.directors[i]
-	if d.paused || d.faulty[lan] == faulty {
-		return
-	}
-	d.faulty[lan] = faulty
-	if faulty {
-		n.step(i, lan, Fault{ReasonLinkDown})
-	} else {
-		n.step(i, lan, Recovered{})
-	}
-}
-
-// resume lets a paused director find its late timer and its full sockets, in any order.
-func (n *network) resume(i int) {
-	d := n.directors[i]
-	d.paused = false
-	if rapid.Bool().Draw(n.t, "timer first") {
-		n.timeout(i)
-	}
-	for lan := range d.socket {
-		n.read(i, lan)
-	}
-}
-
-func (n *network) healAll() {
-	n.note("heal all")
-	n.loss = 0
-	clear(n.cut)
-	for i, d := range n.directors {
-		n.resume(i)
-		for lan := range d.faulty {
-			n.link(i, lan, false)
-		}
-		if d.down {
-			n.boot(i)
-		}
+	d.group, d.down, d.left, d.paused = must(NewGroup(d.cfgs...)), true, false, false
+	if !keep {
+		clear(d.vips)
 	}
 }
 
@@ -184,34 +163,55 @@ func (n *network) healAll() {
 func (n *network) advance(by time.Duration) {
 	until := n.now.Add(by)
 	for {
-		next, act := until, func() {}
-		if len(n.flights) > 0 && !n.flights[0].at.After(next) {
-			next, act = n.flights[0].at, n.arrive
-		}
-		for i, d := range n.directors {
-			at := d.group.Deadline()
-			if !d.paused && !at.IsZero() && at.Before(next) {
-				next, act = at, func() { n.timeout(i) }
-			}
+		next, act := n.next()
+		if act == nil || next.After(until) {
+			n.now = until
+			n.check()
+			return
 		}
 		if next.After(n.now) {
 			n.now = next
 		}
-		if n.now.Equal(until) && (len(n.flights) == 0 || n.flights[0].at.After(until)) {
-			return
-		}
 		act()
-		n.check(false)
+		n.check()
 	}
+}
+
+// next returns what happens next and when; nil if nothing does.
+func (n *network) next() (time.Time, func()) {
+	var first time.Time
+	var act func()
+	sooner := func(at time.Time) bool {
+		if at.IsZero() || (act != nil && !at.Before(first)) {
+			return false
+		}
+		first = at
+		return true
+	}
+	if len(n.flights) > 0 && sooner(n.flights[0].at) {
+		act = n.arrive
+	}
+	for i, d := range n.directors {
+		if !d.paused && sooner(d.group.Deadline()) {
+			act = func() { n.timeout(i) }
+		}
+		if sooner(d.bootAt) {
+			act = func() { n.boot(i, d.resume) }
+		}
+	}
+	return first, act
 }
 
 func (n *network) arrive() {
 	f := n.flights[0]
 	n.flights = n.flights[1:]
-	d := n.directors[f.to]
-	d.socket[f.lan] = append(d.socket[f.lan], f.ev)
+	d := n.directors[f.way.b]
+	if d.down || d.fault[f.way.lan] == ReasonLinkDown {
+		return
+	}
+	d.socket[f.way.lan] = append(d.socket[f.way.lan], f.ev)
 	if !d.paused {
-		n.read(f.to, f.lan)
+		n.read(f.way.b, f.way.lan)
 	}
 }
 
@@ -236,7 +236,20 @@ func (n *network) step(i, lan int, ev Event) {
 			n.send(i, a.Member, act.Priority)
 		case Drain:
 			drains = append(drains, a.Member)
-		case Transition, Stalled:
+		case AddVIPs:
+			d.vips[a.Member] = true
+		case RemoveVIPs:
+			d.vips[a.Member] = false
+		case Drop:
+			n.fail("director %d %s", i, a)
+		case Transition:
+			n.note("director %d %s", i, a)
+			for p := range n.shared {
+				if p.lan == a.Member && (p.a == i || p.b == i) {
+					delete(n.shared, p)
+				}
+			}
+		case Stalled, Contested:
 			n.note("director %d %s", i, a)
 		}
 	}
@@ -251,59 +264,60 @@ func (n *network) step(i, lan int, ev Event) {
 	}
 }
 
+// send puts an advert on its ways. Each way keeps the order.
 func (n *network) send(i, lan int, priority uint8) {
 	d := n.directors[i]
-	if n.cut[lan] || d.faulty[lan] {
+	if d.fault[lan] == ReasonLinkDown {
 		return
 	}
-	ev := Received{d.group.Member(lan).Advert(priority), d.cfgs[lan].Source, TTL}
+	ev := Received{
+		Advert: d.group.Member(lan).Advert(priority), From: d.cfgs[lan].Source, TTL: TTL,
+	}
 	for to, other := range n.directors {
-		lost := rapid.IntRange(0, 99).Draw(n.t, "loss") < n.loss
-		if to != i && !lost && !other.faulty[lan] {
-			n.flights = append(n.flights, flight{n.now.Add(lanDelay), to, lan, ev})
+		if to == i || n.cut[lan][i][to] || (n.loss > 0 && n.dice.roll("loss", 100) < n.loss) {
+			continue
 		}
-	}
-}
-
-// check judges the present moment; whole demands that every LAN has its one master.
-func (n *network) check(whole bool) {
-	var owner []int
-	for lan := range n.cut {
-		masters := n.masters(lan)
-		if len(masters) < 2 || n.loss > 0 || n.cut[lan] {
-			n.both[lan] = time.Time{}
-		} else if n.both[lan].IsZero() {
-			n.both[lan] = n.now
-		} else if n.now.Sub(n.both[lan]) > twoMasters {
-			n.fail("lan %d has masters %v since %s", lan, masters, n.both[lan].Sub(n.start))
+		ev.To = MulticastAddr(ev.From)
+		if d.cfgs[lan].Unicast {
+			ev.To = other.cfgs[lan].Source
 		}
-		if whole && len(masters) != 1 {
-			n.fail("lan %d has masters %v", lan, masters)
+		way := pair{lan, i, to}
+		at := n.now.Add(n.delay/10 + n.delay/8*time.Duration(n.dice.roll("delay", 8)))
+		if last := n.arrived[way]; at.Before(last) {
+			at = last
 		}
-		owner = append(owner, masters...)
-	}
-	if whole && len(slices.Compact(owner)) != 1 {
-		n.fail("the networks have masters %v", owner)
-	}
-}
-
-// masters returns who is master on the LAN and running; who leaves is on its way.
-func (n *network) masters(lan int) []int {
-	var masters []int
-	for i, d := range n.directors {
-		m := d.group.Member(lan)
-		if m.State() == Master && !m.leaving && !d.paused {
-			masters = append(masters, i)
+		n.arrived[way] = at
+		after := func(f flight, at time.Time) int {
+			if f.at.After(at) {
+				return 1
+			}
+			return -1
 		}
+		k, _ := slices.BinarySearchFunc(n.flights, at, after)
+		n.flights = slices.Insert(n.flights, k, flight{at, way, ev})
 	}
-	return masters
 }
 
 func (n *network) note(format string, args ...any) {
-	n.log = append(n.log, fmt.Sprintf("%-14s ", n.now.Sub(n.start))+fmt.Sprintf(format, args...))
+	if n.log != nil {
+		n.log("%-14s "+format, append([]any{n.now.Sub(n.start)}, args...)...)
+	}
 }
 
 func (n *network) fail(format string, args ...any) {
 	n.note(format, args...)
-	n.t.Fatalf("history:\n%s", strings.Join(n.log, "\n"))
+	panic(broken(fmt.Sprintf("at %s: ", n.now.Sub(n.start)) + fmt.Sprintf(format, args...)))
+}
+
+// String shows who is what.
+func (n *network) String() string {
+	var b strings.Builder
+	for i, d := range n.directors {
+		fmt.Fprintf(&b, "%d:", i)
+		for lan := range d.cfgs {
+			fmt.Fprintf(&b, " %s", d.group.Member(lan).State())
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
 }

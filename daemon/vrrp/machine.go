@@ -24,12 +24,18 @@ type Machine struct {
 	// expiry is the Active_Down_Timer in Backup, the Adver_Timer in Master, the end of patience
 	// when leaving; zero: not running.
 	expiry     time.Time
-	announceAt time.Time // when to announce again; zero: never
-	letGoAt    time.Time // until when an outranked backup keeps its VIPs; zero: it has none
-	preemptAt  time.Time // until when a lower master is let be; zero: none heard
-	cause      Reason    // what expiry would mean in Backup and when leaving
-	doubting   bool      // grace begins anew with Drained
-	leaving    bool      // a master that has resigned and waits for its successor
+	announceAt [AnnounceLower + 1]time.Time // when to announce, by cause; zero: not
+	// letGoAt is until when an outranked backup keeps its VIPs; zero: it has none.
+	letGoAt   time.Time
+	preemptAt time.Time // until when a lower master is let be; zero: none heard
+	cause     Reason    // what expiry would mean in Backup and when leaving
+	doubting  bool      // grace begins anew with Drained
+	// leaveTo is what a master that has resigned and waits for its successor will be, Initialize
+	// or Faulty; zero: it has not.
+	leaveTo  State
+	lastFrom netip.Addr // who sent the advert before this one
+	// calmUntil is until when a master does not answer adverts.
+	calmUntil time.Time
 
 	grouped  bool // expiry in Backup claims; the Group decides
 	claiming bool // a backup that would be master
@@ -64,7 +70,11 @@ func (m *Machine) Advert(priority uint8) Advert { return m.cfg.advert(priority) 
 
 // Deadline returns when m wants Timeout, or the zero time when it waits for other events only.
 func (m *Machine) Deadline() time.Time {
-	return earlier(earlier(m.expiry, m.announceAt), m.letGoAt)
+	first := earlier(m.expiry, m.letGoAt)
+	for _, at := range m.announceAt {
+		first = earlier(first, at)
+	}
+	return first
 }
 
 // Step tells m that ev happened at now and returns what to do about it, in order. The slice is the
@@ -73,7 +83,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	m.stall(now)
 	switch ev := ev.(type) {
 	case Startup:
-		m.startup(now)
+		m.startup(now, ev.Resume)
 	case Leave:
 		m.leave(now)
 	case Shutdown:
@@ -85,7 +95,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	case Drained:
 		m.drained(now)
 	case Fault:
-		m.fail(ev.Reason)
+		m.fail(now, ev)
 	case Recovered:
 		m.recover(now)
 	case SetPriority:
@@ -108,7 +118,7 @@ func (m *Machine) do(actions ...Action) { m.out = append(m.out, actions...) }
 // A late master says so; if it slept so long that another may be master by now, it steps back and
 // has itself elected again before it touches traffic.
 func (m *Machine) stall(now time.Time) {
-	if m.expiry.IsZero() || m.leaving {
+	if m.expiry.IsZero() || m.leaving() {
 		return
 	}
 	late := now.Sub(m.expiry)
@@ -138,16 +148,17 @@ func (m *Machine) doubt(now time.Time) {
 // RFC 9568, Section 6.4.1: "If the priority = 255 (…) Send an ADVERTISEMENT (…) Transition to the
 // {Active} state. Else (…) Set Active_Down_Timer to Active_Down_Interval. Transition to the
 // {Backup} state."
-func (m *Machine) startup(now time.Time) {
-	if m.state != Initialize {
-		return
-	}
-	if m.fault != 0 {
+func (m *Machine) startup(now time.Time, resume bool) {
+	switch {
+	case m.state != Initialize:
+	case m.fault != 0:
 		m.do(RemoveVIPs{})
 		m.transition(Faulty, m.fault)
-		return
+	case resume:
+		m.toMaster(now, ReasonResumed)
+	default:
+		m.begin(now, ReasonStartup)
 	}
-	m.begin(now, ReasonStartup)
 }
 
 // begin enters Backup, or Master if m owns the addresses and is alone.
@@ -167,64 +178,40 @@ func (m *Machine) begin(now time.Time, reason Reason) {
 	}
 }
 
-// leave begins the handing over of a master, and ends the life of any other Machine.
-func (m *Machine) leave(now time.Time) {
-	if m.leaving {
-		return
-	}
-	if m.state != Master {
-		m.shutdown()
-		return
-	}
-	m.do(SendAdvert{PriorityResign})
-	m.leaving, m.cause = true, ReasonNoSuccessor
-	m.announceAt = time.Time{}
-	m.expiry = now.Add(m.cfg.patience())
-}
-
-// shutdown ends the life of m at once.
-func (m *Machine) shutdown() {
-	if m.state == Master && !m.leaving {
-		m.do(SendAdvert{PriorityResign})
-	}
-	m.depart(ReasonShutdown)
-}
-
-// depart lets go of everything.
-func (m *Machine) depart(reason Reason) {
-	if m.state == Initialize {
-		return
-	}
-	m.letGo()
-	m.reset()
-	m.transition(Initialize, reason)
-}
-
-// letGo removes the VIPs of one who still has them.
-func (m *Machine) letGo() {
-	if m.state == Master || !m.letGoAt.IsZero() {
-		m.do(RemoveVIPs{})
-	}
-	m.letGoAt = time.Time{}
-}
-
 // timeout does what is due.
 func (m *Machine) timeout(now time.Time) {
-	if due(m.announceAt, now) {
-		m.announceAt = time.Time{}
-		m.do(Announce{})
-	}
+	m.announce(now)
 	if due(m.letGoAt, now) {
 		m.letGo()
 	}
 	switch {
 	case !due(m.expiry, now):
-	case m.leaving:
+	case m.leaving():
 		m.depart(m.cause)
 	case m.state == Master:
 		m.advertise(now)
 	default:
 		m.do(Drain{})
+	}
+}
+
+// announce announces what is due.
+func (m *Machine) announce(now time.Time) {
+	for cause, at := range m.announceAt {
+		if due(at, now) {
+			m.announceAt[cause] = time.Time{}
+			m.do(Announce{AnnounceCause(cause)})
+			if AnnounceCause(cause) == AnnounceRefresh {
+				m.announceIn(now, AnnounceRefresh, m.cfg.AnnounceRefresh)
+			}
+		}
+	}
+}
+
+// announceIn has the VIPs announced after a while, if that is not coming yet and not never.
+func (m *Machine) announceIn(now time.Time, cause AnnounceCause, after time.Duration) {
+	if after > 0 && m.announceAt[cause].IsZero() {
+		m.announceAt[cause] = now.Add(after)
 	}
 }
 
@@ -259,32 +246,6 @@ func (m *Machine) claim(now time.Time) {
 	m.toMaster(now, m.cause)
 }
 
-// fail enters Fault. The resignation is sent even so: the reason may lie elsewhere than in the
-// interface, and then the peer need not wait for silence.
-func (m *Machine) fail(reason Reason) {
-	m.fault = reason
-	switch {
-	case m.leaving:
-		m.depart(reason)
-		return
-	case m.state == Initialize || m.state == Faulty:
-		return
-	case m.state == Master:
-		m.do(SendAdvert{PriorityResign})
-	}
-	m.letGo()
-	m.reset()
-	m.transition(Faulty, reason)
-}
-
-// recover leaves Fault as startup leaves Initialize.
-func (m *Machine) recover(now time.Time) {
-	m.fault = 0
-	if m.state == Faulty {
-		m.begin(now, ReasonRecovered)
-	}
-}
-
 func (m *Machine) setPriority(p uint8) {
 	if m.cfg.Priority != PriorityOwner {
 		m.cfg.Priority = min(max(p, 1), PriorityOwner-1)
@@ -300,9 +261,8 @@ func (m *Machine) toMaster(now time.Time, reason Reason) {
 	m.letGoAt = time.Time{}
 	m.do(SendAdvert{m.cfg.Priority}, AddVIPs{}, Announce{})
 	m.expiry = now.Add(m.cfg.Interval)
-	if m.cfg.AnnounceDelay > 0 {
-		m.announceAt = now.Add(m.cfg.AnnounceDelay)
-	}
+	m.announceIn(now, AnnounceAgain, m.cfg.AnnounceDelay)
+	m.announceIn(now, AnnounceRefresh, m.cfg.AnnounceRefresh)
 	m.transition(Master, reason)
 }
 
@@ -331,8 +291,9 @@ func (m *Machine) listen(now time.Time, reason Reason) {
 // reset forgets what only the present state needs.
 func (m *Machine) reset() {
 	m.master = m.cfg.Interval
-	m.expiry, m.announceAt, m.preemptAt = time.Time{}, time.Time{}, time.Time{}
-	m.cause, m.doubting, m.leaving, m.claiming = 0, false, false, false
+	m.expiry, m.preemptAt, m.calmUntil = time.Time{}, time.Time{}, time.Time{}
+	clear(m.announceAt[:])
+	m.cause, m.doubting, m.leaveTo, m.claiming = 0, false, 0, false
 	m.leader, m.leaderPriority = netip.Addr{}, 0
 }
 

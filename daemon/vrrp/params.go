@@ -20,6 +20,9 @@ const (
 // the successor has added them. It is short, for in that time both answer ARP requests.
 const linger = 100 * time.Millisecond
 
+// calm is how long a master that has answered an advert answers no other.
+const calm = 100 * time.Millisecond
+
 // Config is what a Machine is told once. NewMachine and NewGroup copy it.
 type Config struct {
 	// Version is V2 or V3.
@@ -49,10 +52,62 @@ type Config struct {
 	DownAdverts int
 	// AnnounceDelay is when a new master announces again. Zero is 5 s, negative is never.
 	AnnounceDelay time.Duration
-	// Unicast says that adverts come from configured peers, perhaps through routers: their TTL
-	// is not checked.
+	// AnnounceRefresh is how often a master announces again for as long as it lasts. Zero is never.
+	AnnounceRefresh time.Duration
+	// LowerPrioAnnounceDelay is when a master that has heard a lower one, and has announced at
+	// once, announces again. Zero is never.
+	LowerPrioAnnounceDelay time.Duration
+	// LowerPrioNoAdvert has a master that hears a lower one wait for its next advert instead of
+	// sending one at once.
+	LowerPrioNoAdvert bool
+	// HigherPrioSendAdvert has a master that hears a higher one send a last advert.
+	HigherPrioSendAdvert bool
+	// OwnerIgnoreAdverts has a router of priority 255 drop what it hears.
+	OwnerIgnoreAdverts bool
+	// SkipCheckAddrs compares the addresses of a router's adverts only when another router has
+	// been heard before it.
+	SkipCheckAddrs bool
+	// Strict refuses what the RFCs refuse and routers in the field do not: other addresses than
+	// one's own, unless from their owner (RFC 3768, Section 7.1), unicast through a router, and
+	// IPv6 adverts whose first address is not link-local.
+	Strict bool
+	// FastTakeover has a backup that hears the master resign take over at once instead of after
+	// its skew time, which is there for several backups to take turns. It is for networks of two
+	// routers.
+	FastTakeover bool
+	// Unicast says that adverts come from configured peers, perhaps through routers: any TTL will
+	// do. Adverts sent to a multicast group are dropped then, and unicast ones otherwise.
 	Unicast bool
+	// Peers are the routers that unicast adverts come from.
+	Peers []Peer
+	// CheckUnicastSource drops unicast adverts of others than the Peers.
+	CheckUnicastSource bool
 }
+
+// Peer is one router of a unicast network.
+type Peer struct {
+	Addr netip.Addr
+	// MinTTL and MaxTTL are what its adverts may arrive with; a MaxTTL of zero is 255.
+	MinTTL, MaxTTL uint8
+}
+
+// String returns, for example, "192.168.1.3".
+func (p Peer) String() string { return p.Addr.String() }
+
+func (p Peer) mostTTL() int {
+	if p.MaxTTL == 0 {
+		return TTL
+	}
+	return int(p.MaxTTL)
+}
+
+// accepts reports whether an advert of p may arrive with this TTL.
+func (p Peer) accepts(ttl int) bool {
+	return ttl >= int(p.MinTTL) && ttl <= p.mostTTL()
+}
+
+// ttls returns, for example, "250 to 255".
+func (p Peer) ttls() string { return fmt.Sprintf("%d to %d", p.MinTTL, p.mostTTL()) }
 
 // Validate returns everything that is wrong with c, joined, or nil.
 func (c Config) Validate() error {
@@ -66,11 +121,39 @@ func (c Config) Validate() error {
 	if c.DownAdverts < 0 || c.DownAdverts > 100 {
 		errs = append(errs, fmt.Errorf("down adverts %d: want 1 to 100", c.DownAdverts))
 	}
+	errs = append(errs, c.validateExtras()...)
 	c = c.withDefaults()
 	if err := c.encodes(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// validateExtras is Validate of what RFC 9568 does not know.
+func (c Config) validateExtras() []error {
+	var errs []error
+	if c.AnnounceRefresh < 0 {
+		errs = append(errs, fmt.Errorf("announce refresh %s: want 0 or more", c.AnnounceRefresh))
+	}
+	if c.LowerPrioAnnounceDelay < 0 {
+		errs = append(errs, fmt.Errorf("announce delay for lower priority %s: want 0 or more",
+			c.LowerPrioAnnounceDelay))
+	}
+	if c.FastTakeover && len(c.Peers) > 1 {
+		errs = append(errs, fmt.Errorf("fast takeover with %d peers: want one", len(c.Peers)))
+	}
+	if c.CheckUnicastSource && (!c.Unicast || len(c.Peers) == 0) {
+		errs = append(errs, errors.New("check unicast source: want unicast peers"))
+	}
+	for _, p := range c.Peers {
+		if int(p.MinTTL) > p.mostTTL() {
+			errs = append(errs, fmt.Errorf("peer %s: ttl %s: want the lower first", p, p.ttls()))
+		}
+	}
+	if c.Strict && len(c.Addrs) > 0 && foreignFirst(c.Addrs) {
+		errs = append(errs, fmt.Errorf("first address %s: want a link-local one", c.Addrs[0]))
+	}
+	return errs
 }
 
 // encodes tries c's advert on the wire. An unknown source is taken to be of the VIPs' family.
@@ -88,7 +171,7 @@ func (c Config) encodes() error {
 
 // withDefaults returns c with its zero fields set and its slices its own.
 func (c Config) withDefaults() Config {
-	c.Addrs = slices.Clone(c.Addrs)
+	c.Addrs, c.Peers = slices.Clone(c.Addrs), slices.Clone(c.Peers)
 	if c.Checksum == 0 {
 		c.Checksum = ChecksumPseudo
 	}
@@ -119,6 +202,15 @@ func (c Config) skew(master time.Duration) time.Duration {
 		master = time.Second
 	}
 	return time.Duration(256-int(c.Priority)) * master / 256
+}
+
+// succession is how long after the master's resignation to take over. Nobody else does in a network
+// of two.
+func (c Config) succession(master time.Duration) time.Duration {
+	if c.FastTakeover {
+		return 0
+	}
+	return c.skew(master)
 }
 
 // down is the silence after which the master is taken for dead.

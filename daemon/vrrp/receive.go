@@ -1,8 +1,6 @@
 package vrrp
 
 import (
-	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -11,49 +9,20 @@ func (m *Machine) receive(now time.Time, ev Received) {
 	if m.state != Backup && m.state != Master {
 		return
 	}
-	if reason := m.refuse(ev); reason != 0 {
-		m.do(Drop{reason, ev.From})
+	if d := m.refuse(ev); d.Reason != 0 {
+		m.do(d)
 		return
 	}
-	if ev.Advert.Interval != m.cfg.Interval {
-		m.do(Mismatch{DropInterval, ev.From})
-	}
-	if !sameAddrs(ev.Advert.Addrs, m.cfg.Addrs) {
-		m.do(Mismatch{DropAddresses, ev.From})
-	}
+	m.compare(ev)
+	m.lastFrom = ev.From
 	switch {
-	case m.leaving:
+	case m.leaving():
 		m.receiveLeaving(now, ev)
 	case m.state == Master:
 		m.receiveMaster(now, ev)
 	default:
 		m.receiveBackup(now, ev)
 	}
-}
-
-// refuse returns why ev is not believed, or zero.
-//
-// RFC 9568, Section 7.1, and RFC 3768, Section 7.1, which for VRRPv2 "MUST verify that the Adver
-// Interval in the packet is the same as the locally configured for this virtual router".
-func (m *Machine) refuse(ev Received) DropReason {
-	a := ev.Advert
-	switch {
-	case !m.cfg.Unicast && ev.TTL != TTL:
-		return DropTTL
-	case a.VRID != m.cfg.VRID:
-		return DropVRID
-	case a.Version != m.cfg.Version:
-		return DropVersion
-	case a.Version == V2 && a.Auth != m.cfg.Auth:
-		return DropAuthType
-	case a.Version == V2 && a.Password != m.cfg.Password:
-		return DropPassword
-	case a.Version == V2 && a.Interval != m.cfg.Interval:
-		return DropInterval
-	case ev.From == m.cfg.Source:
-		return DropLooped
-	}
-	return 0
 }
 
 // receiveBackup decides whether there is a master to follow.
@@ -69,7 +38,7 @@ func (m *Machine) receiveBackup(now time.Time, ev Received) {
 		if !m.claiming {
 			m.doubting = false
 			m.cause = ReasonResigned
-			m.expiry = now.Add(m.cfg.skew(m.master))
+			m.expiry = now.Add(m.cfg.succession(m.master))
 		}
 	case m.preempts(now, ev.Advert.Priority):
 		m.cause = ReasonPreempt
@@ -101,11 +70,17 @@ func (m *Machine) follow(now time.Time, ev Received) {
 	m.expiry = now.Add(m.cfg.down(m.master))
 }
 
-// hasten shortens the wait for the master to a grace period: another member of the group has heard
-// it resign.
-func (m *Machine) hasten(now time.Time) {
+// hasten shortens the wait for the master: another member of the group has heard a router resign,
+// as a group does on all its links. If it was the master there, it is master here no more, and
+// this member takes its turn as that one does. Otherwise the news may be of somebody else, and the
+// master has a grace period to be heard in.
+func (m *Machine) hasten(now time.Time, followed bool) {
 	soon := now.Add(m.cfg.grace(m.master))
+	if followed {
+		soon = now.Add(m.cfg.succession(m.master))
+	}
 	if m.state == Backup && !m.claiming && soon.Before(m.expiry) {
+		m.cause = ReasonResigned
 		m.expiry = soon
 	}
 }
@@ -121,40 +96,47 @@ func (m *Machine) receiveMaster(now time.Time, ev Received) {
 	theirs, ours := ev.Advert.Priority, m.cfg.Priority
 	switch {
 	case theirs == PriorityResign:
-		m.assert(now)
+		if m.answers(now) {
+			m.assert(now)
+		}
 	case theirs > ours, theirs == ours && m.cfg.Source.Less(ev.From):
+		if m.cfg.HigherPrioSendAdvert {
+			m.do(SendAdvert{ours})
+		}
 		m.yield(now, ReasonOutranked)
 		m.follow(now, ev)
 	default:
 		m.do(Contested{ev.From, theirs})
-		m.assert(now)
-		m.do(Announce{})
+		m.receiveLower(now)
 	}
+}
+
+// receiveLower tells a lower master, and the neighbours, who is master.
+func (m *Machine) receiveLower(now time.Time) {
+	if !m.answers(now) {
+		m.announceIn(now, AnnounceLower, m.calmUntil.Sub(now))
+		return
+	}
+	if !m.cfg.LowerPrioNoAdvert {
+		m.assert(now)
+	}
+	m.do(Announce{AnnounceLower})
+	m.announceIn(now, AnnounceLower, m.cfg.LowerPrioAnnounceDelay)
+}
+
+// answers reports whether to do something about an advert before the next one is due, and if so
+// takes care that the next ones are not, for a while: a flood of adverts is not to be answered
+// by as many, and by announcements. Who misses an answer hears the next advert.
+func (m *Machine) answers(now time.Time) bool {
+	if now.Before(m.calmUntil) {
+		return false
+	}
+	m.calmUntil = now.Add(calm)
+	return true
 }
 
 // assert sends an advert out of turn.
 func (m *Machine) assert(now time.Time) {
 	m.do(SendAdvert{m.cfg.Priority})
 	m.expiry = now.Add(m.cfg.Interval)
-}
-
-// receiveLeaving ends the wait of a leaving master soon after somebody else is master: the advert
-// is sent before the VIPs are added.
-func (m *Machine) receiveLeaving(now time.Time, ev Received) {
-	if ev.Advert.Priority == PriorityResign || m.cause == ReasonSuccessor {
-		return
-	}
-	m.cause = ReasonSuccessor
-	if soon := now.Add(linger); soon.Before(m.expiry) {
-		m.expiry = soon
-	}
-}
-
-// sameAddrs compares as sets: the order of a list means nothing to its reader.
-func sameAddrs(a, b []netip.Addr) bool {
-	if slices.Equal(a, b) {
-		return true
-	}
-	return slices.Equal(slices.SortedFunc(slices.Values(a), netip.Addr.Compare),
-		slices.SortedFunc(slices.Values(b), netip.Addr.Compare))
 }

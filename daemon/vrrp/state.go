@@ -52,4 +52,6 @@ const (
 	ReasonNoSuccessor // no successor
 	// ReasonShutdown is Shutdown, or Leave when there is nothing to hand over.
 	ReasonShutdown // shutdown
+	// ReasonResumed is Startup with Resume.
+	ReasonResumed // resumed
 )

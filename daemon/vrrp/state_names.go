@@ -45,11 +45,12 @@ func _() {
 	_ = x[ReasonSuccessor-14]
 	_ = x[ReasonNoSuccessor-15]
 	_ = x[ReasonShutdown-16]
+	_ = x[ReasonResumed-17]
 }
 
-const _Reason_name = "startupaddress ownermaster silentmaster resignedhigher than masteroutrankedstalledsync grouplink downno source addresssocket failedtracker failedrecoveredsuccessor heardno successorshutdown"
+const _Reason_name = "startupaddress ownermaster silentmaster resignedhigher than masteroutrankedstalledsync grouplink downno source addresssocket failedtracker failedrecoveredsuccessor heardno successorshutdownresumed"
 
-var _Reason_index = [...]uint8{0, 7, 20, 33, 48, 66, 75, 82, 92, 101, 118, 131, 145, 154, 169, 181, 189}
+var _Reason_index = [...]uint8{0, 7, 20, 33, 48, 66, 75, 82, 92, 101, 118, 131, 145, 154, 169, 181, 189, 196}
 
 func (i Reason) String() string {
 	idx := int(i) - 1

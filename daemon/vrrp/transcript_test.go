@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 // happened. A block ends at a blank line; lines that begin with # are for the reader.
 //
 //	member k=v …      adds a member to the group to come; see config
-//	startup leave shutdown timeout drained recovered fault recv priority source
+//	startup [resume] leave shutdown timeout drained recovered fault recv priority source
 //	                  step the group at time at=, for member m= (0)
 //	run until=        gives every Timeout and Drained that is due until then
 func TestTranscripts(t *testing.T) {
@@ -156,7 +156,10 @@ func (p *player) member(args map[string]string) {
 		case "source":
 			c.Source = netip.MustParseAddr(value)
 		case "vip":
-			c.Addrs = []netip.Addr{netip.MustParseAddr(value)}
+			c.Addrs = nil
+			for _, s := range strings.Split(value, ",") {
+				c.Addrs = append(c.Addrs, netip.MustParseAddr(s))
+			}
 		case "nopreempt":
 			c.NoPreempt = true
 		case "delay":
@@ -166,16 +169,58 @@ func (p *player) member(args map[string]string) {
 		case "pass":
 			c.Auth, c.Password = AuthSimple, MakePassword(value)
 		default:
-			p.t.Fatalf("member: unknown key %q", key)
+			if !p.option(&c, key, value) {
+				p.t.Fatalf("member: unknown key %q", key)
+			}
 		}
 	}
 	p.configs = append(p.configs, c)
 }
 
+// option sets what RFC 9568 does not know, and reports whether it knows it itself.
+func (p *player) option(c *Config, key, value string) bool {
+	switch key {
+	case "strict":
+		c.Strict = true
+	case "fast":
+		c.FastTakeover = true
+	case "refresh":
+		c.AnnounceRefresh = must(time.ParseDuration(value))
+	case "lowerdelay":
+		c.LowerPrioAnnounceDelay = must(time.ParseDuration(value))
+	case "lowersilent":
+		c.LowerPrioNoAdvert = true
+	case "higheradvert":
+		c.HigherPrioSendAdvert = true
+	case "ownerdeaf":
+		c.OwnerIgnoreAdverts = true
+	case "skipaddrs":
+		c.SkipCheckAddrs = true
+	case "unicast":
+		c.Unicast = true
+	case "onlypeers":
+		c.CheckUnicastSource = true
+	case "peers": // 192.168.1.3,10.0.0.3/250-254
+		c.Unicast = true
+		for _, s := range strings.Split(value, ",") {
+			addr, ttls, limited := strings.Cut(s, "/")
+			peer := Peer{Addr: netip.MustParseAddr(addr)}
+			if limited {
+				must(fmt.Sscanf(ttls, "%d-%d", &peer.MinTTL, &peer.MaxTTL))
+			}
+			c.Peers = append(c.Peers, peer)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
 func (p *player) event(name string, args map[string]string) Event {
 	switch name {
 	case "startup":
-		return Startup{}
+		_, resume := args["resume"]
+		return Startup{Resume: resume}
 	case "leave":
 		return Leave{}
 	case "shutdown":
@@ -187,7 +232,10 @@ func (p *player) event(name string, args map[string]string) Event {
 	case "recovered":
 		return Recovered{}
 	case "fault":
-		return Fault{ReasonLinkDown}
+		if _, graceful := args["graceful"]; graceful {
+			return Fault{ReasonTracker, true}
+		}
+		return Fault{Reason: ReasonLinkDown}
 	case "priority":
 		return SetPriority{uint8(must(strconv.Atoi(args["to"])))}
 	case "source":
@@ -219,7 +267,10 @@ func (p *player) received(args map[string]string) Received {
 		case "every":
 			a.Interval = must(time.ParseDuration(value))
 		case "vip":
-			a.Addrs = []netip.Addr{netip.MustParseAddr(value)}
+			a.Addrs = nil
+			for _, s := range strings.Split(value, ",") {
+				a.Addrs = append(a.Addrs, netip.MustParseAddr(s))
+			}
 		case "noauth":
 			a.Auth, a.Password = AuthNone, Password{}
 		case "pass":
@@ -228,6 +279,8 @@ func (p *player) received(args map[string]string) Received {
 			ev.From = netip.MustParseAddr(value)
 		case "ttl":
 			ev.TTL = must(strconv.Atoi(value))
+		case "to":
+			ev.To = netip.MustParseAddr(value)
 		default:
 			p.t.Fatalf("recv: unknown key %q", key)
 		}

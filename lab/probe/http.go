@@ -31,6 +31,10 @@ type HTTPConfig struct {
 	Rate int
 	// Limit is how long a request may take; 0: DefaultLimit.
 	Limit time.Duration
+	// Pause is how long each request stops after its first line, as that of a client far away or
+	// slow does: whatever happens to a connection meanwhile happens in the middle of a request. 0:
+	// not at all.
+	Pause time.Duration
 	// Tolerance is how late the probe itself may be before its requests say so; 0:
 	// DefaultTolerance.
 	Tolerance time.Duration
@@ -73,6 +77,7 @@ type httpOrder struct {
 	Target    netip.AddrPort `json:"target"`
 	Rate      int            `json:"rate"`
 	Limit     time.Duration  `json:"limit"`
+	Pause     time.Duration  `json:"pause,omitempty"`
 	Tolerance time.Duration  `json:"tolerance"`
 	// Clock is the start of the lab's clock.
 	Clock time.Duration `json:"clock"`
@@ -87,6 +92,7 @@ func newHTTPOrder(client *lab.Node, c HTTPConfig) (httpOrder, error) {
 		Target:    c.Target,
 		Rate:      cmp.Or(c.Rate, DefaultRate),
 		Limit:     cmp.Or(c.Limit, DefaultLimit),
+		Pause:     c.Pause,
 		Tolerance: cmp.Or(c.Tolerance, DefaultTolerance),
 		Clock:     client.Lab().Clock().Start(),
 	}
@@ -97,6 +103,9 @@ func newHTTPOrder(client *lab.Node, c HTTPConfig) (httpOrder, error) {
 		return order, fmt.Errorf("probe from %s: rate %d is negative", client, order.Rate)
 	case order.Limit < 0:
 		return order, fmt.Errorf("probe from %s: limit %v is negative", client, order.Limit)
+	case order.Pause < 0 || order.Pause >= order.Limit:
+		return order, fmt.Errorf("probe from %s: pause %v is not 0 to less than the limit, %v", client,
+			order.Pause, order.Limit)
 	}
 	return order, nil
 }

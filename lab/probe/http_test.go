@@ -178,7 +178,11 @@ var _ = Describe("The HTTP probe", func() {
 		config.Rate, config.Limit = 0, -1
 		_, err = probe.Serial(ctx, client, config, 1)
 		Expect(err).To(MatchError("probe from client1: limit -1ns is negative"))
-		config.Limit = 0
+		config.Limit, config.Pause = 0, probe.DefaultLimit
+		_, err = probe.Serial(ctx, client, config, 1)
+		Expect(err).To(MatchError(
+			"probe from client1: pause 250ms is not 0 to less than the limit, 250ms"))
+		config.Pause = 0
 		_, err = probe.Serial(ctx, client, config, 0)
 		Expect(err).To(MatchError("probe from client1: 0 requests: want at least 1"))
 	}, SpecTimeout(specTimeout))

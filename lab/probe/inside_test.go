@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -289,6 +290,41 @@ func TestProbeOfOneRequest(t *testing.T) {
 				t.Errorf("request %+v; want client1's of %v", r, planned)
 			}
 		})
+	}
+}
+
+// TestProbePausesInARequest has a server look at what comes before the pause, and after it.
+func TestProbePausesInARequest(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	const pause = 30 * time.Millisecond
+	p := prober{order: httpOrder{
+		Target: netip.MustParseAddrPort(listener.Addr().String()), Pause: pause,
+		Limit: 10 * time.Second, Tolerance: time.Hour,
+	}}
+	done := make(chan reports.Request, 1)
+	go func() { done <- p.probe(p.clock.Now()).Request }()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	part := make([]byte, 4096)
+	n, err := conn.Read(part)
+	// On a machine that is late by the pause both parts are there.
+	if got := string(part[:n]); err != nil ||
+		got != "GET / HTTP/1.1\r\n" && !strings.HasSuffix(got, "\r\n\r\n") {
+		t.Errorf("got %q, error %v; want the first line", got, err)
+	}
+	if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nweb1"); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-done; r.Outcome != reports.Answered || r.Server != "web1" || r.Latency < pause {
+		t.Errorf("request %+v; want an answer by web1, %s or more", r, pause)
 	}
 }
 

@@ -150,7 +150,15 @@ func (p *prober) ask(deadline time.Time) (string, error) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return "", err
 	}
-	request := "GET / HTTP/1.1\r\nHost: " + target + "\r\nConnection: close\r\n\r\n"
+	const first = "GET / HTTP/1.1\r\n"
+	request := first + "Host: " + target + "\r\nConnection: close\r\n\r\n"
+	if p.order.Pause > 0 {
+		if _, err := io.WriteString(conn, first); err != nil {
+			return "", err
+		}
+		time.Sleep(p.order.Pause)
+		request = request[len(first):]
+	}
 	if _, err := io.WriteString(conn, request); err != nil {
 		return "", err
 	}

@@ -49,12 +49,13 @@ func FuzzExpand(f *testing.F) {
 		if size > 1<<16 {
 			t.Errorf("text: got %d bytes, want at most %d", size, 1<<16)
 		}
+		checkSaid(t, ds)
 		for i, d := range ds {
 			checkPlace(t, written, d.Pos)
 			if i > 0 && ds[i-1].Pos.Compare(d.Pos) > 0 {
 				t.Errorf("diagnostics: %s is said before %s", ds[i-1], d)
 			}
-			for _, n := range d.Pos.Notes() {
+			for _, n := range d.Pos.Trace() {
 				checkPlace(t, written, n.Pos)
 			}
 		}

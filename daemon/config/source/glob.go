@@ -38,10 +38,15 @@ func (x *expander) find(n inclusion, pattern, name, dir string) []openFile {
 			x.fail(n.at, "%s: expected a pattern as of a shell: %v", n.what, err)
 			return nil
 		}
-		if len(matches) == 0 && !isWild {
+		missing := x.directory(a, dir)
+		switch {
+		case len(matches) > 0:
+		case !isWild:
 			x.missing(n, a, len(alternatives) > 1)
+		case missing != "":
+			x.missing(n, missing, len(alternatives) > 1)
 		}
-		wild = wild || isWild
+		wild = wild || isWild && missing == ""
 		for _, m := range matches {
 			files = append(files, openFile{name: display(m, a, name, dir), path: m})
 		}
@@ -50,6 +55,23 @@ func (x *expander) find(n inclusion, pattern, name, dir string) []openFile {
 		x.problem(n, checkWildcard, "expected at least one file to match")
 	}
 	return files
+}
+
+// directory is the part of a pattern before its wildcards, empty if there is such a directory.
+func (x *expander) directory(pattern, dir string) string {
+	i := strings.IndexAny(pattern, `*?[\`)
+	if i < 0 {
+		return ""
+	}
+	name := path.Dir(pattern[:i])
+	absolute := name
+	if !path.IsAbs(name) {
+		absolute = path.Join(dir, name)
+	}
+	if _, err := fs.Stat(x.options.Files, fsName(absolute)); isMissing(err) {
+		return name
+	}
+	return ""
 }
 
 // missing says that a path without wildcards has no file.

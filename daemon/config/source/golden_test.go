@@ -57,7 +57,7 @@ func transcript(t *testing.T, input string) string {
 		}
 		files["etc/"+name] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
 	}
-	return render(first, testOptions(files))
+	return render(t, first, testOptions(files))
 }
 
 // testOptions read files in /etc with config id main.
@@ -75,19 +75,15 @@ func testOptions(files fs.FS) Options {
 	}
 }
 
-func render(path string, o Options) string {
+func render(t *testing.T, path string, o Options) string {
+	t.Helper()
 	var b strings.Builder
 	ds := Read(path, o, func(l Line) {
 		at := l.Pos(skipBlanks(l.Text, 0))
 		fmt.Fprintf(&b, "%s\t%s%s\n", written(at), l.Text, route(at))
 	})
-	b.WriteString("-- said --\n")
-	for _, d := range ds {
-		fmt.Fprintln(&b, d)
-		for _, n := range d.Pos.Notes() {
-			fmt.Fprintf(&b, "\t%s\n", n)
-		}
-	}
+	checkSaid(t, ds)
+	b.WriteString("-- said --\n" + ds.String())
 	return b.String()
 }
 

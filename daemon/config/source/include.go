@@ -57,7 +57,10 @@ func (c checks) set(words []string) checks {
 		"wildcard_match": checkWildcard, "brace_match": checkBrace,
 	}
 	for i, w := range words {
-		n, ok := names[strings.TrimLeft(w, "+-")]
+		n, ok := names[w]
+		if signed(w) {
+			n, ok = names[w[1:]]
+		}
 		switch {
 		case !ok:
 		case w[0] == '-':
@@ -70,6 +73,8 @@ func (c checks) set(words []string) checks {
 	}
 	return c
 }
+
+func signed(word string) bool { return word[0] == '+' || word[0] == '-' }
 
 // inclusion is one include being carried out.
 type inclusion struct {

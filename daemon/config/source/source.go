@@ -177,7 +177,9 @@ func (x *expander) tooLarge(at Pos) bool {
 func (x *expander) stop(at Pos, format string, args ...any) {
 	if !x.stopped {
 		// Whatever else is left out of the diagnostics, this is not.
-		x.diags = append(x.diags, Diagnostic{at, Error, fmt.Sprintf(format, args...)})
+		x.diags = append(x.diags, Diagnostic{
+			Pos: at, Severity: Error, Text: fmt.Sprintf(format, args...),
+		})
 	}
 	x.stopped = true
 }

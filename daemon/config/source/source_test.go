@@ -100,7 +100,7 @@ func TestPos(t *testing.T) {
 				c = l.Text[i : i+1]
 			}
 			places = append(places,
-				fmt.Sprintf("%s %s %d:%d %d", c, p, p.Line, p.Column, len(p.Notes())))
+				fmt.Sprintf("%s %s %d:%d %d", c, p, p.Line, p.Column, len(p.Trace())))
 		}
 	})
 	want := strings.Split(`v test.conf:3:17 3:17 0
@@ -264,6 +264,33 @@ func TestGrowingFile(t *testing.T) {
 	files := grown{fstest.MapFS{"etc/a": {Data: make([]byte, 2<<20), Mode: 0o644}}}
 	got := Read("a", testOptions(files), func(Line) {}).String()
 	if want := "a:1:1: error: file: a: expected at most 1048576 bytes\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// denied is a file system that shows its files, and opens none.
+type denied struct{ fstest.MapFS }
+
+func (denied) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+}
+
+// TestUnreadable checks what is said of files that may not be read.
+func TestUnreadable(t *testing.T) {
+	files := denied{fstest.MapFS{"etc/a": {Data: []byte("a"), Mode: 0o600}}}
+	for _, tt := range []struct{ name, text, want string }{
+		{"included", "include a", "f:1:1: warning: include \"a\": a: permission denied\n"},
+		{"asked for", "includer a", "f:1:1: error: includer \"a\": a: permission denied\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ReadText("f", tt.text, testOptions(files), func(Line) {}).String()
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	got := Read("a", testOptions(files), func(Line) {}).String()
+	if want := "a:1:1: error: file: a: permission denied\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

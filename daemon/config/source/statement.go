@@ -196,14 +196,6 @@ func (x *expander) build(l Line, p part, via *origin) Line {
 	return x.out.line()
 }
 
-// brought is the place as a use of a variable brings it; nil changes nothing.
-func (p Pos) brought(via *origin) Pos {
-	if via != nil {
-		p.from = via
-	}
-	return p
-}
-
 // setting does what a keyword says about how the rest is read. Whether its form is right is for the
 // reader of the language to say.
 func (x *expander) setting(l Line) {
@@ -211,6 +203,12 @@ func (x *expander) setting(l Line) {
 	switch words[0] {
 	case "include_check":
 		x.checks = x.checks.set(words[1:])
+		for i, w := range words {
+			if i > 1 && !signed(w) {
+				x.warn(l.Pos(0), "include_check %q: expected + or - before it, as it is not the "+
+					"first: it is left out", clip(w))
+			}
+		}
 	case "random_seed":
 		if len(words) < 2 {
 			return

@@ -5,6 +5,7 @@ package ipvstest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -21,10 +22,25 @@ type Memory struct {
 	applied  []ipvs.Op
 	fail     func(ipvs.Op) error
 	failList error
+	loads    map[ipvs.Key]map[netip.AddrPort]ipvs.Load
 }
 
-// Fail makes each operation for which f returns an error fail with it, without an effect, and List
-// with listErr. Nil stands for no failures.
+// Connect says how many connections a destination has until the next call; its weight is that of
+// the table.
+func (m *Memory) Connect(k ipvs.Key, destination netip.AddrPort, active, inactive int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.loads == nil {
+		m.loads = make(map[ipvs.Key]map[netip.AddrPort]ipvs.Load)
+	}
+	if m.loads[k] == nil {
+		m.loads[k] = make(map[netip.AddrPort]ipvs.Load)
+	}
+	m.loads[k][destination] = ipvs.Load{Active: active, Inactive: inactive}
+}
+
+// Fail makes each operation for which f returns an error fail with it, without an effect, and List,
+// Get and Loads with listErr. Nil stands for no failures.
 func (m *Memory) Fail(f func(ipvs.Op) error, listErr error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -35,6 +51,45 @@ func (m *Memory) Fail(f func(ipvs.Op) error, listErr error) {
 func (m *Memory) List(ctx context.Context) (ipvs.Services, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.read(ctx, m.services)
+}
+
+// Get implements ipvs.Table.
+func (m *Memory) Get(ctx context.Context, k ipvs.Key) (ipvs.Services, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.read(ctx, m.find(k))
+}
+
+// Loads implements ipvs.Table.
+func (m *Memory) Loads(ctx context.Context, k ipvs.Key) (map[netip.AddrPort]ipvs.Load, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found, err := m.read(ctx, m.find(k))
+	if err != nil {
+		return nil, err
+	}
+	loads := make(map[netip.AddrPort]ipvs.Load)
+	for _, s := range found {
+		for _, d := range s.Destinations {
+			load := m.loads[k][d.Addr]
+			load.Weight = d.Weight
+			loads[d.Addr] = load
+		}
+	}
+	return loads, nil
+}
+
+// find returns the service of that key; nil if it is not there.
+func (m *Memory) find(k ipvs.Key) []ipvs.Service {
+	if i := m.index(k); i >= 0 {
+		return m.services[i : i+1]
+	}
+	return nil
+}
+
+// read returns services as a table has them.
+func (m *Memory) read(ctx context.Context, services []ipvs.Service) (ipvs.Services, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -42,7 +97,7 @@ func (m *Memory) List(ctx context.Context) (ipvs.Services, error) {
 		return nil, m.failList
 	}
 	var out ipvs.Services
-	for _, s := range m.services {
+	for _, s := range services {
 		s.Destinations = slices.Clone(s.Destinations)
 		slices.Reverse(s.Destinations)
 		out = append(out, s)

@@ -1,10 +1,10 @@
-package config
+package source
 
 import (
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 )
 
 // TestExplain shows lines with tabs, without text, outside of the file, and the first of two.
@@ -20,7 +20,7 @@ func TestExplain(t *testing.T) {
 		"f:2:12: note: t\n    round?[31m ?\n               ^\n" +
 		"f:3:1: note: t\nf:9:1: note: t\n" +
 		"f:4:5: note: t\n    last\n        ^\n" +
-		"f:1:2: note: here first\n    \ta\tb\n    \t^\n"
+		"f:1:2: note: the other one is here\n    \ta\tb\n    \t^\n"
 	got := ds.Explain(func(string) []byte { return []byte(text) })
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -30,24 +30,22 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestParseDiagnostics reads what String writes.
-func TestParseDiagnostics(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		word := rapid.StringMatching(`[ -~]{1,9}`)
-		want := Diagnostics{{
-			Pos: Pos{
-				File:   rapid.StringMatching(`[a-z/.]{1,9}`).Draw(t, "file"),
-				Line:   rapid.IntRange(1, 1<<30).Draw(t, "line"),
-				Column: rapid.IntRange(1, 1<<30).Draw(t, "column"),
-			},
-			Severity: rapid.SampledFrom([]Severity{Note, Warning, Error}).Draw(t, "severity"),
-			Text:     word.Draw(t, "text"),
-		}}
-		if diff := cmp.Diff(want, ParseDiagnostics("noise\n"+want.String()), samePlace); diff != "" {
-			t.Fatalf("(-want +got)\n%s", diff)
-		}
-	})
+// TestExplainTrace shows the use of a variable, its definition, and the include that brought both.
+func TestExplainTrace(t *testing.T) {
+	files := map[string]string{
+		"a": "include b\n", "b": "$A=one ${_RANDOM x}\n\ttwo $A\n",
+	}
+	mapped := fstest.MapFS{}
+	for name, text := range files {
+		mapped["etc/"+name] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
+	ds := Read("a", testOptions(mapped), func(Line) {})
+	want := "b:2:6: error: variable \"${_RANDOM x}\": expected [MIN [MAX]], two numbers of which " +
+		"the first is not the larger (MAX is 32767 if not given)\n    \ttwo $A\n    \t    ^\n" +
+		"b:1:8: note: in the definition of $A\n    $A=one ${_RANDOM x}\n           ^\n" +
+		"a:1:1: note: included from here\n"
+	got := ds.Explain(func(file string) []byte { return []byte(files[file]) })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }
-
-// samePlace compares places by what they are.
-var samePlace = cmp.Comparer(func(a, b Pos) bool { return a == b })

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/daemon/netif/netiftest"
+)
+
+// guarded is a director in a namespace of its own.
+type guarded struct {
+	t       *testing.T
+	node    *netiftest.Node
+	process *exec.Cmd
+	log     *console
+	args    []string
+}
+
+// startGuarded starts a director and waits until it has its VIP.
+func startGuarded(t *testing.T) *guarded {
+	node, _ := netiftest.Pair(t)
+	dir := t.TempDir()
+	g := &guarded{t: t, node: node, log: &console{}}
+	g.args = []string{"-f", "testdata/good.conf", "--control", filepath.Join(dir, "control.sock")}
+	g.process = exec.Command("/proc/self/exe", g.args...)
+	g.process.Env = append(os.Environ(), asDaemon+"=1")
+	g.process.Stderr = g.log
+	var err error
+	node.Do(func() { err = g.process.Start() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = g.process.Process.Kill() // does nothing to one that has ended
+		if t.Failed() {
+			t.Log(g.log)
+		}
+	})
+	waitFor(t, "VIP", func() bool { return hasVIP(t, node) })
+	return g
+}
+
+// worker returns the number of the worker.
+func (g *guarded) worker() int {
+	g.t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", g.process.Process.Pid))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	var children []string
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // a thread may end meanwhile
+		children = append(children, strings.Fields(string(text))...)
+	}
+	if len(children) != 1 {
+		g.t.Fatalf("children of the guard: got %q, want one", children)
+	}
+	pid, err := strconv.Atoi(children[0])
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return pid
+}
+
+func (g *guarded) kill(pid int) {
+	g.t.Helper()
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// said waits for a line of the log.
+func (g *guarded) said(what string) {
+	g.t.Helper()
+	waitFor(g.t, what, func() bool { return strings.Contains(g.log.String(), what) })
+}
+
+// TestWorkerDies kills the worker: another goes on as master, and the VIP never goes.
+func TestWorkerDies(t *testing.T) {
+	g := startGuarded(t)
+	first := g.worker()
+	g.kill(first)
+	g.said("reason=resumed")
+	if !hasVIP(t, g.node) {
+		t.Error("after the worker's death: expected the VIP to stay")
+	}
+	if again := g.worker(); again == first {
+		t.Errorf("worker %d: expected another", again)
+	}
+	if err := g.process.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.process.Wait(); err != nil {
+		t.Errorf("after TERM: %v", err)
+	}
+	if hasVIP(t, g.node) {
+		t.Error("after TERM: expected the VIP to be gone")
+	}
+}
+
+// TestWorkerDiesTwice kills it twice in a minute: the guard takes the VIP back.
+func TestWorkerDiesTwice(t *testing.T) {
+	g := startGuarded(t)
+	g.kill(g.worker())
+	g.said("reason=resumed")
+	g.kill(g.worker())
+	waitFor(t, "VIP is gone", func() bool { return !hasVIP(t, g.node) })
+	g.said("worker ended again; handing over")
+}
+
+// TestGuardDies kills the guard: the worker hands over and ends.
+func TestGuardDies(t *testing.T) {
+	g := startGuarded(t)
+	g.kill(g.process.Process.Pid)
+	g.said("msg=stop")
+	waitFor(t, "VIP is gone", func() bool { return !hasVIP(t, g.node) })
+}
+
+// TestAllDie kills both, and cleans up behind them.
+func TestAllDie(t *testing.T) {
+	g := startGuarded(t)
+	worker := g.worker()
+	g.kill(worker) // not reaped as long as the guard is stopped
+	g.kill(g.process.Process.Pid)
+	_ = g.process.Wait() // it was killed
+	waitFor(t, "no worker is left", func() bool { return unix.Kill(worker, 0) != nil })
+	cleanup := exec.Command("/proc/self/exe", append(g.args, "--cleanup")...)
+	cleanup.Env = append(os.Environ(), asDaemon+"=1")
+	cleanup.Stderr = g.log
+	var err error
+	g.node.Do(func() { err = cleanup.Run() })
+	if err != nil {
+		t.Errorf("clean up: %v", err)
+	}
+	if hasVIP(t, g.node) {
+		t.Error("after --cleanup: expected the VIP to be gone")
+	}
+}
+
+// TestCleanupLeavesTheLiving says that --cleanup takes nothing from a director that runs.
+func TestCleanupLeavesTheLiving(t *testing.T) {
+	g := startGuarded(t)
+	cleanup := exec.Command("/proc/self/exe", append(g.args, "--cleanup")...)
+	cleanup.Env = append(os.Environ(), asDaemon+"=1")
+	var said []byte
+	var err error
+	g.node.Do(func() { said, err = cleanup.CombinedOutput() })
+	if err == nil || !strings.Contains(string(said), "its director runs") {
+		t.Errorf("clean up: got %v, %s", err, said)
+	}
+	if !hasVIP(t, g.node) {
+		t.Error("after --cleanup: expected the VIP to stay")
+	}
+}

@@ -1,0 +1,254 @@
+package instance
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tandemlb/tandem/daemon/vrrp"
+)
+
+// holding is what one member holds as a master.
+type holding struct {
+	cfg      Config
+	links    map[string]Link // by device, of the VIPs
+	things   []thing         // in the order in which they are added
+	stale    []thing         // what it had and is not to have any more, until that is removed
+	lease    time.Duration   // zero: for ever
+	wanted   bool
+	settled  bool      // the kernel has accepted the last change
+	turn     uint64    // of the last change
+	told     uint64    // the turn that the keeper has last told of
+	keptTime time.Time // of the last change that the kernel has accepted
+	bursts   []burst   // announcements that are not over
+}
+
+// newHolding returns what a member holds; none of it is wanted yet.
+func newHolding(c Config, links Links) *holding {
+	h := &holding{
+		cfg: c, things: c.things(links), lease: max(c.Lease, 0), settled: true,
+		links: map[string]Link{},
+	}
+	for _, v := range c.located() {
+		if h.links[v.Device] == nil {
+			h.links[v.Device] = links(v.Device)
+		}
+	}
+	return h
+}
+
+// want adds everything, or removes it.
+func (h *holding) want(wanted bool) error {
+	h.wanted = wanted
+	if !wanted {
+		h.bursts = nil
+	}
+	return h.settle()
+}
+
+// succeed takes the place of what the member held before. What both have stays as it is, what is
+// new is added and announced before what is stale is removed.
+func (h *holding) succeed(before *holding) error {
+	h.wanted, h.keptTime = before.wanted, before.keptTime
+	for i, t := range h.things { // what stays knows what it has done
+		if j := index(before.things, t); j >= 0 {
+			h.things[i] = before.things[j]
+		}
+	}
+	h.stale = slices.DeleteFunc(slices.Concat(before.stale, before.things), func(t thing) bool {
+		return contains(h.things, t)
+	})
+	grown := slices.ContainsFunc(h.things, func(t thing) bool { return !contains(before.things, t) })
+	err := h.settle()
+	if grown || len(before.bursts) > 0 {
+		err = errors.Join(err, h.announce(vrrp.AnnounceMaster))
+	}
+	return err
+}
+
+func contains(things []thing, t thing) bool { return index(things, t) >= 0 }
+
+func index(things []thing, t thing) int {
+	s := t.String()
+	return slices.IndexFunc(things, func(o thing) bool { return o.String() == s })
+}
+
+// settle makes everything as it is wanted.
+func (h *holding) settle() error {
+	now := time.Now()
+	err := h.apply()
+	if len(h.stale) > 0 {
+		err = errors.Join(err, h.clear())
+	}
+	if h.settled = err == nil; h.settled {
+		h.keptTime = now
+	}
+	return err
+}
+
+// apply adds everything, or removes it, the last first.
+func (h *holding) apply() error {
+	var errs []error
+	if h.wanted {
+		for _, t := range h.things {
+			errs = append(errs, t.put(h.lease))
+		}
+	} else {
+		for _, t := range slices.Backward(h.things) {
+			errs = append(errs, t.drop())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// clear removes what is stale. With the first address of a network the kernel removes the others
+// too, unless it is told to promote them, so those that are wanted are added once more.
+func (h *holding) clear() error {
+	var errs []error
+	slices.Reverse(h.stale)
+	h.stale = slices.DeleteFunc(h.stale, func(t thing) bool {
+		err := t.drop()
+		errs = append(errs, err)
+		return err == nil
+	})
+	slices.Reverse(h.stale)
+	if h.wanted {
+		errs = append(errs, h.apply())
+	}
+	return errors.Join(errs...)
+}
+
+// keep renews what is wanted and repeats what has failed, if a beat of that time calls for it. A
+// beat that waited for longer than a lease comes from an owner that may be stuck since.
+func (h *holding) keep(beat time.Time) error {
+	now := time.Now()
+	every := repairEvery
+	if h.lease > 0 {
+		every = h.lease / renewals
+	}
+	if h.settled && (!h.wanted || now.Sub(h.keptTime) < every) {
+		return nil
+	}
+	if h.lease > 0 && now.Sub(beat) >= h.lease {
+		return nil
+	}
+	lost := h.wanted && h.lease > 0 && now.Sub(h.keptTime) >= h.lease
+	if err := h.settle(); err != nil || !lost {
+		return err
+	}
+	return h.announce(vrrp.AnnounceMaster)
+}
+
+// restore puts back what somebody has taken away, announces it, and returns the VIPs among it.
+func (h *holding) restore() ([]VIP, error) {
+	if !h.wanted {
+		return nil, nil
+	}
+	var vips []VIP
+	var errs []error
+	for _, t := range h.things {
+		missed, err := t.restore(h.lease)
+		errs = append(errs, err)
+		if a, ok := t.(addressOn); ok && missed && err == nil {
+			vips = append(vips, a.vip)
+		}
+	}
+	for _, b := range h.burstsOf(vips, 1) {
+		errs = append(errs, b.link.Announce(b.addrs, 1))
+	}
+	return vips, errors.Join(errs...)
+}
+
+// burst is what is left of an announcement of addresses of one family on one device.
+type burst struct {
+	link   Link
+	addrs  []netip.Addr
+	frames int           // how many are left
+	every  time.Duration // between two; zero: all at once
+	at     time.Time     // when the next one is due
+}
+
+// announce tells the neighbours of each device about its addresses, at once or as time goes by.
+func (h *holding) announce(cause vrrp.AnnounceCause) error {
+	if !h.wanted {
+		return nil
+	}
+	h.bursts = h.burstsOf(h.cfg.located(), h.repeat(cause))
+	_, err := h.speak(time.Now())
+	return err
+}
+
+// repeat returns how often each address is announced.
+func (h *holding) repeat(cause vrrp.AnnounceCause) int {
+	switch cause {
+	case vrrp.AnnounceRefresh:
+		return h.cfg.RefreshRepeat
+	case vrrp.AnnounceLower:
+		return h.cfg.LowerRepeat
+	case vrrp.AnnounceMaster, vrrp.AnnounceAgain:
+	}
+	return h.cfg.AnnounceRepeat
+}
+
+// burstsOf returns what announces these VIPs, each address once on a device.
+func (h *holding) burstsOf(vips []VIP, repeat int) []burst {
+	var bursts []burst
+	for _, v := range vips {
+		addr := v.Prefix.Addr()
+		i := slices.IndexFunc(bursts, func(b burst) bool {
+			return b.link == h.links[v.Device] && b.addrs[0].Is6() == addr.Is6()
+		})
+		if i < 0 {
+			every := h.cfg.ARPInterval
+			if addr.Is6() {
+				every = h.cfg.NAInterval
+			}
+			i = len(bursts)
+			bursts = append(bursts, burst{link: h.links[v.Device], every: every})
+		}
+		if b := &bursts[i]; !slices.Contains(b.addrs, addr) {
+			b.addrs = append(b.addrs, addr)
+			b.frames += repeat
+		}
+	}
+	return bursts
+}
+
+// speak announces what is due and returns when there will be more; zero: there is no more.
+func (h *holding) speak(now time.Time) (time.Time, error) {
+	var next time.Time
+	var errs []error
+	for i := range h.bursts {
+		b := &h.bursts[i]
+		errs = append(errs, b.speak(now))
+		if b.frames > 0 && (next.IsZero() || b.at.Before(next)) {
+			next = b.at
+		}
+	}
+	h.bursts = slices.DeleteFunc(h.bursts, func(b burst) bool { return b.frames == 0 })
+	if err := errors.Join(errs...); err != nil {
+		return next, fmt.Errorf("announce VIPs: %w", err)
+	}
+	return next, nil
+}
+
+// speak sends the frames that are due: the addresses in turn, again and again.
+func (b *burst) speak(now time.Time) error {
+	if b.every == 0 {
+		repeat := b.frames / len(b.addrs)
+		b.frames = 0
+		return b.link.Announce(b.addrs, repeat)
+	}
+	if b.at.After(now) {
+		return nil
+	}
+	i := -b.frames % len(b.addrs) // frames started as a multiple of it
+	if i < 0 {
+		i += len(b.addrs)
+	}
+	b.frames--
+	b.at = now.Add(b.every)
+	return b.link.Announce(b.addrs[i:i+1], 1)
+}

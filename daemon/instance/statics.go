@@ -1,0 +1,172 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tandemlb/tandem/daemon/netif"
+)
+
+// Static is what a host has whatever its instances do. Every VIP has its device.
+type Static struct {
+	Addresses []VIP
+	Routes    []netif.Route
+	Rules     []netif.Rule
+}
+
+// Statics keeps a Static in the kernel.
+type Statics struct {
+	log   *slog.Logger
+	links Links
+	wake  chan struct{} // has room for one
+
+	mu   sync.Mutex
+	next *Static // what it is to keep from now on; nil: nothing new
+
+	// All below belongs to Run.
+	devices []string
+	things  []thing
+	added   []thing // those of things, and of earlier ones, that were not there before
+}
+
+// NewStatics returns the keeper of s, which may be empty. It touches nothing; the error names
+// everything that is wrong with s. A nil log is slog.Default.
+func NewStatics(s Static, links Links, log *slog.Logger) (*Statics, error) {
+	if log == nil {
+		log = slog.Default()
+	}
+	k := &Statics{log: log, links: links, wake: make(chan struct{}, 1)}
+	if err := k.Change(s); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Change gives it another Static, while it runs too: what both have stays as it is. It does not
+// wait. The error names everything that is wrong with s, and then nothing changes.
+func (k *Statics) Change(s Static) error {
+	if err := s.validate(); err != nil {
+		return fmt.Errorf("keep statics: %w", err)
+	}
+	k.mu.Lock()
+	k.next = &s
+	k.mu.Unlock()
+	k.look()
+	return nil
+}
+
+// Run adds everything, and puts back what goes, at the latest a second later, until ctx ends. Then
+// it removes what had not been there before and returns what could not be removed. It may be called
+// once.
+func (k *Statics) Run(ctx context.Context) error {
+	var watches sync.WaitGroup
+	watched := map[string]bool{}
+	again := time.NewTicker(repairEvery)
+	defer again.Stop()
+	for failures := uint64(0); ctx.Err() == nil; {
+		err := errors.Join(k.succeed(), k.restore())
+		if err != nil {
+			if failures++; loud(failures) {
+				k.log.Warn("kernel refused what is static", "err", err, "count", failures)
+			}
+		}
+		for _, device := range k.devices {
+			if !watched[device] {
+				watched[device] = true
+				watches.Go(func() { k.watch(ctx, device) })
+			}
+		}
+		select {
+		case <-k.wake:
+		case <-again.C:
+		case <-ctx.Done():
+		}
+	}
+	watches.Wait()
+	k.things = nil
+	return k.clear()
+}
+
+// watch has everything looked at when there is news of the device, until ctx ends.
+func (k *Statics) watch(ctx context.Context, device string) {
+	for ctx.Err() == nil {
+		err := k.links(device).Watch(ctx, func(netif.State) { k.look() })
+		if err == nil {
+			return
+		}
+		k.log.Warn("watch of a link failed", "device", device, "err", err)
+		select {
+		case <-time.After(reopenAfter):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// look has Run look at everything.
+func (k *Statics) look() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// succeed takes over what Change has brought, and removes what is not wanted any more.
+func (k *Statics) succeed() error {
+	k.mu.Lock()
+	next := k.next
+	k.next = nil
+	k.mu.Unlock()
+	if next == nil {
+		return nil
+	}
+	c := Config{Excluded: next.Addresses, Routes: next.Routes, Rules: next.Rules}
+	k.things = c.things(k.links)
+	k.devices = slices.Collect(maps.Keys(viewOf(c).vips))
+	return k.clear()
+}
+
+// restore adds what is not there.
+func (k *Statics) restore() error {
+	var errs []error
+	for _, t := range k.things {
+		missed, err := t.restore(0)
+		if missed && err == nil && !contains(k.added, t) {
+			k.added = append(k.added, t)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// clear removes what it has added and is not to keep, the last first. What fails is tried again.
+func (k *Statics) clear() error {
+	var errs []error
+	for i, t := range slices.Backward(slices.Clone(k.added)) {
+		if contains(k.things, t) {
+			continue
+		}
+		err := t.drop()
+		errs = append(errs, err)
+		if err == nil {
+			k.added = slices.Delete(k.added, i, i+1)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s Static) validate() error {
+	c := Config{Routes: s.Routes, Rules: s.Rules}
+	var errs []error
+	for _, v := range s.Addresses {
+		if !v.Prefix.IsValid() || v.Device == "" {
+			errs = append(errs, fmt.Errorf("address %s on %q: want both", v.Prefix, v.Device))
+		}
+	}
+	return errors.Join(append(errs, c.validateRouting())...)
+}

@@ -1,0 +1,82 @@
+package netif
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// wire4 is VRRP over IPv4. The socket reads whole packets.
+type wire4 struct{}
+
+func (wire4) socket() (int, error) {
+	kind := unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+	return unix.Socket(unix.AF_INET, kind, protocolVRRP)
+}
+
+func (wire4) vrid() []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.LoadMemShift{Off: 0}, // X = length of the IP header
+		bpf.LoadIndirect{Off: 1, Size: 1},
+	}
+}
+
+func (wire4) prepare(fd, index int, e Endpoint) error {
+	err := setOptions(fd, []option{
+		{"IP_MULTICAST_ALL", unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
+		{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0},
+		{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, vrrpTTL},
+		{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, e.ttl()},
+		{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, vrrpTOS},
+		{"SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, priorityControl},
+	})
+	if err != nil || !e.Group.IsValid() {
+		return err
+	}
+	group := &unix.IPMreqn{Multiaddr: e.Group.As4(), Ifindex: int32(index)}
+	if err := unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, group); err != nil {
+		return fmt.Errorf("set IP_MULTICAST_IF: %w", err)
+	}
+	err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, group)
+	if err != nil {
+		return fmt.Errorf("join %s: %w", e.Group, err)
+	}
+	return nil
+}
+
+func (wire4) send(fd, index int, payload []byte, src, dst netip.Addr) error {
+	info := unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(index), Spec_dst: src.As4()})
+	to := &unix.SockaddrInet4{Addr: dst.As4()}
+	return unix.Sendmsg(fd, payload, info, to, unix.MSG_DONTWAIT)
+}
+
+func (wire4) receive(fd int, buf []byte) (Packet, bool, error) {
+	n, err := unix.Read(fd, buf) // it does not block, and the header says who sent
+	if err != nil {
+		return Packet{}, false, err
+	}
+	p, ok := parsePacket(buf[:n])
+	return p, ok, nil
+}
+
+// parsePacket cuts the IPv4 header off b (RFC 791, Section 3.1) and copies what follows it.
+func parsePacket(b []byte) (Packet, bool) {
+	const minHeader = 20
+	if len(b) < minHeader || b[0]>>4 != 4 {
+		return Packet{}, false
+	}
+	header := int(b[0]&0xf) * 4
+	total := int(binary.BigEndian.Uint16(b[2:]))
+	if header < minHeader || total < header || total > len(b) {
+		return Packet{}, false
+	}
+	return Packet{
+		Payload: append([]byte(nil), b[header:total]...),
+		From:    netip.AddrFrom4([4]byte(b[12:16])),
+		To:      netip.AddrFrom4([4]byte(b[16:20])),
+		TTL:     int(b[8]),
+	}, true
+}

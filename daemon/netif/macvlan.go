@@ -1,0 +1,112 @@
+package netif
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Macvlan is an interface with a MAC address of its own on top of another one. It passes on to the
+// parent what comes from its own address elsewhere, as adverts of another master do (bridge mode).
+type Macvlan struct {
+	Name, Parent string
+	MAC          MAC
+}
+
+// String returns, for example, "vrrp.51 on eth0 with 00:00:5e:00:01:33".
+func (m Macvlan) String() string { return fmt.Sprintf("%s on %s with %s", m.Name, m.Parent, m.MAC) }
+
+// macvlanSettings keep the virtual router apart from its parent: it answers for its own addresses
+// only, takes packets for which the parent has the route back, and makes up no address.
+var macvlanSettings = []Setting{
+	{"ipv4", "arp_ignore", "1"}, {"ipv4", "accept_local", "1"}, {"ipv4", "rp_filter", "0"},
+	{"ipv4", "promote_secondaries", "1"},
+	{"ipv6", "addr_gen_mode", "1"}, {"ipv6", "accept_ra", "0"},
+}
+
+// ParentSettings are those of the parent while there is a macvlan: it is not to answer for the
+// macvlan's addresses with its own MAC address.
+func ParentSettings() []Setting {
+	return []Setting{{"ipv4", "arp_ignore", "1"}, {"ipv4", "arp_filter", "1"}}
+}
+
+// PutMacvlan makes the interface and sets it up. One that is there as it should be is left alone;
+// one that an earlier life has left otherwise is replaced. Any other interface of its name is an error.
+//
+// Equivalent to: `ip link add NAME link PARENT address MAC type macvlan mode bridge`.
+func (h *Host) PutMacvlan(m Macvlan) error {
+	parent, err := h.nl.LinkByName(m.Parent)
+	if err == nil {
+		err = h.putMacvlan(m, parent.Attrs().Index)
+	}
+	if err != nil {
+		return fmt.Errorf("add macvlan %s: %w", m, err)
+	}
+	return nil
+}
+
+func (h *Host) putMacvlan(m Macvlan, parent int) error {
+	link, err := h.nl.LinkByName(m.Name)
+	switch {
+	case isGone(err):
+	case err != nil:
+		return err
+	case link.Type() != "macvlan":
+		return fmt.Errorf("there is a %s of that name", link.Type())
+	case link.Attrs().ParentIndex == parent && slices.Equal(link.Attrs().HardwareAddr, m.MAC[:]):
+		if link.Attrs().RawFlags&unix.IFF_UP != 0 {
+			return nil
+		}
+		return h.nl.LinkSetUp(link)
+	default:
+		if err := h.nl.LinkDel(link); err != nil {
+			return err
+		}
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex, attrs.HardwareAddr = m.Name, parent, m.MAC[:]
+	link = &netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}
+	if err := h.nl.LinkAdd(link); err != nil {
+		return err
+	}
+	err = h.prepareMacvlan(m)
+	if err == nil {
+		err = h.nl.LinkSetUp(link)
+	}
+	if err != nil {
+		return errors.Join(err, h.nl.LinkDel(link))
+	}
+	return nil
+}
+
+// prepareMacvlan sets what has to be before the interface is up. A kernel without IPv6 lacks some.
+func (h *Host) prepareMacvlan(m Macvlan) error {
+	i := h.Interface(m.Name)
+	for _, s := range macvlanSettings {
+		err := h.writeSetting(i.path(s), s.Value)
+		if err != nil && (s.Family != "ipv6" || !errors.Is(err, fs.ErrNotExist)) {
+			return fmt.Errorf("set %s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// DropMacvlan removes the interface with all that it has. One that is not there is no error; one
+// that is not a macvlan with that MAC address is left alone.
+//
+// Equivalent to: `ip link del NAME`.
+func (h *Host) DropMacvlan(m Macvlan) error {
+	link, err := h.nl.LinkByName(m.Name)
+	if err == nil && link.Type() == "macvlan" &&
+		slices.Equal(link.Attrs().HardwareAddr, m.MAC[:]) {
+		err = h.nl.LinkDel(link)
+	}
+	if err != nil && !isGone(err) {
+		return fmt.Errorf("remove macvlan %s: %w", m, err)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/tandemlb/tandem/daemon/status"
+)
+
+func runtimeCollector() prometheus.Collector { return collectors.NewGoCollector() }
+
+func processCollector() prometheus.Collector {
+	return collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
+}
+
+// The metrics of the daemon.
+var (
+	build   = gauge("build_info", "The daemon's version; always 1.", "version")
+	started = gauge("start_time_seconds", "When the daemon was started.")
+	reloads = counter("reloads", "Attempts to take over a configuration.", "outcome")
+	// lastReload and reloadOK say whether what is in the file is what runs.
+	lastReload = gauge("last_reload_time_seconds", "When the last reload was; 0 is never.")
+	reloadOK   = gauge("last_reload_successful", "Whether the last reload, if any, was applied.")
+	condition  = gauge("condition",
+		"Conditions that hold now: what is wrong.", "condition", "subject")
+)
+
+// daemon sends what concerns no instance. Conditions that do not hold have their name with value 0
+// and no subject, so that an alert can tell a healthy director from one that is silent.
+func (s *sink) daemon(snap *status.Snapshot) {
+	d := &snap.Daemon
+	s.put(build, 1, d.Version)
+	s.put(started, seconds(d.Started))
+	s.put(reloads, float64(d.Reloads.Applied), "applied")
+	s.put(reloads, float64(d.Reloads.Refused), "refused")
+	s.put(lastReload, seconds(d.Reloads.Last))
+	s.put(reloadOK, truth(d.Reloads.Error == ""))
+	type key struct{ name, subject string }
+	holding := make(map[key]float64)
+	for _, name := range status.Conditions() {
+		holding[key{name, ""}] = 0
+	}
+	for _, c := range snap.Conditions {
+		holding[key{c.Name, c.Subject}]++
+	}
+	for k, n := range holding {
+		s.put(condition, n, k.name, k.subject)
+	}
+}
+
+// The metrics of an instance.
+var (
+	state = gauge("vrrp_state",
+		"State of the instance: 0 INIT, 1 BACKUP, 2 MASTER, 3 FAULT.", "instance")
+	since = gauge("vrrp_state_since_seconds",
+		"When the instance came into its state; 0 is not known.", "instance")
+	priority = gauge("vrrp_priority",
+		"Priority of the instance as trackers have made it.", "instance")
+	basePriority = gauge("vrrp_base_priority", "Configured priority of the instance.", "instance")
+	faults       = gauge("vrrp_faults", "Reasons why the instance cannot take part.", "instance")
+	vips         = gauge("vrrp_vips", "Configured virtual addresses.", "instance")
+	vipsHeld     = gauge("vrrp_vips_held", "Virtual addresses on this machine.", "instance")
+	sent         = counter("vrrp_adverts_sent", "Adverts sent.", "instance")
+	received     = counter("vrrp_adverts_received", "Adverts received and believed.", "instance")
+	zeroSent     = counter("vrrp_zero_priority_sent", "Adverts of priority 0 sent.", "instance")
+	zeroReceived = counter("vrrp_zero_priority_received",
+		"Adverts of priority 0 received.", "instance")
+	dropped = counter("vrrp_adverts_dropped",
+		"Adverts received and not believed.", "instance", "reason")
+	mismatched = counter("vrrp_adverts_mismatched",
+		"Adverts believed that differ from the configuration.", "instance", "reason")
+	becameMaster   = counter("vrrp_became_master", "Transitions to master.", "instance")
+	releasedMaster = counter("vrrp_released_master", "Transitions from master.", "instance")
+	contested      = counter("vrrp_contested",
+		"Adverts of other masters heard as master.", "instance")
+	stalls       = counter("vrrp_stalls", "Times that the daemon was late.", "instance")
+	longestStall = gauge("vrrp_longest_stall_seconds", "How late it was at worst.", "instance")
+	refusals     = counter("vrrp_kernel_errors", "Refusals of the kernel.", "instance")
+)
+
+// instance sends what concerns one instance.
+func (s *sink) instance(i *status.Instance) {
+	held := 0
+	for _, v := range i.VIPs {
+		if v.Held {
+			held++
+		}
+	}
+	t := &i.Traffic
+	for _, m := range []struct {
+		metric
+		value float64
+	}{
+		{state, float64(i.State.Code())},
+		{since, seconds(i.Since)},
+		{priority, float64(i.Priority)},
+		{basePriority, float64(i.BasePriority)},
+		{faults, float64(len(i.Faults))},
+		{vips, float64(len(i.VIPs))},
+		{vipsHeld, float64(held)},
+		{sent, float64(t.Sent)},
+		{received, float64(t.Received)},
+		{zeroSent, float64(t.ZeroSent)},
+		{zeroReceived, float64(t.ZeroReceived)},
+		{becameMaster, float64(i.BecameMaster)},
+		{releasedMaster, float64(i.ReleasedMaster)},
+		{contested, float64(i.Contested)},
+		{stalls, float64(i.Stalls)},
+		{longestStall, i.LongestStall.Seconds()},
+		{refusals, float64(i.Errors)},
+	} {
+		s.put(m.metric, m.value, i.Name)
+	}
+	for reason, n := range t.Dropped {
+		s.put(dropped, float64(n), i.Name, reason)
+	}
+	for reason, n := range t.Mismatched {
+		s.put(mismatched, float64(n), i.Name, reason)
+	}
+}
+
+// The metrics of trackers, services and servers.
+var (
+	trackerUp = gauge("tracker_up",
+		"Whether what is tracked is up: 1, 0, or -1 if it is not known yet.", "kind", "tracker")
+	quorum = gauge("service_quorum", "Whether the service has its quorum.", "protocol", "service")
+	sorry  = gauge("service_sorry", "Whether the sorry server serves.", "protocol", "service")
+	synced = gauge("service_synced",
+		"Whether the kernel's table is as wanted.", "protocol", "service")
+	healthy = gauge("server_up",
+		"Whether the server is healthy: 1, 0, or -1 if it is not known yet.",
+		"protocol", "service", "server")
+	weight = gauge("server_weight",
+		"Weight of the server in the kernel's table; no value if it is not in there.",
+		"protocol", "service", "server")
+	connections = gauge("server_connections",
+		"The kernel's connections to the server.", "protocol", "service", "server", "state")
+)
+
+func (s *sink) trackers(all []status.Tracker) {
+	for i := range all {
+		s.put(trackerUp, known(all[i].Health), all[i].Kind, all[i].Name)
+	}
+}
+
+// known is 1, 0, or -1 if h is not known.
+func known(h status.Health) float64 {
+	switch h {
+	case status.Up:
+		return 1
+	case status.Down:
+		return 0
+	case status.Unknown:
+	}
+	return -1
+}
+
+// service sends what concerns one virtual service.
+func (s *sink) service(v *status.Service) {
+	s.put(quorum, truth(v.Health != status.Down), v.Protocol, v.Name)
+	s.put(sorry, truth(v.Sorry), v.Protocol, v.Name)
+	s.put(synced, truth(v.Error == ""), v.Protocol, v.Name)
+	for i := range v.Servers {
+		r := &v.Servers[i]
+		s.put(healthy, known(r.Health), v.Protocol, v.Name, r.Name)
+		if r.Weight != nil {
+			s.put(weight, float64(*r.Weight), v.Protocol, v.Name, r.Name)
+		}
+		s.put(connections, float64(r.Active), v.Protocol, v.Name, r.Name, "active")
+		s.put(connections, float64(r.Inactive), v.Protocol, v.Name, r.Name, "inactive")
+	}
+}
+
+// The metrics of notifications; destination is scripts, mail or the path of a FIFO.
+var (
+	events = counter("notify_events", "Events told.")
+	told   = counter("notify_messages",
+		"Messages by what became of them.", "destination", "outcome")
+	waiting = gauge("notify_waiting", "Messages that wait.", "destination")
+)
+
+func (s *sink) notify(n *status.Notify) {
+	s.put(events, float64(n.Events))
+	s.delivery("scripts", &n.Scripts)
+	s.delivery("mail", &n.Mail)
+	for i := range n.FIFOs {
+		s.delivery(n.FIFOs[i].Path, &n.FIFOs[i].Delivery)
+	}
+}
+
+func (s *sink) delivery(to string, d *status.Delivery) {
+	s.put(told, float64(d.Done), to, "done")
+	s.put(told, float64(d.Failed), to, "failed")
+	s.put(told, float64(d.Dropped), to, "dropped")
+	s.put(waiting, float64(d.Waiting), to)
+}

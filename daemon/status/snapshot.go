@@ -1,0 +1,303 @@
+// Package status is what a director says of itself: one Snapshot, and several views of it. The
+// views are JSON, text for a terminal, and keepalived's dump files; package metrics has that of
+// Prometheus. It is pure: it looks nothing up and changes nothing.
+package status
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+//go:generate go tool stringer -type=State,Health -linecomment -output=names.go
+
+// Schema is the version of the JSON view. It grows when a field changes its meaning or goes away,
+// not when one is added.
+const Schema = 1
+
+// Snapshot is a director at one moment. Lists are in the order of the configuration, and nil when
+// empty. Counters count from the start of the daemon.
+type Snapshot struct {
+	// Schema is Schema; JSON sets it.
+	Schema int       `json:"schema"`
+	Time   time.Time `json:"time"`
+	Daemon Daemon    `json:"daemon"`
+	// Conditions are what is wrong now, the worst first.
+	Conditions []Condition `json:"conditions,omitempty"`
+	Instances  []Instance  `json:"instances,omitempty"`
+	Trackers   []Tracker   `json:"trackers,omitempty"`
+	Services   []Service   `json:"services,omitempty"`
+	Notify     Notify      `json:"notify"`
+}
+
+// Daemon is the process.
+type Daemon struct {
+	// Router is the name of this director.
+	Router  string    `json:"router"`
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Config  string    `json:"config"`
+	Started time.Time `json:"started"`
+	Reloads Reloads   `json:"reloads"`
+}
+
+// Reloads are the attempts to take over a new configuration.
+type Reloads struct {
+	// Applied and Refused count them.
+	Applied uint64 `json:"applied"`
+	Refused uint64 `json:"refused"`
+	// Last is when the last one was, zero if there was none; Error is why it was refused, empty if
+	// it was not.
+	Last  time.Time `json:"last,omitzero"`
+	Error string    `json:"error,omitempty"`
+}
+
+// Condition is something that is wrong, as long as it is.
+type Condition struct {
+	// Name is one of a fixed set: see the constants.
+	Name string `json:"name"`
+	// Subject is the instance, tracker or service that it is about; empty is the daemon.
+	Subject string    `json:"subject,omitempty"`
+	Since   time.Time `json:"since"`
+	// Evidence is what was seen, in words.
+	Evidence string `json:"evidence"`
+}
+
+// The names of conditions.
+const (
+	// SplitBrain is that another router is master too.
+	SplitBrain = "split_brain"
+	// PeerMismatch is that a peer's adverts are believed though its configuration differs.
+	PeerMismatch = "peer_mismatch"
+	// AdvertRejected is that adverts for our virtual router are refused.
+	AdvertRejected = "advert_rejected"
+	// Stalled is that the daemon did not get to run in time.
+	Stalled = "stalled"
+	// KernelRefused is that the kernel did not do what was asked.
+	KernelRefused = "kernel_refused"
+	// ScriptFailed is that a script of the configuration cannot run, or fails.
+	ScriptFailed = "script_failed"
+)
+
+// Conditions are the names of conditions, the worst first.
+func Conditions() []string {
+	return []string{SplitBrain, KernelRefused, Stalled, AdvertRejected, PeerMismatch, ScriptFailed}
+}
+
+// State is what an instance is. Zero is unset.
+type State uint8
+
+// The states, in the order of keepalived's numbers, which begin at 0.
+const (
+	Init   State = iota + 1 // INIT
+	Backup                  // BACKUP
+	Master                  // MASTER
+	Fault                   // FAULT
+)
+
+// Code is keepalived's number of the state: 0 INIT, 1 BACKUP, 2 MASTER, 3 FAULT. Unset counts as
+// INIT.
+func (s State) Code() int { return max(int(s), 1) - 1 }
+
+// MarshalText returns the word; unset is INIT.
+func (s State) MarshalText() ([]byte, error) { return []byte(max(s, Init).String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *State) UnmarshalText(text []byte) error {
+	return unmarshal(s, text, Init, Fault)
+}
+
+// Health is whether something works. Zero is that it is not known yet.
+type Health uint8
+
+// What is known of something's health.
+const (
+	Unknown Health = iota // UNKNOWN
+	Up                    // UP
+	Down                  // DOWN
+)
+
+// MarshalText returns the word.
+func (h Health) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (h *Health) UnmarshalText(text []byte) error { return unmarshal(h, text, Unknown, Down) }
+
+// unmarshal sets value to the one from first to last whose word is text.
+func unmarshal[T interface {
+	~uint8
+	fmt.Stringer
+}](value *T, text []byte, first, last T) error {
+	for v := first; v <= last; v++ {
+		if v.String() == string(text) {
+			*value = v
+			return nil
+		}
+	}
+	return fmt.Errorf("read %T: unknown word %q", *value, text)
+}
+
+// Instance is one virtual router.
+type Instance struct {
+	Name string `json:"name"`
+	// Group is its sync group; empty is none.
+	Group     string `json:"group,omitempty"`
+	Interface string `json:"interface"`
+	VRID      int    `json:"vrid"`
+	// Version of VRRP, 2 or 3; IPv6 is the family.
+	Version int  `json:"version"`
+	IPv6    bool `json:"ipv6,omitempty"`
+	// State, since when and why.
+	State  State     `json:"state"`
+	Since  time.Time `json:"since,omitzero"`
+	Reason string    `json:"reason,omitempty"`
+	// Faults are all reasons why it cannot take part; empty if it can.
+	Faults []string `json:"faults,omitempty"`
+	// BasePriority is the configured one, Priority what trackers have made of it.
+	BasePriority int `json:"base_priority"`
+	Priority     int `json:"priority"`
+	// Interval is between two adverts, in nanoseconds.
+	Interval time.Duration `json:"advert_interval_ns,omitempty"`
+	// Source is where its adverts come from; Leader the master that a backup follows, with its
+	// priority. Both may be invalid.
+	Source         netip.Addr `json:"source,omitzero"`
+	Leader         netip.Addr `json:"leader,omitzero"`
+	LeaderPriority int        `json:"leader_priority,omitempty"`
+	// Preempt says whether it takes over from a master of lower priority.
+	Preempt bool `json:"preempt"`
+	// VIPs are those of the configuration.
+	VIPs []VIP `json:"vips,omitempty"`
+	// Traffic counts adverts.
+	Traffic Traffic `json:"adverts"`
+	// BecameMaster and ReleasedMaster count transitions to and from master.
+	BecameMaster   uint64 `json:"became_master"`
+	ReleasedMaster uint64 `json:"released_master"`
+	// Contested counts adverts of other masters heard as master.
+	Contested uint64 `json:"contested"`
+	// Stalls counts late steps; LongestStall is in nanoseconds.
+	Stalls       uint64        `json:"stalls"`
+	LongestStall time.Duration `json:"longest_stall_ns,omitempty"`
+	// Errors counts refusals of the kernel; LastError is the last one, or empty.
+	Errors    uint64 `json:"errors"`
+	LastError string `json:"last_error,omitempty"`
+}
+
+// VIP is a virtual address.
+type VIP struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Device string       `json:"device"`
+	// Excluded says that it is not in adverts.
+	Excluded bool `json:"excluded,omitempty"`
+	// Held says that it is on Device now.
+	Held bool `json:"held"`
+}
+
+// Traffic counts adverts.
+type Traffic struct {
+	Sent     uint64 `json:"sent"`
+	Received uint64 `json:"received"`
+	// ZeroSent and ZeroReceived are those of priority 0 among them.
+	ZeroSent     uint64 `json:"zero_sent"`
+	ZeroReceived uint64 `json:"zero_received"`
+	// Dropped are adverts that were not believed, by reason; Mismatched those that were although
+	// they differ from the configuration.
+	Dropped    map[string]uint64 `json:"dropped,omitempty"`
+	Mismatched map[string]uint64 `json:"mismatched,omitempty"`
+}
+
+// held counts the VIPs that are on their devices.
+func (i *Instance) held() int {
+	n := 0
+	for _, v := range i.VIPs {
+		if v.Held {
+			n++
+		}
+	}
+	return n
+}
+
+// Tracker is something that instances depend on.
+type Tracker struct {
+	// Kind is script, file, process or interface.
+	Kind   string    `json:"kind"`
+	Name   string    `json:"name"`
+	Health Health    `json:"health"`
+	Since  time.Time `json:"since,omitzero"`
+	// Reason is why it is as it is, or the value of a file.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Service is one virtual service.
+type Service struct {
+	// Name is the address and port, the mark or the group; Protocol is TCP, UDP or SCTP.
+	Name      string `json:"name"`
+	Protocol  string `json:"protocol,omitempty"`
+	Scheduler string `json:"scheduler,omitempty"`
+	// Health is that of the quorum: down means that too few servers are up.
+	Health Health `json:"health"`
+	// Sorry says that the sorry server has the traffic.
+	Sorry bool `json:"sorry,omitempty"`
+	// Error is why the kernel's table is not what is wanted; empty if it is.
+	Error   string   `json:"error,omitempty"`
+	Servers []Server `json:"servers,omitempty"`
+}
+
+// Server is one real server of a service.
+type Server struct {
+	// Name is its address and port.
+	Name string `json:"name"`
+	// Forward is masq, route or tunnel.
+	Forward string    `json:"forward"`
+	Health  Health    `json:"health"`
+	Since   time.Time `json:"since,omitzero"`
+	// Reason is what the last check said.
+	Reason string `json:"reason,omitempty"`
+	// Wanted is the weight that it should have, Weight the one in the kernel's table; nil is that
+	// it is not in there.
+	Wanted *int `json:"wanted,omitempty"`
+	Weight *int `json:"weight,omitempty"`
+	// Active and Inactive are the kernel's connections.
+	Active   int `json:"active"`
+	Inactive int `json:"inactive"`
+}
+
+// Notify is what became of events.
+type Notify struct {
+	// Events is the number of the last one.
+	Events  uint64   `json:"events"`
+	Scripts Delivery `json:"scripts"`
+	Mail    Delivery `json:"mail"`
+	FIFOs   []FIFO   `json:"fifos,omitempty"`
+}
+
+// FIFO is one named pipe.
+type FIFO struct {
+	Path string `json:"path"`
+	Delivery
+}
+
+// Delivery counts what became of messages.
+type Delivery struct {
+	Done    uint64 `json:"done"`
+	Failed  uint64 `json:"failed"`
+	Dropped uint64 `json:"dropped"`
+	Waiting int    `json:"waiting"`
+	// Error is the last failure, or empty.
+	Error string `json:"error,omitempty"`
+}
+
+// lost counts what was not delivered.
+func (d *Delivery) lost() uint64 { return d.Failed + d.Dropped }
+
+// worstFirst returns the conditions, sorted by name as Conditions are, then by age.
+func (s *Snapshot) worstFirst() []Condition {
+	order := Conditions()
+	return slices.SortedStableFunc(slices.Values(s.Conditions), func(a, b Condition) int {
+		x, y := slices.Index(order, a.Name), slices.Index(order, b.Name)
+		if x != y {
+			return x - y
+		}
+		return a.Since.Compare(b.Since)
+	})
+}
