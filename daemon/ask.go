@@ -1,27 +1,35 @@
 package daemon
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+
+	"github.com/tandemlb/tandem/daemon/status"
 )
 
 // Question is what a director can be asked through its control socket: one line of JSON, which it
-// answers with one line of JSON; then the connection ends.
+// answers with JSON; then the connection ends.
 type Question struct {
-	// Ask is what is asked for: DoReload.
+	// Ask is what is asked for: DoReload or TellStatus.
 	Ask string `json:"ask"`
 	// File is the configuration that the asker means, absolute; empty is whichever the director
 	// runs. A director that runs another one refuses.
 	File string `json:"file,omitempty"`
 }
 
-// DoReload asks to read the configuration again, and for its outcome.
-const DoReload = "reload"
+// What can be asked for.
+const (
+	// DoReload asks to read the configuration again, and for its outcome, one line. It waits for a
+	// reload under way.
+	DoReload = "reload"
+	// TellStatus asks for a status.Snapshot, as status.JSON writes it, and waits for nothing.
+	TellStatus = "status"
+)
 
 // Outcome is what came of a reload. Exactly one of Applied and Error is set.
 type Outcome struct {
@@ -40,13 +48,15 @@ const (
 	// maxQuestion and maxAnswer bound one line.
 	maxQuestion = 64 << 10
 	maxAnswer   = 1 << 20
+	// maxStatus bounds a snapshot; it is more than that of a million real servers.
+	maxStatus = 1 << 30
 )
 
 // Ask asks the director whose control socket is at path, and waits for what comes of it until ctx
 // ends. An error means that nobody answered, or not to this.
 func Ask(ctx context.Context, path string, q Question) (Outcome, error) {
 	var out Outcome
-	line, err := exchange(ctx, path, q)
+	line, err := exchange(ctx, path, q, maxAnswer)
 	if err == nil {
 		err = json.Unmarshal(line, &out)
 	}
@@ -56,8 +66,27 @@ func Ask(ctx context.Context, path string, q Question) (Outcome, error) {
 	return out, nil
 }
 
-// exchange sends a question and returns the line that answers it.
-func exchange(ctx context.Context, path string, q Question) ([]byte, error) {
+// AskStatus asks the director whose control socket is at path how it is. An error means that nobody
+// answered before ctx ended, or not to this.
+func AskStatus(ctx context.Context, path string) (*status.Snapshot, error) {
+	answer, err := exchange(ctx, path, Question{Ask: TellStatus}, maxStatus)
+	var out Outcome
+	if err == nil && json.Unmarshal(answer, &out) == nil && out.Error != "" {
+		err = errors.New(out.Error)
+	}
+	var s *status.Snapshot
+	if err == nil {
+		s, err = status.Read(bytes.NewReader(answer))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask director at %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// exchange sends a question and returns the answer, which ends with a newline and is no longer than
+// limit.
+func exchange(ctx context.Context, path string, q Question, limit int64) ([]byte, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
@@ -67,12 +96,12 @@ func exchange(ctx context.Context, path string, q Question) ([]byte, error) {
 	if err := json.NewEncoder(conn).Encode(q); err != nil {
 		return nil, err
 	}
-	line, err := bufio.NewReader(io.LimitReader(conn, maxAnswer)).ReadBytes('\n')
+	answer, err := io.ReadAll(io.LimitReader(conn, limit))
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case errors.Is(err, io.EOF):
+	case err == nil && !bytes.HasSuffix(answer, []byte("\n")):
 		return nil, errors.New("it ended without an answer")
 	}
-	return line, err
+	return answer, err
 }

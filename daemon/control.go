@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/daemon/status"
 )
 
 const (
@@ -41,16 +44,18 @@ func (d *director) openControl(ctx context.Context) *worker {
 	}
 	c, err := newControl(d.options.Control, d.questions, d.log)
 	if err != nil {
-		d.log.Warn("no control socket; --reload will not reach this daemon", "err", err)
+		d.log.Warn("no control socket; --reload and --status will not reach this daemon",
+			"err", err)
 		return nil
 	}
+	c.status = d.snapshot
 	return begin(ctx, "control", c.run)
 }
 
 // answer does what is asked.
 func (d *director) answer(ctx context.Context, q Question) Outcome {
 	if q.Ask != DoReload {
-		return Outcome{Error: fmt.Sprintf("ask %q: expected %q", q.Ask, DoReload)}
+		return Outcome{Error: fmt.Sprintf("ask %q: expected %q or %q", q.Ask, DoReload, TellStatus)}
 	}
 	if own, err := filepath.Abs(d.options.File); err == nil && q.File != "" && q.File != own {
 		return Outcome{Error: fmt.Sprintf("file %q: this director runs %q", q.File, own)}
@@ -64,7 +69,9 @@ type control struct {
 	file      fs.FileInfo // of the socket, to know it again
 	listener  *net.UnixListener
 	questions chan<- question
-	log       *slog.Logger
+	// status answers to TellStatus; nil means nothing does.
+	status func(context.Context) *status.Snapshot
+	log    *slog.Logger
 	// patience is askPatience, or a test's.
 	patience time.Duration
 }
@@ -87,7 +94,8 @@ func newControl(path string, questions chan<- question, log *slog.Logger) (*cont
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open control socket: %w", err), listener.Close())
 	}
-	return &control{path, file, listener, questions, log, askPatience}, nil
+	return &control{path: path, file: file, listener: listener, questions: questions, log: log,
+		patience: askPatience}, nil
 }
 
 // listenUnix makes a socket with mode 0600 from its first moment on: a socket's file gets the mode
@@ -180,31 +188,50 @@ func (c *control) serve(ctx context.Context, conn net.Conn) {
 	// Only the reading ends with ctx: who has asked is told that the director stops.
 	reading := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer reading()
-	out := c.ask(ctx, conn)
-	line, err := json.Marshal(out)
-	if err == nil && len(line) >= maxAnswer {
-		out.Steps, out.Diagnostics = nil, ""
-		line, err = json.Marshal(out)
-	}
+	answer, err := c.reply(ctx, conn)
 	if err == nil {
 		_ = conn.SetWriteDeadline(time.Now().Add(c.patience))
-		_, err = conn.Write(append(line, '\n'))
+		_, err = conn.Write(answer)
 	}
 	if err != nil {
 		c.log.Debug("control: asker left", "err", err)
 	}
 }
 
-// ask reads a question, has it answered, and returns the answer.
-func (c *control) ask(ctx context.Context, conn io.Reader) Outcome {
+// reply reads a question and returns what is answered.
+func (c *control) reply(ctx context.Context, conn io.Reader) ([]byte, error) {
+	q, err := readQuestion(conn)
+	var out Outcome
+	switch {
+	case err != nil:
+		out.Error = fmt.Sprintf("read question: %v", err)
+	case q.Ask == TellStatus && c.status != nil:
+		var answer bytes.Buffer
+		err := status.JSON(&answer, c.status(ctx))
+		return answer.Bytes(), err
+	default:
+		out = c.hand(ctx, q)
+	}
+	line, err := json.Marshal(out)
+	if err == nil && len(line) >= maxAnswer {
+		out.Steps, out.Diagnostics = nil, ""
+		line, err = json.Marshal(out)
+	}
+	return append(line, '\n'), err
+}
+
+func readQuestion(conn io.Reader) (Question, error) {
+	var q Question
 	line, err := bufio.NewReader(io.LimitReader(conn, maxQuestion)).ReadBytes('\n')
-	if err != nil {
-		return Outcome{Error: fmt.Sprintf("read question: %v", err)}
+	if err == nil {
+		err = json.Unmarshal(line, &q)
 	}
-	q := question{answer: make(chan Outcome, 1)}
-	if err := json.Unmarshal(line, &q.Question); err != nil {
-		return Outcome{Error: fmt.Sprintf("read question: %v", err)}
-	}
+	return q, err
+}
+
+// hand has the director answer a question, and returns the answer.
+func (c *control) hand(ctx context.Context, ask Question) Outcome {
+	q := question{Question: ask, answer: make(chan Outcome, 1)}
 	select {
 	case c.questions <- q:
 	case <-ctx.Done():

@@ -37,6 +37,17 @@ type Options struct {
 	// Ready is called once, when every instance takes part in its election or knows why it cannot.
 	// Nil means nobody is told.
 	Ready func()
+	// Reloading is called with true when a reload begins, and with false when it is over, whatever
+	// came of it. Nil means nobody is told.
+	Reloading func(under bool)
+	// Dumps asks to write files as keepalived does, where File says, or else to /tmp. Nil means
+	// never.
+	Dumps <-chan Dump
+	// Metrics is where Prometheus is answered, as in 127.0.0.1:9650; empty means nowhere. An address
+	// that cannot be had is tried again until it can.
+	Metrics string
+	// Version is that of the program, for who asks.
+	Version string
 	// Diagnostics gets what there is to say about File; nil means nobody does.
 	Diagnostics io.Writer
 	// Dump gets the effective configuration at the start; nil means nobody does.
@@ -117,8 +128,25 @@ type director struct {
 	kernel   *ipvs.Kernel
 	services *services
 	rear     *worker
+	// tracking and telling, and watcher and teller, who run them, are nil before equip and the first
+	// configuration.
+	tracking        *tracking
+	telling         *telling
+	watcher, teller *worker
 	// questions are those of the control socket.
 	questions chan question
+	// public is what snapshots tell.
+	public public
+}
+
+// equip makes what watches trackers and what tells of events, unless they are there. Neither works
+// yet.
+func (d *director) equip() {
+	if d.tracking == nil {
+		d.tracking = newTracking(d.options.Ledger, d.log)
+		d.telling = newTelling(d.options.Ledger, d.log)
+		d.tracking.told = d.telling.priority
+	}
 }
 
 // close gives back what was opened. It can only fail for handles that nobody uses any more.
@@ -136,7 +164,8 @@ func (d *director) close() {
 func (d *director) run(ctx context.Context, first *transition) error {
 	d.log.Info("start", "router", first.config.Global.RouterID, "config", d.options.File,
 		"instances", len(first.config.Instances), "services", len(first.config.VirtualServers))
-	control := d.openControl(ctx)
+	d.equip()
+	views := d.beginViews(ctx)
 	err := d.carryOut(ctx, first)
 	if err == nil {
 		d.serve(ctx)
@@ -145,13 +174,14 @@ func (d *director) run(ctx context.Context, first *transition) error {
 	for _, r := range d.routers {
 		errs = append(errs, r.wait())
 	}
-	for _, w := range []*worker{d.still, d.rear} {
+	d.tracking.unwatch()
+	for _, w := range []*worker{d.watcher, d.still, d.rear, d.teller} {
 		if w != nil {
 			errs = append(errs, w.end())
 		}
 	}
-	if control != nil {
-		errs = append(errs, control.end())
+	for _, v := range views {
+		errs = append(errs, v.end())
 	}
 	d.log.Info("stop")
 	return errors.Join(append(errs, err)...)

@@ -11,6 +11,8 @@ import (
 	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/netif"
+	"github.com/tandemlb/tandem/daemon/notify"
+	"github.com/tandemlb/tandem/daemon/track"
 )
 
 // transition is a plan with all that it needs, made ready so that carrying it out cannot fail half
@@ -24,11 +26,27 @@ type transition struct {
 	statics *instance.Statics
 	// services are the first ones; nil if there are some already, or none are wanted.
 	services *services
+	// resumed are the instances that take the place of a dead director's.
+	resumed map[string]bool
+}
+
+// working are the instances whose router stays.
+func (t *transition) working() map[string]bool {
+	all := map[string]bool{}
+	for _, s := range t.plan.routers {
+		if s.verb == keep || s.verb == change {
+			for _, m := range s.group.Members {
+				all[m.Name] = true
+			}
+		}
+	}
+	return all
 }
 
 // reload reads the file again and takes over what differs in it. A file that cannot be carried out
 // changes nothing.
-func (d *director) reload(ctx context.Context) Outcome {
+func (d *director) reload(ctx context.Context) (out Outcome) {
+	defer d.reloading(&out)()
 	cfg, said, err := d.reread()
 	if err == nil {
 		var next *transition
@@ -70,7 +88,12 @@ func (d *director) report(p plan) []string {
 func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition, error) {
 	still := len(cfg.Addresses)+len(cfg.Routes)+len(cfg.Rules) > 0
 	instances, servers := len(cfg.Instances) > 0 || still, len(cfg.VirtualServers) > 0
-	t := &transition{config: cfg, plan: compare(d.config, cfg), routers: map[string]router{}}
+	t := &transition{config: cfg, plan: compare(d.config, cfg), routers: map[string]router{},
+		resumed: map[string]bool{}}
+	d.equip()
+	if err := checkNotices(cfg); err != nil {
+		return nil, err
+	}
 	if err := d.open(ctx, instances, servers); err != nil {
 		return nil, err
 	}
@@ -81,20 +104,8 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 			return nil, err
 		}
 	}
-	for _, s := range t.plan.routers {
-		if s.verb == stop || s.verb == keep {
-			continue
-		}
-		// For a change it is made to learn whether it can be.
-		s.group.Log = d.log
-		d.entrust(&s.group)
-		r, err := instance.New(s.group, d.links)
-		if err != nil {
-			return nil, err
-		}
-		if s.verb != change {
-			t.routers[s.key] = r
-		}
+	if err := d.prepareRouters(t); err != nil {
+		return nil, err
 	}
 	if !servers || d.services != nil {
 		return t, nil
@@ -104,7 +115,45 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 	if err == nil {
 		err = d.inheritHealth(t.services, cfg)
 	}
+	if err == nil {
+		t.services.tell = d.telling.server
+	}
 	return t, err
+}
+
+// prepareRouters makes the routers that restart or start.
+func (d *director) prepareRouters(t *transition) error {
+	for _, s := range t.plan.routers {
+		if s.verb == stop || s.verb == keep {
+			continue
+		}
+		// For a change it is made to learn whether it can be.
+		s.group.Log, s.group.OnTransition = d.log, d.telling.follow(s.group)
+		s.group.OnContested = d.telling.contested
+		d.entrust(&s.group)
+		r, err := instance.New(s.group, d.links)
+		if err != nil {
+			return err
+		}
+		if s.verb == change {
+			continue
+		}
+		t.routers[s.key] = r
+		for _, m := range s.group.Members {
+			t.resumed[m.Name] = s.group.Resume
+		}
+	}
+	return nil
+}
+
+// checkNotices says what of the trackers and of who is told cannot be.
+func checkNotices(cfg *config.Config) error {
+	set := track.New(func(track.Change) {})
+	if err := set.Configure(tracked(cfg)); err != nil {
+		return err
+	}
+	run := func(context.Context, notify.Script, []string, []string) error { return nil }
+	return notify.New(notify.Options{Run: run}).Configure(notifications(cfg))
 }
 
 // open opens what instances and virtual services need, unless it is open already.
@@ -136,19 +185,23 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 	if err := d.setServices(ctx, t); err != nil {
 		return err
 	}
+	before := d.config
 	d.config = t.config
 	defer d.settled()
 	d.setStatics(ctx, t)
+	d.telling.part(before, t.config)
 	d.leave(t.plan)
+	d.setNotices(ctx, t)
 	for _, s := range t.plan.routers {
 		switch s.verb {
 		case change:
 			i := slices.IndexFunc(d.routers, func(w *worker) bool { return w.key == s.key })
-			if err := d.routers[i].router.Change(s.group); err != nil {
+			if err := d.tracking.change(d.routers[i].router, s.group); err != nil {
 				// It was prepared; what it says is that it does not fit what runs.
 				d.log.Error("reload: the old settings stay", "what", s.key, "err", err)
 			}
 		case restart, start:
+			d.tracking.attach(s.group, t.routers[s.key])
 			d.routers = append(d.routers, beginRouter(ctx, s.key, t.routers[s.key]))
 		case keep, stop:
 		}
@@ -156,9 +209,32 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 	return nil
 }
 
+// setNotices has the trackers of t watched, and those told whom it wants to be. It comes before the
+// routers begin, so that they begin with what is known.
+func (d *director) setNotices(ctx context.Context, t *transition) {
+	// Both outlast the routers, as they are told of their ends.
+	ctx = context.WithoutCancel(ctx)
+	if err := d.telling.configure(t.config); err != nil {
+		d.log.Error("reload: the old notifications stay", "err", err) // they have been prepared
+	}
+	if d.teller == nil {
+		d.teller = begin(ctx, "notifications", d.telling.run)
+	} else if t.config.Global.FIFOs.StatesOnReload {
+		d.telling.repeat()
+	}
+	d.tracking.watchInterfaces(ctx, t.config, d.links)
+	if err := d.tracking.configure(t.config, t.working(), t.resumed); err != nil {
+		d.log.Error("reload: the old trackers stay", "err", err) // they have been prepared
+	}
+	if d.watcher == nil {
+		d.watcher = begin(ctx, "trackers", d.tracking.run)
+	}
+}
+
 // settled tells the guard of what runs now.
 func (d *director) settled() {
 	d.began = true
+	d.publish()
 	d.pulse.follow(d.routers, groups(d.config))
 	if err := bequeath(d.options.Ledger, d.config); err != nil {
 		d.log.Warn("configuration was not noted", "err", err)

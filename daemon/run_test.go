@@ -142,7 +142,13 @@ func (l *leaving) Run(ctx context.Context) error {
 
 func (l *leaving) Change(instance.Group) error { return nil }
 
+func (l *leaving) Snapshot() []instance.Status { return nil }
+
 func (l *leaving) Ping(context.Context) error { return nil }
+
+func (l *leaving) SetPriority(string, uint8) error { return nil }
+
+func (l *leaving) SetTracked(string, bool) error { return nil }
 
 func (l *leaving) Ready() <-chan struct{} {
 	ready := make(chan struct{})
@@ -160,7 +166,7 @@ func TestServicesOutliveRouters(t *testing.T) {
 			t.Fatal(err)
 		}
 		slow := &leaving{table: &table}
-		d := director{log: log}
+		d := director{log: log, config: &config.Config{}}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {

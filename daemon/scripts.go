@@ -1,39 +1,31 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"syscall"
 
 	"github.com/tandemlb/tandem/daemon/config"
+	"github.com/tandemlb/tandem/daemon/script"
 )
-
-// defaultAccount runs scripts that name none, if it exists; else root does.
-const defaultAccount = "keepalived_script"
 
 // unsafeScripts tells of the scripts that root would run and others could change.
 func unsafeScripts(cfg *config.Config) config.Diagnostics {
 	var ds config.Diagnostics
 	add := func(at config.Pos, scripts ...*config.Script) {
 		for _, s := range scripts {
-			if s == nil || !runByRoot(s.Account, cfg.Global.ScriptAccount) {
-				continue
-			}
-			if part := weakPart(s.Args[0]); part != "" {
-				ds = append(ds, config.Diagnostic{
-					Pos: at, Severity: config.Warning,
-					Text: fmt.Sprintf("script %q: expected a path that only root can change; "+
-						"others can change %s", s.Args[0], part),
-				})
+			if s != nil {
+				ds = append(ds, unsafeScript(cfg, at, s, s.Account)...)
 			}
 		}
 	}
 	notify := func(at config.Pos, n *config.Notify) {
-		add(at, n.Master, n.Backup, n.Fault, n.Stop, n.Any)
+		add(at, n.Master, n.Backup, n.Fault, n.Stop, n.Any, n.Deleted, n.LowerPriority)
+	}
+	f := &cfg.Global.FIFOs
+	add(config.Pos{File: cfg.File}, f.AllScript, f.VRRPScript, f.LVSScript)
+	for i := range cfg.Scripts {
+		t := &cfg.Scripts[i]
+		ds = append(ds, unsafeScript(cfg, t.Pos, t.Script, trackerAccount(t))...)
 	}
 	for i := range cfg.SyncGroups {
 		notify(cfg.SyncGroups[i].Pos, &cfg.SyncGroups[i].Notify)
@@ -52,46 +44,18 @@ func unsafeScripts(cfg *config.Config) config.Diagnostics {
 	return ds
 }
 
-// runByRoot says whether root runs a script with its own account, which may name nobody.
-func runByRoot(own, global config.Account) bool {
-	name := own.User
-	if name == "" {
-		name = global.User
+// unsafeScript tells of a script at that place if others could change it.
+func unsafeScript(
+	cfg *config.Config, at config.Pos, s *config.Script, own config.Account,
+) config.Diagnostics {
+	var unsafe *script.UnsafeError
+	err := script.Check(script.Command{Args: s.Args, Account: accountOf(cfg, own)})
+	if !errors.As(err, &unsafe) {
+		return nil
 	}
-	if name == "" {
-		name = defaultAccount
-	}
-	u, err := user.Lookup(name)
-	return err != nil || u.Uid == "0"
-}
-
-// weakPart returns the first part of the program's path, links resolved, that another than root
-// owns or may write to; empty if there is none, or no such program. Entries of a directory with the
-// sticky bit are safe from those who may write to it.
-func weakPart(program string) string {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		return ""
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return ""
-	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return ""
-	}
-	weak := ""
-	for part := path; ; part = filepath.Dir(part) {
-		info, err := os.Stat(part)
-		if err != nil {
-			return ""
-		}
-		owner, known := info.Sys().(*syscall.Stat_t)
-		sticky := info.IsDir() && info.Mode()&fs.ModeSticky != 0
-		if !known || owner.Uid != 0 || info.Mode()&0o022 != 0 && !sticky {
-			weak = part
-		}
-		if part == "/" {
-			return weak
-		}
-	}
+	return config.Diagnostics{{
+		Pos: at, Severity: config.Warning,
+		Text: fmt.Sprintf("script %q: expected a path that only root can change; "+
+			"others can change %s", s.Args[0], unsafe.Part),
+	}}
 }

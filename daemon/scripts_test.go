@@ -24,15 +24,15 @@ func TestUnsafeScripts(t *testing.T) {
 		user, global    string
 		want            Verdict
 	}{
-		{"root's alone", 0o755, 0o755, 0, "", "", Restricted},
+		{"root's alone", 0o755, 0o755, 0, "", "", Usable},
 		{"anybody writes", 0o755, 0o757, 0, "", "", Unsafe},
 		{"group writes", 0o755, 0o775, 0, "", "", Unsafe},
 		{"anybody replaces", 0o777, 0o755, 0, "", "", Unsafe},
 		{"another owns", 0o755, 0o755, 65534, "", "", Unsafe},
-		{"sticky directory", 0o777 | os.ModeSticky, 0o755, 0, "", "", Restricted},
-		{"anybody writes, nobody runs", 0o755, 0o757, 0, "nobody", "root", Restricted},
+		{"sticky directory", 0o777 | os.ModeSticky, 0o755, 0, "", "", Usable},
+		{"anybody writes, nobody runs", 0o755, 0o757, 0, "nobody", "root", Usable},
 		{"anybody writes, root runs", 0o755, 0o757, 0, "root", "nobody", Unsafe},
-		{"anybody writes, all is run by nobody", 0o755, 0o757, 0, "", "nobody", Restricted},
+		{"anybody writes, all is run by nobody", 0o755, 0o757, 0, "", "nobody", Usable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			directory := filepath.Join(t.TempDir(), "scripts")
@@ -76,7 +76,18 @@ func TestScriptsOfEveryBlock(t *testing.T) {
 	if err := os.Chmod(script, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	const text = `vrrp_sync_group G {
+	const text = `global_defs {
+    notify_fifo /run/all
+    notify_fifo_script %
+    vrrp_notify_fifo /run/vrrp
+    vrrp_notify_fifo_script %
+    lvs_notify_fifo /run/lvs
+    lvs_notify_fifo_script %
+}
+vrrp_script S {
+    script %
+}
+vrrp_sync_group G {
     group { A }
     notify %
 }
@@ -88,6 +99,8 @@ vrrp_instance A {
     notify_backup %
     notify_fault %
     notify_stop %
+    notify_deleted %
+    notify_master_rx_lower_pri %
 }
 virtual_server 10.0.0.1 80 {
     protocol TCP

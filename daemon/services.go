@@ -11,6 +11,7 @@ import (
 	"github.com/tandemlb/tandem/daemon/check"
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/ipvs"
+	"github.com/tandemlb/tandem/daemon/notify"
 	"github.com/tandemlb/tandem/daemon/pool"
 )
 
@@ -30,6 +31,8 @@ type services struct {
 	reconciler *ipvs.Reconciler
 	table      ipvs.Table
 	log        *slog.Logger
+	// tell, if not nil, is told what the checks have changed; it must not wait.
+	tell func(s notify.Subject, up bool, reason string)
 	// draining is told when a real server begins to drain.
 	draining chan struct{}
 	// note, if not nil, is told which check has gone down, or up again.
@@ -54,6 +57,8 @@ type service struct {
 	drains []pool.Drain
 	// destinations are those wanted.
 	destinations []ipvs.Destination
+	// since says of each real server since when it has been up or down, as far as is known.
+	since map[netip.AddrPort]time.Time
 }
 
 // newServices returns the services of servers in table, which Run will fill. With keep they stay
@@ -79,7 +84,30 @@ func (s *services) run(ctx context.Context) error {
 	others.Go(func() { s.drain(ctx) })
 	err := s.reconciler.Run(ctx)
 	others.Wait()
+	s.tellEnd()
 	return err
+}
+
+// tellEnd tells that the services with omega, and their real servers, are down now.
+func (s *services) tellEnd() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tell == nil {
+		return
+	}
+	for _, v := range s.all {
+		if !v.config.Omega {
+			continue
+		}
+		for i := range v.config.RealServers {
+			if rs := &v.config.RealServers[i]; v.health.Up(rs) {
+				s.tell(serverSubject(v.config, rs), false, "stop")
+			}
+		}
+		if v.quorum == pool.Kept {
+			s.tell(serviceSubject(v.config), false, "stop")
+		}
+	}
 }
 
 // set replaces the servers. What is known of checks that stay is kept. A service that is gone goes
@@ -116,7 +144,8 @@ func (s *services) set(servers []config.VirtualServer) error {
 func (s *services) setService(
 	vs *config.VirtualServer, was *service, now time.Time,
 ) ipvs.Service {
-	v := &service{config: vs, health: s.index.HealthOf(vs, s.up)}
+	v := &service{config: vs, health: s.index.HealthOf(vs, s.up),
+		since: make(map[netip.AddrPort]time.Time, len(vs.RealServers))}
 	s.all[pool.Key(vs)] = v
 	var before pool.Health
 	if was != nil {
@@ -126,6 +155,7 @@ func (s *services) setService(
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
 		s.logServer(vs, rs.Address, before.Up(rs), v.health.Up(rs), nil)
+		v.since[rs.Address] = was.stood(rs, v.health.Up(rs), now)
 	}
 	if was != nil && len(v.drains) > len(was.drains) {
 		for _, d := range v.drains[len(was.drains):] {
@@ -157,6 +187,8 @@ func (s *services) report(r check.Report) {
 	s.index.Note(v.health, server, s.up)
 	if now := v.health[server.Server]; now != before {
 		s.logServer(v.config, server.Server, before, now, r.Err)
+		v.since[server.Server] = r.At
+		s.tellServer(v.config, server.Server, now, r.Err)
 		s.reconciler.SetService(s.decide(v))
 	}
 }
@@ -173,6 +205,9 @@ func (s *services) decide(v *service) ipvs.Service {
 	if v.quorum != 0 && quorum != v.quorum {
 		s.log.Info("quorum", "service", want.Key.String(),
 			"from", v.quorum.String(), "to", quorum.String())
+		if s.tell != nil {
+			s.tell(serviceSubject(v.config), quorum == pool.Kept, "quorum "+quorum.String())
+		}
 	}
 	v.quorum, v.destinations = quorum, want.Destinations
 	return want
@@ -261,6 +296,24 @@ func (s *services) logServer(
 		attrs = append(attrs, "reason", check.ReasonOf(cause).String(), "err", cause)
 	}
 	s.log.Info("real server", attrs...)
+}
+
+// tellServer tells of a change of a real server; cause is what its check said.
+func (s *services) tellServer(
+	vs *config.VirtualServer, server netip.AddrPort, up bool, cause error,
+) {
+	if s.tell == nil {
+		return
+	}
+	reason := "check succeeded"
+	if cause != nil {
+		reason = cause.Error()
+	}
+	for i := range vs.RealServers {
+		if rs := &vs.RealServers[i]; rs.Address == server {
+			s.tell(serverSubject(vs, rs), up, reason)
+		}
+	}
 }
 
 func upOrDown(up bool) string {

@@ -16,6 +16,14 @@ type router interface {
 	Ping(ctx context.Context) error
 	// Change makes it another group, without waiting, while it works.
 	Change(g instance.Group) error
+	steered
+	witness
+}
+
+// steered is what trackers tell of a member of a router; see instance.Runner.
+type steered interface {
+	SetPriority(name string, to uint8) error
+	SetTracked(name string, well bool) error
 }
 
 // worker is something that runs until it is told to end.

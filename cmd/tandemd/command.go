@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,7 @@ const (
 	actionVersion
 	actionSignum
 	actionReload
+	actionStatus
 	actionCleanup
 )
 
@@ -39,7 +41,9 @@ type command struct {
 	// peer is the file of the other director, for -t to compare with; empty means none. peerID is
 	// the other one's config id.
 	peer, peerID string
-	// format is that of what -t says; empty means text.
+	// metrics is where Prometheus is answered; empty means nowhere.
+	metrics string
+	// format is that of what -t and --status say; empty means text.
 	format string
 	// signum is the number that --signum asks for.
 	signum unix.Signal
@@ -70,7 +74,7 @@ func (c *command) apply(o *option, name, value string) error {
 	return nil
 }
 
-// The formats of what -t says.
+// The formats of what -t and --status say.
 const (
 	formatText = "text"
 	formatJSON = "json"
@@ -83,8 +87,8 @@ func (c *command) check() error {
 		return errors.New("option --peer: expected -t beside it")
 	case c.peer == "" && c.peerID != "":
 		return errors.New("option --peer-id: expected --peer beside it")
-	case c.action != actionTest && c.format != "":
-		return errors.New("option --format: expected -t beside it")
+	case c.action != actionTest && c.action != actionStatus && c.format != "":
+		return errors.New("option --format: expected -t or --status beside it")
 	case c.dump && c.format == formatJSON && c.testLog == "":
 		return errors.New("option --format json: expected no -d, or -tFILE, for both write to " +
 			"standard output")
@@ -97,6 +101,15 @@ func setFormat(c *command, value string) error {
 		return errors.New("expected text or json")
 	}
 	c.format = value
+	return nil
+}
+
+func setMetrics(c *command, value string) error {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil || port == "" || strings.ContainsAny(host, " /") {
+		return errors.New("expected an address and a port, as in 127.0.0.1:9650")
+	}
+	c.metrics = value
 	return nil
 }
 
@@ -115,12 +128,15 @@ func (c *command) warn(w io.Writer) {
 }
 
 // signals are the names of --signum whose signal the daemon understands.
-var signals = map[string]unix.Signal{"STOP": unix.SIGTERM, "RELOAD": unix.SIGHUP}
+var signals = map[string]unix.Signal{
+	"STOP": unix.SIGTERM, "RELOAD": unix.SIGHUP,
+	"DATA": unix.SIGUSR1, "STATS": unix.SIGUSR2, "JSON": sigJSON,
+}
 
 func setSignum(c *command, value string) error {
 	s, ok := signals[strings.ToUpper(value)]
 	if !ok {
-		return fmt.Errorf("expected STOP or RELOAD")
+		return errors.New("expected STOP, RELOAD, DATA, STATS or JSON")
 	}
 	c.action, c.signum = actionSignum, s
 	return nil
@@ -171,7 +187,8 @@ func options() []option {
 			text(func(c *command) *string { return &c.peer })},
 		{0, "peer-id", required, "ID", "with --peer: leave out its lines for others than @ID",
 			text(func(c *command) *string { return &c.peerID })},
-		{0, "format", required, "FORMAT", "with -t: text, or json to standard output", setFormat},
+		{0, "format", required, "FORMAT", "with -t or --status: text, or json to standard output",
+			setFormat},
 		{'d', "dump-conf", noArgument, "", "write the effective configuration to standard output; " +
 			"with -t, and end",
 			flag(func(c *command) *bool { return &c.dump })},
@@ -192,15 +209,21 @@ func options() []option {
 		{'l', "log-console", noArgument, "", "log to standard error, as always", quietly},
 		{'n', "dont-fork", noArgument, "", "stay in the foreground, as always", quietly},
 		{'G', "no-syslog", noArgument, "", "log to no syslog, as always", quietly},
-		{0, "control", required, "FILE", "the control socket (beside the file of -p, or in " + runDir +
-			")", text(func(c *command) *string { return &c.control })},
+		{0, "control", required, "FILE", "the control socket (beside the file of -p, or in " +
+			ownRunDir + " if that is there, or in " + runDir + ")",
+			text(func(c *command) *string { return &c.control })},
 		{0, "reload", noArgument, "", "ask the running daemon to read its configuration again, and " +
 			"wait for what comes of it", act(actionReload)},
+		{0, "status", noArgument, "", "say how the running daemon is; exit status 0 if it answers, " +
+			"1 if nobody does", act(actionStatus)},
+		{0, "metrics", required, "ADDRESS", "answer Prometheus there, at /metrics: 127.0.0.1:9650",
+			setMetrics},
 		{0, "cleanup", noArgument, "", "take off the network what a killed daemon with this " +
 			"configuration has left", act(actionCleanup)},
 		{0, "no-guard", noArgument, "", "run in one process, that nobody clears up behind",
 			flag(func(c *command) *bool { return &c.alone })},
-		{0, "signum", required, "NAME", "print the number of the signal STOP or RELOAD", setSignum},
+		{0, "signum", required, "NAME", "print the number of the signal STOP, RELOAD, DATA, STATS or " +
+			"JSON", setSignum},
 		{'v', "version", noArgument, "", "print the version", act(actionVersion)},
 		{'h', "help", noArgument, "", "print this", act(actionHelp)},
 

@@ -4,14 +4,16 @@
 // It is two processes. The one that was started is the guard; it starts the worker, which does
 // everything, starts another when that dies, and clears up behind it; see package guard.
 //
-// Signals: TERM and INT stop it, HUP reads the configuration again. USR1 and USR2 only get a
-// line in the log.
+// Signals: TERM and INT stop it, HUP reads the configuration again. USR1 writes keepalived.data,
+// USR2 keepalived.stats and RTMIN+2 keepalived.json, in /tmp unless the configuration says
+// otherwise; --signum prints their numbers. --status says more than all of them.
 //
 // Exit status, as keepalived's: 0 stopped, 1 cannot run, 2 the configuration or the command line
 // has errors, 4 a permission is missing, 6 there is no configuration. With -t: 0 would run as it is
 // written, 5 would run but not all of it as it is written, 6 has a script that root would run and
 // others can change, 4 would not run, or not beside the peer of --peer. With --reload: 0 taken over,
-// 4 the file has errors, 1 not taken over.
+// 4 the file has errors, 1 not taken over. With --status: 0 the daemon has answered, whatever it
+// says, 1 nobody has.
 package main
 
 import (
@@ -68,6 +70,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return test(c, stdout, stderr)
 	case actionReload:
 		return reload(c, stderr)
+	case actionStatus:
+		return showStatus(c, stdout, stderr)
 	case actionCleanup:
 		return cleanup(c, stderr)
 	case actionRun:
@@ -84,8 +88,8 @@ func version() string {
 	return info.Main.Version
 }
 
-// status is the exit status for an error of daemon.Run.
-func status(err error) int {
+// exitStatus is that for an error of daemon.Run.
+func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return exitOK

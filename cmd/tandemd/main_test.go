@@ -44,7 +44,10 @@ func TestExitStatus(t *testing.T) {
 		{"help", []string{"-h"}, 0, "--use-file=FILE", ""},
 		{"version", []string{"--version"}, 0, "tandemd ", ""},
 		{"signal number", []string{"--signum=RELOAD"}, 0, "1\n", ""},
-		{"unknown signal", []string{"--signum", "DATA"}, 2, "", "expected STOP or RELOAD"},
+		{"signal number for JSON", []string{"--signum=JSON"}, 0, "36\n", ""},
+		{"unknown signal", []string{"--signum", "DANCE"}, 2, "", "expected STOP, RELOAD, DATA"},
+		{"status of nobody", []string{"--status", "--control", "testdata/missing"}, 1, "",
+			"ask director at testdata/missing"},
 		{"unknown option", []string{"-Z"}, 2, "", "option -Z: unknown"},
 		{"operand", []string{"x"}, 2, "", `argument "x": expected an option`},
 		{"test of a good file", []string{"-t", "-f", "testdata/good.conf"}, 0, "", ""},
@@ -54,7 +57,7 @@ func TestExitStatus(t *testing.T) {
 			"broken.conf:2:5: error: "},
 		{"test of no file", []string{"-t", "-f", "testdata/missing"}, 4, "", "file does not exist"},
 		{"peer without test", []string{"--peer", "x"}, 2, "", "option --peer: expected -t beside it"},
-		{"format without test", []string{"--format=json"}, 2, "", "expected -t beside it"},
+		{"format without test", []string{"--format=json"}, 2, "", "expected -t or --status beside"},
 		{"unknown format", []string{"-t", "--format=xml"}, 2, "", "expected text or json"},
 		{"two on standard output", []string{"-dt", "--format=json"}, 2, "", "expected no -d"},
 		{"run of a bad file", []string{"-f", configs + "broken.conf"}, 2, "",
@@ -113,8 +116,8 @@ func TestStatus(t *testing.T) {
 			if tt.err != nil {
 				err = fmt.Errorf("start: %w", tt.err)
 			}
-			if got := status(err); got != tt.want {
-				t.Errorf("status(%v): got %d, want %d", err, got, tt.want)
+			if got := exitStatus(err); got != tt.want {
+				t.Errorf("exitStatus(%v): got %d, want %d", err, got, tt.want)
 			}
 		})
 	}
@@ -136,12 +139,7 @@ func TestProcess(t *testing.T) {
 	node, _ := netiftest.Pair(t)
 	dir := t.TempDir()
 	pidFile := filepath.Join(dir, "pid")
-	supervisor, err := net.ListenPacket("unixgram", filepath.Join(dir, "notify"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer supervisor.Close()
-
+	told := superviseAt(t, filepath.Join(dir, "notify"))
 	logFile := filepath.Join(dir, "log")
 	stderr, err := os.Create(logFile)
 	if err != nil {
@@ -155,7 +153,8 @@ func TestProcess(t *testing.T) {
 		}
 		return string(text)
 	}
-	process := exec.Command("/proc/self/exe", "-nlD", "-f", "testdata/good.conf", "-p", pidFile)
+	config := dumpingConfig(t, dir)
+	process := exec.Command("/proc/self/exe", "-nlD", "-f", config, "-p", pidFile)
 	process.Env = append(os.Environ(), asDaemon+"=1", "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
 	process.Stderr = stderr
 	node.Do(func() { err = process.Start() })
@@ -164,32 +163,18 @@ func TestProcess(t *testing.T) {
 	}
 	defer process.Process.Kill() // does nothing to one that has ended
 
-	if err := supervisor.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	state := make([]byte, 100)
-	n, _, err := supervisor.ReadFrom(state)
-	if err != nil || string(state[:n]) != "READY=1" {
-		t.Errorf("supervisor was told %q, %v, want READY=1", state[:n], err)
-	}
+	told("READY=1")
 	waitFor(t, "VIP", func() bool { return hasVIP(t, node) })
 	pid, err := os.ReadFile(pidFile)
 	if want := fmt.Sprintf("%d\n", process.Process.Pid); err != nil || string(pid) != want {
 		t.Errorf("process ID: got %q, %v, want %q", pid, err, want)
 	}
 
-	for _, step := range []struct {
-		signal unix.Signal
-		said   string
-	}{
-		{unix.SIGUSR1, "signal has no effect yet"},
-		{unix.SIGHUP, "msg=reloaded"},
-	} {
-		if err := process.Process.Signal(step.signal); err != nil {
-			t.Fatal(err)
-		}
-		waitFor(t, step.said, func() bool { return strings.Contains(logged(), step.said) })
-	}
+	sendSignals(t, process.Process, logged)
+	told("RELOADING=1\nMONOTONIC_USEC=")
+	told("READY=1")
+	checkDumps(t, dir)
+	checkStatus(t, pidFile)
 
 	if err := process.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -202,6 +187,87 @@ func TestProcess(t *testing.T) {
 	}
 	if _, err := os.Stat(pidFile); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after TERM: process ID is still there: %v", err)
+	}
+}
+
+// superviseAt listens as a supervisor at path, and returns what waits for the next state.
+func superviseAt(t *testing.T, path string) (told func(want string)) {
+	t.Helper()
+	supervisor, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = supervisor.Close() })
+	return func(want string) {
+		t.Helper()
+		if err := supervisor.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		state := make([]byte, 100)
+		n, _, err := supervisor.ReadFrom(state)
+		if err != nil || !strings.HasPrefix(string(state[:n]), want) {
+			t.Errorf("supervisor was told %q, %v, want %s", state[:n], err, want)
+		}
+	}
+}
+
+// sendSignals sends each signal that the daemon answers to in its log, and waits for that.
+func sendSignals(t *testing.T, process *os.Process, logged func() string) {
+	t.Helper()
+	for _, step := range []struct {
+		signal unix.Signal
+		said   string
+	}{
+		{unix.SIGUSR1, "/data"},
+		{unix.SIGUSR2, "/stats"},
+		{sigJSON, "/json"},
+		{unix.SIGHUP, "msg=reloaded"},
+	} {
+		if err := process.Signal(step.signal); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, step.said, func() bool { return strings.Contains(logged(), step.said) })
+	}
+}
+
+// dumpingConfig returns a file of good.conf, with all dumps in dir.
+func dumpingConfig(t *testing.T, dir string) string {
+	t.Helper()
+	good, err := os.ReadFile("testdata/good.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "conf")
+	writeFile(t, file, fmt.Sprintf("global_defs {\nstate_dump_file %[1]s/data\n"+
+		"stats_dump_file %[1]s/stats\njson_dump_file %[1]s/json\njson_version 2\n}\n%[2]s",
+		dir, good))
+	return file
+}
+
+// checkDumps looks at the files of dumpingConfig.
+func checkDumps(t *testing.T, dir string) {
+	t.Helper()
+	for name, want := range map[string]string{
+		"data": "State = MASTER", "stats": "VRRP Instance: VI_1", "json": `"vrrp"`,
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: got %s, %v, want %s in it", name, text, err, want)
+		}
+	}
+}
+
+// checkStatus asks the daemon with that process ID how it is.
+func checkStatus(t *testing.T, pidFile string) {
+	t.Helper()
+	for format, want := range map[string]string{
+		"text": "NO PROBLEMS KNOWN", "json": `"held": true`,
+	} {
+		var stdout, stderr strings.Builder
+		args := []string{"--status", "-p", pidFile, "--format", format}
+		if got := run(args, &stdout, &stderr); got != 0 || !strings.Contains(stdout.String(), want) {
+			t.Errorf("run %q: got status %d, %s%s, want %s in it", args, got, &stdout, &stderr, want)
+		}
 	}
 }
 

@@ -40,6 +40,9 @@ func TestParse(t *testing.T) {
 		{"detail twice", "-DD", command{detail: 2}},
 		{"reload", "--reload --control /a", command{action: actionReload, control: "/a"}},
 		{"signal", "--signum=stop", command{action: actionSignum, signum: unix.SIGTERM}},
+		{"signal for JSON", "--signum JSON", command{action: actionSignum, signum: 36}},
+		{"status", "--status --format json", command{action: actionStatus, format: "json"}},
+		{"metrics", "--metrics [::1]:9650", command{metrics: "[::1]:9650"}},
 		{"version", "-v", command{action: actionVersion}},
 		{"help", "-h", command{action: actionHelp}},
 		{"without effect", "-x -i id --log-facility=3 -R --perf",
@@ -70,7 +73,10 @@ func TestParseRefuses(t *testing.T) {
 		{"operand", "-n x", `argument "x": expected an option`},
 		{"operand after the end", "-- x", `argument "x": expected an option`},
 		{"dash", "-", `argument "-": expected an option`},
-		{"signal", "--signum=JSON", `option --signum "JSON": expected STOP or RELOAD`},
+		{"signal", "--signum=DANCE",
+			`option --signum "DANCE": expected STOP, RELOAD, DATA, STATS or JSON`},
+		{"metrics without a port", "--metrics 127.0.0.1",
+			`option --metrics "127.0.0.1": expected an address and a port, as in 127.0.0.1:9650`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := parse(options(), strings.Fields(tt.line), &command{})

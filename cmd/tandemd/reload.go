@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -13,8 +14,20 @@ import (
 	"github.com/tandemlb/tandem/daemon"
 )
 
-// runDir is where the control socket is when nothing tells another place.
-const runDir = "/run"
+// The places of the control socket when nothing tells another: the directory that a service manager
+// has made for the daemon if there is one, else that of the machine.
+const (
+	runDir    = "/run"
+	ownRunDir = "/run/tandemd"
+)
+
+// stateDir is the one of them that is used here.
+func stateDir() string {
+	if info, err := os.Stat(ownRunDir); err == nil && info.IsDir() {
+		return ownRunDir
+	}
+	return runDir
+}
 
 // socket is the path of the control socket, for the daemon and for who asks it: what --control
 // says; else beside the first file with the process ID; else one of the machine or of the namespace.
@@ -25,9 +38,9 @@ func (c *command) socket() string {
 	case len(c.pidFiles) > 0:
 		return strings.TrimSuffix(c.pidFiles[0], ".pid") + ".sock"
 	case c.namespace != "":
-		return filepath.Join(runDir, "tandemd-"+c.namespace+".sock")
+		return filepath.Join(stateDir(), "tandemd-"+c.namespace+".sock")
 	}
-	return filepath.Join(runDir, "tandemd.sock")
+	return filepath.Join(stateDir(), "tandemd.sock")
 }
 
 // claims is the path of the file that says what is claimed, beside the control socket.

@@ -19,8 +19,8 @@ func TestSocket(t *testing.T) {
 		command command
 		want    string
 	}{
-		{"nothing told", command{}, "/run/tandemd.sock"},
-		{"namespace", command{namespace: "red"}, "/run/tandemd-red.sock"},
+		{"nothing told", command{}, stateDir() + "/tandemd.sock"},
+		{"namespace", command{namespace: "red"}, stateDir() + "/tandemd-red.sock"},
 		{"process ID", command{namespace: "red", pidFiles: []string{"/run/a.pid", "/b"}}, "/run/a.sock"},
 		{"process ID of another name", command{pidFiles: []string{"/run/a"}}, "/run/a.sock"},
 		{"told", command{control: "/c", pidFiles: []string{"/run/a.pid"}}, "/c"},

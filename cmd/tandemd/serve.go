@@ -31,7 +31,7 @@ func serve(c command, stdout, stderr io.Writer) int {
 	if c.namespace != "" {
 		if err := enter(c.namespace); err != nil {
 			fmt.Fprintf(stderr, "tandemd: %v\n", err)
-			return status(err)
+			return exitStatus(err)
 		}
 	}
 	for _, file := range c.pidFiles {
@@ -53,7 +53,7 @@ func watch(c command, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	handed := make(chan os.Signal, 8)
-	signal.Notify(handed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
+	signal.Notify(handed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, sigJSON)
 	defer signal.Stop(handed)
 	out := newLogWriter(stderr)
 	defer out.Close(logPatience)
@@ -83,6 +83,10 @@ func supervise(log *slog.Logger, state string) {
 
 // work is the worker, or the daemon that has no guard.
 func work(c command, stdout, stderr io.Writer) int {
+	// A signal that comes now waits until the daemon can do what it asks for.
+	hangup, asked := caught(unix.SIGHUP), caught(unix.SIGUSR1, unix.SIGUSR2, sigJSON)
+	defer signal.Stop(hangup)
+	defer signal.Stop(asked)
 	name()
 	ledger, err := guard.Attach()
 	if err != nil {
@@ -103,16 +107,20 @@ func work(c command, stdout, stderr io.Writer) int {
 			}
 		}()
 	}
-	hangups := make(chan struct{})
-	go forward(ctx, hangups, log)
 	o := c.daemon(log)
-	o.Reload, o.Control, o.Diagnostics, o.Ledger = hangups, c.socket(), stderr, ledger
-	o.Ready = func() {
+	hangups, dumps := make(chan struct{}), make(chan daemon.Dump)
+	go forward(ctx, hangup, hangups)
+	go forwardDumps(ctx, asked, dumps)
+	o.Reload, o.Dumps, o.Diagnostics, o.Ledger = hangups, dumps, stderr, ledger
+	o.Control, o.Metrics, o.Version = c.socket(), c.metrics, version()
+	tell := func(state string) {
 		if ledger == nil {
-			supervise(log, "READY=1")
+			supervise(log, state)
 		}
-		ledger.Supervise("READY=1")
+		ledger.Supervise(state)
 	}
+	o.Ready = func() { tell("READY=1") }
+	o.Reloading = func(under bool) { tell(reloadState(under)) }
 	if c.dump && !ledger.Inherited().Resume {
 		o.Dump = stdout
 	}
@@ -122,7 +130,7 @@ func work(c command, stdout, stderr io.Writer) int {
 	if err := ledger.Close(); err != nil {
 		fmt.Fprintf(stderr, "tandemd: leave guard: %v\n", err)
 	}
-	return status(err)
+	return exitStatus(err)
 }
 
 // daemon returns the options that the command line gives.
@@ -151,37 +159,59 @@ func cleanup(c command, stderr io.Writer) int {
 	if c.namespace != "" {
 		if err := enter(c.namespace); err != nil {
 			fmt.Fprintf(stderr, "tandemd: %v\n", err)
-			return status(err)
+			return exitStatus(err)
 		}
 	}
 	err := daemon.Cleanup(context.Background(), c.daemon(c.logger(stderr)), c.claims())
 	if err != nil {
 		fmt.Fprintf(stderr, "tandemd: clean up: %v\n", err)
 	}
-	return status(err)
+	return exitStatus(err)
 }
 
-// forward turns signals into requests until ctx ends. Those that come while a request waits are
-// one.
-func forward(ctx context.Context, reload chan<- struct{}, log *slog.Logger) {
-	hangup, idle := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(hangup, unix.SIGHUP)
-	signal.Notify(idle, unix.SIGUSR1, unix.SIGUSR2)
-	defer signal.Stop(hangup)
-	defer signal.Stop(idle)
+// caught returns where those signals come from now on, of which a few can wait.
+func caught(signals ...os.Signal) chan os.Signal {
+	c := make(chan os.Signal, len(signals))
+	signal.Notify(c, signals...)
+	return c
+}
+
+// forward turns hangups into requests to reload until ctx ends. Those that come while a request
+// waits are one.
+func forward(ctx context.Context, hangup <-chan os.Signal, reload chan<- struct{}) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case s := <-idle:
-			log.Warn("signal has no effect yet in this version", "signal", s.String())
-			continue
 		case <-hangup:
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case reload <- struct{}{}:
+		}
+	}
+}
+
+// sigJSON is SIGRTMIN+2, as programs count that are built on the GNU C library, such as kill(1).
+const sigJSON = unix.Signal(36)
+
+// forwardDumps turns signals into requests for dumps until ctx ends.
+func forwardDumps(ctx context.Context, asked <-chan os.Signal, dumps chan<- daemon.Dump) {
+	for {
+		var s os.Signal
+		select {
+		case <-ctx.Done():
+			return
+		case s = <-asked:
+		}
+		dump := map[os.Signal]daemon.Dump{
+			unix.SIGUSR1: daemon.DumpData, unix.SIGUSR2: daemon.DumpStats, sigJSON: daemon.DumpJSON,
+		}[s]
+		select {
+		case <-ctx.Done():
+			return
+		case dumps <- dump:
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // tellSupervisor sends a state to who started the daemon with Type=notify (sd_notify(3)); it does
@@ -20,4 +22,16 @@ func tellSupervisor(state string) error {
 	}
 	_, err = conn.Write([]byte(state))
 	return errors.Join(err, conn.Close())
+}
+
+// reloadState is what a supervisor is told when a reload begins and when it is over (sd_notify(3)).
+func reloadState(under bool) string {
+	if !under {
+		return "READY=1"
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return "RELOADING=1"
+	}
+	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", now.Nano()/1000)
 }

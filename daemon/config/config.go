@@ -283,7 +283,7 @@ type TrackInterface struct {
 	// Weight is -253 to 253: 0 puts the instance into fault when the interface is down; otherwise
 	// it is added to the priority while up (positive) or while down (negative).
 	Weight int
-	// Reverse swaps up and down.
+	// Reverse turns the sign of Weight over; without one it swaps up and down.
 	Reverse bool
 }
 

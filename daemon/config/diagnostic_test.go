@@ -40,7 +40,6 @@ var diagnosticCases = []saying{
 		`6:1: error: brace {: expected a keyword before it`,
 		`7:1: error: brace }: expected no more than there are blocks open`}},
 	{"brace not closed", "vrrp_script a {\nscript /bin/true\n%", "", []string{
-		`1:1: warning: vrrp_script: has no effect yet in this version`,
 		`1:15: error: vrrp_script {: expected its closing brace before the end of the file`}},
 	{"brace not closed before the next", "global_defs {\n%" + instance, "", []string{
 		`1:13: error: global_defs {: expected its closing brace before vrrp_instance on line 2`}},
@@ -101,14 +100,11 @@ var diagnosticCases = []saying{
 	{"interface name", instance, "track_interface { a/b }", []string{
 		`5:19: error: track_interface "a/b": expected the name of an interface`}},
 	{"command", instance, `notify ""`, []string{
-		`5:1: warning: notify: has no effect yet in this version`,
 		`5:8: error: notify "": expected a command (in quotes if it has arguments), ` +
 			`and perhaps a user and a group`}},
 	{"account", "global_defs {\n%\n}", "script_user a b c", []string{
-		`2:1: warning: script_user: has no effect yet in this version`,
 		`2:17: error: script_user "c": expected a user and perhaps a group`}},
 	{"mail server", "global_defs {\n%\n}", "smtp_server a 0", []string{
-		`2:1: warning: smtp_server: has no effect yet in this version`,
 		`2:15: error: smtp_server "0": expected a host and perhaps a port from 1 to 65535`}},
 }
 

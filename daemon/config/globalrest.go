@@ -313,7 +313,8 @@ func fileKeywords() []keyword[global] {
 		return leaf(name, "", file(), func(g *global) *string { return at(&g.Files) }, doc).
 			as(otherwise[global](none))
 	}
-	working := []string{"iproute_usr_dir", "iproute_etc_dir"}
+	working := []string{"iproute_usr_dir", "iproute_etc_dir", "state_dump_file", "stats_dump_file",
+		"json_dump_file", "json_version"}
 	ks := pendingBut(working,
 		path("state_dump_file", "/tmp/keepalived.data", func(f *Files) *string { return &f.State },
 			"where USR1 writes the state"),

@@ -46,16 +46,17 @@ func instanceTable() *table[instanceBlock] {
 		electionKeywords(),
 		pendingBut([]string{"skip_check_adv_addr", "down_timer_adverts", "lower_prio_no_advert",
 			"higher_prio_send_advert", "owner_ignore_adverts", "check_unicast_src",
-			"v3_checksum_as_v2"}, electionRules()...),
+			"v3_checksum_as_v2", "notify_priority_changes"}, electionRules()...),
 		transportKeywords(),
 		pendingBut([]string{"use_vmac", "vmac_xmit_base"}, macvlanKeywords()...),
 		addressKeywords(),
 		routeKeywords(),
 		pending("", extra, extra.alias("vmac_garp_intvl")),
 		garpKeywords("", nil, func(b *b) *GARP { return &b.GARP }),
-		pending("", trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
-		pending("", notifyKeywords(func(b *b) *Notify { return &b.Notify })...),
-		pending("", instanceNotify()...),
+		pendingBut([]string{"track_script", "track_file", "track_process"},
+			trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
+		notifyKeywords(func(b *b) *Notify { return &b.Notify }),
+		pendingBut([]string{"notify_deleted", "notify_master_rx_lower_pri"}, instanceNotify()...),
 		instanceRest(),
 		refused("no auth_hmac: peers that want it would take no advert of this version",
 			hmacKeyword()))
@@ -147,7 +148,7 @@ func transportKeywords() []keyword[instanceBlock] {
 		leaf("mcast_src_ip", "", address(), func(b *b) *netip.Addr { return &b.source },
 			"source of multicast adverts").as(otherwise[b]("the first address of the interface")))
 	working := []string{"mcast_dst_ip", "unicast_ttl", "track_src_ip", "old_unicast_checksum",
-		"no_accept"}
+		"no_accept", "track_interface"}
 	return append(ks, pendingBut(working,
 		leaf("mcast_dst_ip", "", address(), func(b *b) *netip.Addr { return &b.Group },
 			"destination of multicast adverts").

@@ -26,7 +26,7 @@ func realTable() *table[realBlock] {
 				"weight 0 instead of taking it out when it fails").
 				as(inherits[b]("as in virtual_server")),
 		},
-		pending("",
+		pendingBut([]string{"notify_up", "notify_down", "smtp_alert"},
 			methodKeyword("lvs_method", "as in virtual_server",
 				func(b *b) (*Forward, *Tunnel) { return &b.Forward, &b.Tunnel }),
 			leaf("uthreshold", "0", threshold, func(b *b) *int { return &b.UpperThreshold },

@@ -9,7 +9,7 @@ import (
 type Weight struct {
 	// Value is added while what is tracked is up (positive) or down (negative).
 	Value int
-	// Reverse swaps up and down.
+	// Reverse turns the sign of Weight over; without one it swaps up and down.
 	Reverse bool
 }
 

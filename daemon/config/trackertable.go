@@ -82,7 +82,7 @@ func processTable() *table[ProcessTracker] {
 			as(otherwise[b]("none: it must be given")),
 		leaf("param_match", "", choice("initial", "partial"),
 			func(b *b) *string { return &b.Match },
-			"initial: the first arguments are those; partial: the last one may be longer").
+			"partial: the first arguments are those; initial: the last one may be longer, too").
 			as(otherwise[b]("all arguments, if there are any")),
 		leaf("weight", "0", weight(254), func(b *b) *Weight { return &b.Weight },
 			"added to the priority while there are enough (positive) or not; 0 is fault"),

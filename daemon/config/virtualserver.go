@@ -50,7 +50,7 @@ func serverTable() *table[serverBlock] {
 		as(writes(inner, newReal, func(s *serverBlock) []realBlock { return s.reals }, headOfReal))
 	return newTable("virtual_server",
 		serviceKeywords(),
-		pending("", schedulerKeywords()...),
+		pendingBut([]string{"smtp_alert"}, schedulerKeywords()...),
 		sorryKeywords(),
 		quorumKeywords(),
 		timingKeywords(map[string]string{
@@ -245,13 +245,13 @@ func quorumKeywords() []keyword[serverBlock] {
 		leaf("hysteresis", "0", number[int](0, 1<<30), func(b *b) *int { return &b.Hysteresis },
 			"weight above the quorum to come up, below it to go down"),
 	}
-	return append(ks, pending("",
+	return append(ks,
 		scriptLeaf("quorum_up", func(b *b) **Script { return &b.QuorumUp },
 			"run when the quorum is gained"),
 		scriptLeaf("quorum_down", func(b *b) **Script { return &b.QuorumDown },
 			"run when the quorum is lost"),
 		leaf("omega", "off", boolean(), func(b *b) *bool { return &b.Omega },
-			"runs the down scripts at the stop"))...)
+			"runs the down scripts at the stop"))
 }
 
 // timingKeywords are those that virtual servers, real servers and checks share.

@@ -39,7 +39,8 @@ type Options struct {
 	Command func() *exec.Cmd
 	// Network speaks for dead workers.
 	Network Network
-	// Signals are handed on to the worker; nil means none.
+	// Signals are handed on to the worker, which has to take them before it writes anything down;
+	// nil means none.
 	Signals <-chan os.Signal
 	// Save is called with all claims when they have changed, by a goroutine of its own, and with
 	// none at the end; nil means nobody wants to know.
@@ -101,7 +102,12 @@ type guard struct {
 }
 
 // worker is a process.
-type worker struct{ cmd *exec.Cmd }
+type worker struct {
+	cmd *exec.Cmd
+	// listens is that it has said something, and so takes signals; waiting are those until then.
+	listens bool
+	waiting []os.Signal
+}
 
 // turn waits for one thing, and has it decided on.
 func (g *guard) turn(ctx context.Context) {
@@ -171,6 +177,12 @@ func (g *guard) handle(ev any) {
 
 // said takes what the worker says.
 func (g *guard) said(m message) {
+	if !g.worker.listens {
+		g.worker.listens = true
+		for _, s := range g.worker.waiting {
+			g.signal(s)
+		}
+	}
 	switch {
 	case m.Claim != nil:
 		g.step(Claimed{*m.Claim})
@@ -199,9 +211,11 @@ func (g *guard) supervise(state string) {
 	}
 }
 
-// signal hands a signal on.
+// signal hands a signal on, once the worker has said something: before that, the signal may be the
+// end of it.
 func (g *guard) signal(s os.Signal) {
-	if g.worker == nil {
+	if !g.worker.listens {
+		g.worker.waiting = append(g.worker.waiting, s)
 		return
 	}
 	if err := g.worker.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -278,6 +292,9 @@ func (g *guard) listen(c Claim) error {
 // start starts a worker. One that cannot be started has ended with the status of a shell's.
 func (g *guard) start(resume bool) error {
 	w := &worker{cmd: g.options.Command()}
+	if g.worker != nil && !g.worker.listens {
+		w.waiting = g.worker.waiting // what it did not live to hear
+	}
 	g.worker = w
 	ours, err := g.launch(w)
 	if err != nil {

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 func play(role string) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, unix.SIGTERM)
+	signal.Notify(make(chan os.Signal, 1), unix.SIGUSR1)
 	l, err := Attach()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -148,12 +149,14 @@ func (r *recorder) until(what string) {
 }
 
 // guarded runs a guard whose workers play the role, and returns what stops it and gives its status.
-func guarded(t *testing.T, role string) (*recorder, func() int) {
+func guarded(
+	t *testing.T, role string, signals ...<-chan os.Signal,
+) (*recorder, func() int) {
 	r := &recorder{t: t, news: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	status := make(chan int, 1)
 	go func() {
-		status <- Run(ctx, Options{
+		o := Options{
 			Network: r,
 			Command: func() *exec.Cmd {
 				cmd := exec.Command("/proc/self/exe")
@@ -172,7 +175,11 @@ func guarded(t *testing.T, role string) (*recorder, func() int) {
 					r.note("save nothing")
 				}
 			},
-		})
+		}
+		if len(signals) > 0 {
+			o.Signals = signals[0]
+		}
+		status <- Run(ctx, o)
 	}()
 	stop := func() int {
 		cancel()
@@ -272,4 +279,16 @@ func TestNotes(t *testing.T) {
 	r.signal(0, unix.SIGKILL)
 	r.until("save life 2 of true [life 1 of false []] 4s")
 	stop()
+}
+
+// TestEarlySignal sends a signal that would end a worker which does not listen yet.
+func TestEarlySignal(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	signals <- unix.SIGUSR1
+	r, stop := guarded(t, "works", signals)
+	r.until("save A 3s")
+	if got := stop(); got != 0 {
+		t.Errorf("run: got status %d, want 0", got)
+	}
+	r.check("save nothing")
 }

@@ -111,7 +111,11 @@ func (r *Runner) adopt(m *member, c Config) {
 	if m.holds {
 		r.claim(m)
 	}
-	r.update(m, func(s *Status) { s.VIPs = c.addresses() })
+	r.update(m, func(s *Status) {
+		s.VIPs = c.addresses()
+		// What is wrong with this one is still to be seen.
+		m.conditions, m.differences = vrrp.NewConditions(c.Router), vrrp.NewConditions(c.Router)
+	})
 }
 
 // seat tells g, which is in Initialize, what is known of the members, and has it begin at that time

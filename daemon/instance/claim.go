@@ -253,6 +253,10 @@ func (r *Runner) settled(m *member, s settled) {
 		return // there is more to do
 	}
 	m.stale, m.settledTurn = nil, s.turn
+	if m.unseen && m.holds {
+		r.keeper.orders.put(order{verb: orderRestore, member: m.index})
+	}
+	m.unseen = false
 	if m.holds || m.claimed.Held {
 		r.claim(m)
 	}

@@ -115,6 +115,9 @@ type Group struct {
 	// OnTransition is called for every change of state, one call at a time and in order, from a
 	// goroutine that nothing else waits for. It may be nil. Run returns after the last call.
 	OnTransition func(Transition)
+	// OnContested is called likewise with the name and the priority of a member that is master and
+	// has heard a lower one, at most once in an interval. It may be nil.
+	OnContested func(name string, priority uint8)
 	// Claims is called by the goroutine of Run, and must not block: just before a member takes its
 	// VIPs, just after it has let go of them, and when what it claims has changed. Nil is nobody.
 	Claims func(Claim)

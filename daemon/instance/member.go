@@ -34,20 +34,26 @@ type member struct {
 	reopenAt time.Time // when to try to open it again; zero: never
 	buf      []byte
 	heard    vrrp.Received // the last advert
+	rivalAt  time.Time     // when OnContested was last called
 
 	holds       bool                   // the keeper was last told to add the VIPs
 	turn        uint64                 // how often the keeper was told to change them
 	settledTurn uint64                 // the last one that it has carried out
+	holding     atomic.Bool            // holds, for the goroutines that watch
+	unseen      bool                   // there was news while it had not
 	before      map[HeldSetting]string // what settings were
 	stale       []Config               // earlier ones, until what is only theirs is gone
 	claimed     Claim                  // as last told
 
-	status Status // under Runner.mu
+	// The rest is under Runner.mu. Differences are the conditions of adverts that are believed.
+	status                  Status
+	conditions, differences *vrrp.Conditions
 }
 
 func newMember(index int, group string, c Config, link Link) *member {
 	m := &member{index: index, cfg: c, ties: tiesOf(c), iface: link, watched: map[string]bool{}}
 	m.view.Store(viewOf(c))
+	m.conditions, m.differences = vrrp.NewConditions(c.Router), vrrp.NewConditions(c.Router)
 	m.status = Status{
 		Name: c.Name, Group: group, Interface: c.Interface, VRID: c.Router.VRID,
 		State: vrrp.Initialize, Priority: c.Router.Priority, VIPs: c.addresses(),
@@ -194,10 +200,17 @@ func (r *Runner) start() {
 func (r *Runner) received(m *member, p netif.Packet) {
 	a, err := m.parse(p)
 	if reason := vrrp.DropReason(0); errors.As(err, &reason) {
-		r.dropped(m, vrrp.Drop{Reason: reason, From: p.From})
+		drop := vrrp.Drop{Reason: reason, From: p.From}
+		r.noteCondition(m, time.Now(), drop)
+		r.dropped(m, drop)
 		return
 	}
-	r.update(m, func(s *Status) { s.Received++ })
+	r.update(m, func(s *Status) {
+		s.Received++
+		if a.Priority == vrrp.PriorityResign {
+			s.ZeroReceived++
+		}
+	})
 	m.heard = vrrp.Received{Advert: a, From: p.From, To: p.To, TTL: p.TTL}
 	r.step(m.index, m.heard)
 }
@@ -252,7 +265,12 @@ func (r *Runner) send(m *member, priority uint8) {
 		r.kernelFailed(m.index, err)
 		return
 	}
-	r.update(m, func(s *Status) { s.Sent++ })
+	r.update(m, func(s *Status) {
+		s.Sent++
+		if priority == vrrp.PriorityResign {
+			s.ZeroSent++
+		}
+	})
 }
 
 func (r *Runner) sendTo(m *member, priority uint8, dst netip.Addr) error {

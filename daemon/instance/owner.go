@@ -161,6 +161,7 @@ func (r *Runner) step(member int, ev vrrp.Event) {
 // hold has the keeper add the VIPs, or remove them.
 func (r *Runner) hold(m *member, held bool) {
 	m.holds = held
+	m.holding.Store(held)
 	if held {
 		r.claim(m)
 	}
@@ -188,6 +189,15 @@ func (r *Runner) perform(now time.Time, i int, action vrrp.Action) {
 		r.draining = append(r.draining, i)
 	case vrrp.Transition:
 		r.transition(now, m, a)
+	case vrrp.Drop, vrrp.Mismatch, vrrp.Contested, vrrp.Stalled:
+		r.noteCondition(m, now, a)
+		r.tell(m, a)
+	}
+}
+
+// tell counts and logs an action that only tells something.
+func (r *Runner) tell(m *member, action vrrp.Action) {
+	switch a := action.(type) {
 	case vrrp.Drop:
 		r.dropped(m, a)
 	case vrrp.Mismatch:

@@ -23,6 +23,9 @@ func (r *Runner) transition(now time.Time, m *member, a vrrp.Transition) {
 		if a.To == vrrp.Master {
 			s.BecameMaster++
 		}
+		if a.From == vrrp.Master {
+			s.ReleasedMaster++
+		}
 		t = Transition{
 			Instance: s.Name, Group: s.Group, From: a.From, To: a.To, Reason: a.Reason,
 			Priority: r.group.Member(m.index).Priority(), Time: now,
@@ -64,6 +67,11 @@ func (r *Runner) contested(m *member, a vrrp.Contested) {
 	if loud(n) {
 		r.warn(m, "another master", "source", a.From, "priority", a.Priority, "count", n)
 	}
+	if r.lower != nil && r.now.Sub(m.rivalAt) >= m.cfg.Router.Interval {
+		m.rivalAt = r.now
+		name, priority := m.ties.name, r.group.Member(m.index).Priority()
+		r.reports.put(func() { r.lower(name, priority) })
+	}
 }
 
 func (r *Runner) stalled(m *member, a vrrp.Stalled) {
@@ -82,6 +90,11 @@ func (r *Runner) kernelFailed(member int, err error) {
 		s.Errors++
 		n = s.Errors
 		s.LastError = err.Error()
+		now := time.Now()
+		if now.Sub(s.LastErrorAt) > errorMemory {
+			s.ErrorsSince = now
+		}
+		s.LastErrorAt = now
 	})
 	if loud(n) {
 		r.warn(m, "kernel refused", "err", err, "count", n)

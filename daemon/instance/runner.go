@@ -38,6 +38,7 @@ type Runner struct {
 	keeper   *keeper
 	reports  *mailbox[func()]
 	notify   func(Transition)
+	lower    func(name string, priority uint8)
 	claims   func(Claim)
 	resume   bool
 	legacy   []Claim // of the one whose place it takes
@@ -98,7 +99,7 @@ func New(g Group, links Links) (*Runner, error) {
 	}
 	r := &Runner{
 		name: name, notify: g.OnTransition, claims: g.Claims, resume: g.Resume, legacy: g.Inherited,
-		log:   g.Log,
+		lower: g.OnContested, log: g.Log,
 		inbox: newMailbox[any](), reports: newMailbox[func()](),
 		ready: make(chan struct{}), over: make(chan struct{}), links: links,
 	}

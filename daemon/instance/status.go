@@ -27,10 +27,11 @@ type Status struct {
 	LeaderPriority uint8
 	// VIPs are what the master has.
 	VIPs []VIP
-	// Sent and Received count adverts; Received only those that Parse accepted.
-	Sent, Received uint64
-	// BecameMaster counts transitions to Master.
-	BecameMaster uint64
+	// Sent and Received count adverts; Received only those that Parse accepted. ZeroSent and
+	// ZeroReceived are those of priority 0 among them.
+	Sent, Received, ZeroSent, ZeroReceived uint64
+	// BecameMaster counts transitions to Master, ReleasedMaster those from it.
+	BecameMaster, ReleasedMaster uint64
 	// Contested counts adverts of lower masters heard by this one: a split brain.
 	Contested uint64
 	// Stalls counts late steps, and LongestStall is the worst.
@@ -45,7 +46,16 @@ type Status struct {
 	// Errors counts failures of the kernel's side, and LastError is the last one, or empty.
 	Errors    uint64
 	LastError string
+	// ErrorsSince and LastErrorAt are when failures began, with never more than a minute between
+	// two, and when the last one was.
+	ErrorsSince, LastErrorAt time.Time
+	// Conditions are what is wrong on the network now, Differences what is wrong with adverts that
+	// are believed all the same. Both are nil when there is nothing.
+	Conditions, Differences []vrrp.Condition
 }
+
+// errorMemory is how long a failure is taken for one of a row.
+const errorMemory = time.Minute
 
 // clone returns s with maps of its own.
 func (s Status) clone() Status {
@@ -58,11 +68,32 @@ func (s Status) clone() Status {
 func (r *Runner) Snapshot() []Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	all := make([]Status, len(r.members))
 	for i, m := range r.members {
 		all[i] = m.status.clone()
+		all[i].Conditions = activeAt(m.conditions, now)
+		all[i].Differences = activeAt(m.differences, now)
 	}
 	return all
+}
+
+// activeAt returns the conditions that there are at now.
+func activeAt(c *vrrp.Conditions, now time.Time) []vrrp.Condition {
+	c.Expire(now)
+	return c.Active()
+}
+
+// noteCondition notes what an action shows to be wrong, if it shows anything.
+func (r *Runner) noteCondition(m *member, now time.Time, a vrrp.Action) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := m.conditions
+	if _, believed := a.(vrrp.Mismatch); believed {
+		c = m.differences
+	}
+	c.Expire(now)
+	c.NoteAction(now, a)
 }
 
 // update changes the status of m under the lock.

@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"hash/maphash"
 	"net/netip"
 	"time"
 
@@ -22,7 +23,22 @@ type digest struct {
 	index   int
 	up      bool
 	source  netip.Addr
-	missing int // of the VIPs that are put back
+	missing gap
+}
+
+// gap is what is missing of the VIPs that are put back: how many, and which. One that goes while
+// another comes is news too.
+type gap struct {
+	n   int
+	sum uint64
+}
+
+// gapSeed is that of sums of gaps.
+var gapSeed = maphash.MakeSeed()
+
+func (g *gap) add(p netip.Prefix) {
+	g.n++
+	g.sum ^= maphash.Comparable(gapSeed, p)
 }
 
 func viewOf(c Config) *view {
@@ -51,18 +67,18 @@ func (v *view) digest(device string, s netif.State) digest {
 	return d
 }
 
-// missing returns how many of the VIPs that belong on the device are not there.
-func (v *view) missing(device string, s netif.State) int {
+// missing returns which of the VIPs that belong on the device are not there.
+func (v *view) missing(device string, s netif.State) gap {
 	const few = 8
 	vips := v.vips[device]
 	if len(vips) <= few {
-		n := 0
+		var missing gap
 		for _, p := range vips {
 			if !s.Has(p) {
-				n++
+				missing.add(p)
 			}
 		}
-		return n
+		return missing
 	}
 	there := make(map[netip.Prefix]bool, len(s.Addrs))
 	for _, p := range s.Addrs {
@@ -71,13 +87,13 @@ func (v *view) missing(device string, s netif.State) int {
 	for _, p := range s.Unready {
 		there[p] = true
 	}
-	n := 0
+	var missing gap
 	for _, p := range vips {
 		if !there[p] {
-			n++
+			missing.add(p)
 		}
 	}
-	return n
+	return missing
 }
 
 // watch brings the news of a device of m to the inbox until ctx ends, and begins again if that
@@ -92,7 +108,8 @@ func (r *Runner) watch(ctx context.Context, m *member, device string, link Link)
 				m.latest.Store(&s)
 			}
 			d := m.view.Load().digest(device, s)
-			if first || d != last {
+			// What is put back and goes again may look as if nothing had happened.
+			if first || d != last || d.missing.n > 0 && m.holding.Load() {
 				first, last = false, d
 				r.inbox.put(linkState{m.index, device, s})
 			}
@@ -124,16 +141,21 @@ func (r *Runner) watchAll(m *member, tasks *crew) {
 
 // news handles what a watch has found.
 func (r *Runner) news(m *member, n linkState, tasks *crew) {
+	held := m.holds
 	if n.device == m.ties.device {
 		r.linkChanged(m, n.State, tasks)
 	}
 	made := m.cfg.VMAC != nil && n.device == m.cfg.VMAC.Name // and can be made anew
-	if !m.holds || m.settledTurn != m.turn || (n.Index == 0 && !made) {
+	if !m.holds || (n.Index == 0 && !made) {
+		return
+	}
+	if m.settledTurn != m.turn {
+		m.unseen = m.unseen || held // the keeper is at work on it, or somebody undoes what it has done
 		return
 	}
 	// The kernel removes routes with a link or an address, and says nothing of it.
 	routed := len(m.cfg.Routes) > 0 && n.Up
-	if routed || m.view.Load().missing(n.device, n.State) > 0 {
+	if routed || m.view.Load().missing(n.device, n.State).n > 0 {
 		r.keeper.orders.put(order{verb: orderRestore, member: m.index})
 	}
 }

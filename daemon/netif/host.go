@@ -51,15 +51,15 @@ func Open() (*Host, error) {
 	h := &Host{ns: ns, settings: map[string]*held{}}
 	h.links = newHub(h)
 	for _, at := range []**netlink.Handle{&h.nl, &h.eyes} {
-		if *at, err = openRoute(ns); err != nil {
+		if *at, err = openRoute(); err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
 	}
 	return h, nil
 }
 
-func openRoute(ns netns.NsHandle) (*netlink.Handle, error) {
-	nl, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+func openRoute() (*netlink.Handle, error) {
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open route netlink: %w", err)
 	}

@@ -20,9 +20,6 @@ import (
 const (
 	// defaultGrace is from SIGTERM to SIGKILL.
 	defaultGrace = 2 * time.Second
-	// outputDelay is how long output is waited for that a process outside the command's group
-	// holds open after the command has ended.
-	outputDelay = 500 * time.Millisecond
 	// umask of commands.
 	umask = 0o022
 )
@@ -41,7 +38,7 @@ func Run(ctx context.Context, c Command, o Options) Result {
 	if ctx.Err() != nil {
 		return Result{Status: -1, Err: fmt.Errorf("run %s: %w", c, context.Cause(ctx))}
 	}
-	cmd, output, err := prepare(c, o)
+	cmd, err := prepare(c, o)
 	if err != nil {
 		return Result{Status: -1, Err: err}
 	}
@@ -56,27 +53,26 @@ func Run(ctx context.Context, c Command, o Options) Result {
 		done <- onThread(ctx, cmd, o)
 	}()
 	result := <-done
-	result.Output, result.Timeout = output.String(), o.Timeout
+	result.Timeout = o.Timeout
 	return result
 }
 
-// prepare returns the command for the kernel, and where its output goes.
-func prepare(c Command, o Options) (*exec.Cmd, *tail, error) {
+// prepare returns the command for the kernel.
+func prepare(c Command, o Options) (*exec.Cmd, error) {
 	path, args, err := c.program()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if o.Secure {
 		if err := Check(c); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	account, err := c.lookup()
 	if err != nil {
-		return nil, nil, fmt.Errorf("run %s: %w", c, err)
+		return nil, fmt.Errorf("run %s: %w", c, err)
 	}
-	output := new(tail)
-	cmd := &exec.Cmd{
+	return &exec.Cmd{
 		Path: path,
 		Args: slices.Concat(args, o.ExtraArgs),
 		Dir:  "/",
@@ -86,12 +82,7 @@ func prepare(c Command, o Options) (*exec.Cmd, *tail, error) {
 			Pdeathsig:  syscall.SIGKILL,
 			Credential: account.credential(),
 		},
-		WaitDelay: outputDelay,
-	}
-	if !o.Leave {
-		cmd.Stdout, cmd.Stderr = output, output
-	}
-	return cmd, output, nil
+	}, nil
 }
 
 // environ is the environment of this process without what is about this process only.
@@ -113,7 +104,7 @@ func onThread(ctx context.Context, cmd *exec.Cmd, o Options) Result {
 	}
 	// Old kernels cannot do this; Go itself opens nothing that would stay open.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	cmd, err := start(cmd)
+	cmd, out, err := start(cmd, o.Leave)
 	if err != nil {
 		return Result{Status: -1, Err: fmt.Errorf("run %s: %w", cmd.Path, reason(err))}
 	}
@@ -128,12 +119,16 @@ func onThread(ctx context.Context, cmd *exec.Cmd, o Options) Result {
 	awaitEnd(g.pid)
 	cut, late := g.close(!o.Leave)
 	err = cmd.Wait()
+	written := ""
+	if out != nil {
+		written = out.collect()
+	}
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
+	if err != nil && !errors.As(err, &exit) {
 		return Result{Status: -1, Err: fmt.Errorf("wait for %s: %w", cmd.Path, err)}
 	}
 	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	result := Result{Status: status.ExitStatus(), TimedOut: late}
+	result := Result{Status: status.ExitStatus(), TimedOut: late, Output: written}
 	if status.Signaled() {
 		result.Signal = status.Signal()
 	}
@@ -166,13 +161,32 @@ func calm() error {
 	return nil
 }
 
-// start starts the command, by a shell if the kernel does not know how to execute it, and returns
-// what was started.
-func start(cmd *exec.Cmd) (*exec.Cmd, error) {
+// start starts the command, by a shell if the kernel does not know how to execute it. It returns
+// what was started and, unless that is discarded, its output.
+func start(cmd *exec.Cmd, discard bool) (*exec.Cmd, *output, error) {
+	if discard {
+		cmd, err := startAs(cmd)
+		return cmd, nil, err
+	}
+	out, err := newOutput()
+	if err != nil {
+		return cmd, nil, err
+	}
+	cmd.Stdout, cmd.Stderr = out.to, out.to
+	if cmd, err = startAs(cmd); err != nil {
+		out.close()
+		return cmd, nil, err
+	}
+	out.read()
+	return cmd, out, nil
+}
+
+// startAs starts the command, or a shell with it.
+func startAs(cmd *exec.Cmd) (*exec.Cmd, error) {
 	again := &exec.Cmd{
 		Path: shell, Args: slices.Concat([]string{shell, cmd.Path}, cmd.Args[1:]),
 		Dir: cmd.Dir, Env: cmd.Env, Stdout: cmd.Stdout, Stderr: cmd.Stderr,
-		SysProcAttr: cmd.SysProcAttr, WaitDelay: cmd.WaitDelay,
+		SysProcAttr: cmd.SysProcAttr,
 	}
 	err := cmd.Start()
 	if errors.Is(err, syscall.ENOEXEC) {

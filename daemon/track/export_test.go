@@ -29,7 +29,17 @@ func NewWith(
 // WithoutNews lets s have no news of files.
 func WithoutNews(s *Set) *Set {
 	s.Log = slog.New(slog.DiscardHandler)
-	s.newWatcher = func() (*fsnotify.Watcher, error) { return nil, errors.New("none") }
+	s.newWatcher = func() (*directoryNews, error) { return nil, errors.New("none") }
+	return s
+}
+
+// WithNews lets s have news of files from the channels only.
+func WithNews(s *Set, events <-chan fsnotify.Event, errs <-chan error) *Set {
+	nothing := func(string) error { return nil }
+	s.newWatcher = func() (*directoryNews, error) {
+		return &directoryNews{events: events, errors: errs, add: nothing, remove: nothing,
+			close: func() error { return nil }}, nil
+	}
 	return s
 }
 

@@ -39,11 +39,29 @@ type fileWatch struct {
 	dirty  bool
 }
 
+// directoryNews tells what happens in directories, by fsnotify or, in tests, by hand.
+type directoryNews struct {
+	events      <-chan fsnotify.Event
+	errors      <-chan error // of which each means that news were lost
+	add, remove func(dir string) error
+	close       func() error
+}
+
+func newDirectoryNews() (*directoryNews, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	return &directoryNews{
+		events: w.Events, errors: w.Errors, add: w.Add, remove: w.Remove, close: w.Close,
+	}, nil
+}
+
 // fileSet is all files, in the goroutine of runFiles.
 type fileSet struct {
 	set     *Set
 	files   map[string]*fileWatch
-	watcher *fsnotify.Watcher // nil before it is needed, and if there can be none
+	watcher *directoryNews // nil before it is needed, and if there can be none
 	watched map[string]bool
 	polling bool
 }
@@ -53,7 +71,7 @@ func (s *Set) runFiles(ctx context.Context) {
 	f := fileSet{set: s, files: make(map[string]*fileWatch), watched: make(map[string]bool)}
 	defer func() {
 		if f.watcher != nil {
-			f.watcher.Close()
+			_ = f.watcher.close() // nothing is expected of it any more
 		}
 	}()
 	tick := time.NewTimer(recheck)
@@ -62,10 +80,10 @@ func (s *Set) runFiles(ctx context.Context) {
 	defer quiet.Stop()
 	var since time.Time // of the first news that were not looked at; zero: there are none
 	for {
-		var events chan fsnotify.Event
-		var errs chan error
+		var events <-chan fsnotify.Event
+		var errs <-chan error
 		if f.watcher != nil {
-			events, errs = f.watcher.Events, f.watcher.Errors
+			events, errs = f.watcher.events, f.watcher.errors
 		}
 		concerned := false
 		select {
@@ -156,7 +174,7 @@ func (f *fileSet) unwatch() {
 	for dir := range f.watched {
 		if !needed[dir] {
 			delete(f.watched, dir)
-			_ = f.watcher.Remove(dir) // it may be gone already
+			_ = f.watcher.remove(dir) // it may be gone already
 		}
 	}
 }
@@ -240,7 +258,7 @@ func (f *fileSet) arm(w *fileWatch) {
 			if f.watched[dir] {
 				continue
 			}
-			err := f.watcher.Add(dir)
+			err := f.watcher.add(dir)
 			switch {
 			case err == nil:
 				f.watched[dir], settled = true, false

@@ -4,12 +4,15 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon/track"
 )
@@ -80,6 +83,8 @@ func TestFileWithoutDirectory(t *testing.T) {
 	write(t, top+"/c/b/f", "2")
 	must(t, os.Rename(top+"/c", top+"/a"))
 	s.value(2, "")
+	write(t, top+"/a/b/f", "3") // the directory that is new is the one that is watched
+	s.value(3, "")
 }
 
 func TestFileThatIsALink(t *testing.T) {
@@ -123,10 +128,9 @@ func TestInitFile(t *testing.T) {
 			write(t, tt.file.Path, "9")
 			s.value(9, "")
 			tt.file.Name = "f"
-			s.configure(track.Config{Files: []track.File{tt.file},
-				Interfaces: []string{"eth0"}})
-			s.SetInterface("eth0", true)
-			if c := s.next(); c.Kind != track.InterfaceKind {
+			other := track.File{Name: "g", Path: tt.file.Path + ".other"}
+			s.configure(track.Config{Files: []track.File{tt.file, other}})
+			if c := s.next(); c.Name != "g" {
 				t.Errorf("report %+v", c)
 			}
 			if b, err := os.ReadFile(tt.file.Path); err != nil || string(b) != "9" {
@@ -142,6 +146,14 @@ func TestInitFileFollowsNoLink(t *testing.T) {
 	must(t, os.Symlink("other", top+"/f"))
 	s := files(t, track.File{Path: top + "/f", Init: true, Overwrite: true, Value: 3})
 	s.value(7, "")
+}
+
+// TestInitFileDoesNotWaitForAReader overwrites what a program could be held up by.
+func TestInitFileDoesNotWaitForAReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	must(t, unix.Mkfifo(path, 0o644))
+	s := files(t, track.File{Path: path, Init: true, Overwrite: true})
+	s.value(0, "not a regular file")
 }
 
 // TestFilesConfiguredAnew moves a tracker to another file, and ends it.
@@ -162,7 +174,74 @@ func TestFilesConfiguredAnew(t *testing.T) {
 	s.value(9, "")
 }
 
-// TestFileInTheBubble looks at a file without news of it.
+// bubbled is a set with one file, in a bubble, and what tells of it.
+func bubbled(t *testing.T, path string) (*set, chan fsnotify.Event, chan error) {
+	events, errs := make(chan fsnotify.Event), make(chan error)
+	s := start(t, func(report func(track.Change)) *track.Set {
+		return track.WithNews(track.New(report), events, errs)
+	}, track.Config{Files: []track.File{{Name: "f", Path: path}}})
+	s.after(0)
+	s.expect("file f up at 0s: ")
+	return s, events, errs
+}
+
+// TestFileThatIsBeingWritten empties a file and writes it anew, with time between.
+func TestFileThatIsBeingWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	write(t, path, "5")
+	synctest.Test(t, func(t *testing.T) {
+		s, events, _ := bubbled(t, path)
+		defer s.stop()
+		e := fsnotify.Event{Name: path, Op: fsnotify.Write}
+		write(t, path, "")
+		events <- e
+		s.after(10 * time.Millisecond)
+		write(t, path, "6")
+		events <- e
+		s.after(19 * time.Millisecond)
+		s.expect()
+		s.after(time.Millisecond)
+		s.expect("file f up at 30ms: ")
+
+		// One that is written to again and again is read all the same.
+		for i := range 25 {
+			write(t, path, strconv.Itoa(i))
+			events <- e
+			s.after(10 * time.Millisecond)
+		}
+		s.expect("file f up at 230ms: ")
+	})
+}
+
+// TestNewsOfFiles checks which news lead to a look at the file before its turn.
+func TestNewsOfFiles(t *testing.T) {
+	for name, want := range map[string]bool{
+		"/d/f": true, "/d": true, "/": true, "/d/other": false, "/d/ff": false, "lost": true,
+	} {
+		t.Run(name, func(t *testing.T) {
+			top := t.TempDir()
+			must(t, os.Mkdir(top+"/d", 0o755))
+			path := top + "/d/f"
+			synctest.Test(t, func(t *testing.T) {
+				s, events, errs := bubbled(t, path)
+				defer s.stop()
+				write(t, path, "5")
+				if name == "lost" {
+					errs <- fsnotify.ErrEventOverflow
+				} else {
+					events <- fsnotify.Event{Name: filepath.Clean(top + name), Op: fsnotify.Create}
+				}
+				s.after(time.Second)
+				if want {
+					s.expect("file f up at 20ms: ")
+				} else {
+					s.expect()
+				}
+			})
+		})
+	}
+}
+
 func TestFilesAreRereadNowAndThen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon/track"
 )
@@ -27,6 +29,7 @@ type machine struct {
 	broken  error // of List
 	silent  bool  // tells of nothing
 	lists   int
+	watches int
 	full    bool
 
 	events chan track.ProcessEvent
@@ -63,6 +66,14 @@ func (m *machine) Watch(
 	if m.silent {
 		return errNews
 	}
+	m.mu.Lock()
+	m.watches++
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.watches--
+	}()
 	ready()
 	for {
 		select {
@@ -210,7 +221,14 @@ func TestProcessesConfiguredAnew(t *testing.T) {
 		s.configure(track.Config{Processes: []track.Process{p}})
 		s.after(time.Second)
 		s.expect("process web down at 2s: 1 processes, wanted 2")
-		p.Quorum, p.Command = 1, []string{"other"}
+		p.Quorum = 1
+		s.configure(track.Config{Processes: []track.Process{p}})
+		s.after(0)
+		s.expect("process web up at 3s: 1 processes, wanted 1")
+		p.Command = []string{"other"}
+		s.configure(track.Config{Processes: []track.Process{p}})
+		s.after(0)
+		s.expect("process web down at 3s: 0 processes, wanted 1")
 		q := web()
 		q.Name = "second"
 		s.configure(track.Config{Processes: []track.Process{p, q}})
@@ -220,8 +238,9 @@ func TestProcessesConfiguredAnew(t *testing.T) {
 		s.after(time.Second)
 		before = m.listed()
 		s.after(time.Hour)
-		if m.listed() != before {
-			t.Error("looked at all processes for no tracker")
+		if m.listed() != before || m.watches != 0 {
+			t.Errorf("%d looks at all processes and %d watches for no tracker",
+				m.listed()-before, m.watches)
 		}
 		s.configure(track.Config{Processes: []track.Process{q}})
 		s.after(time.Second)
@@ -295,6 +314,26 @@ func needEvents(t *testing.T) {
 		<-ended
 	case err := <-ended:
 		t.Skip(err)
+	}
+}
+
+// TestNoEventsInANamespace asks for events where the kernel takes the question and never answers.
+func TestNoEventsInANamespace(t *testing.T) {
+	ended := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never back: the thread ends in its namespace
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			ended <- err
+			return
+		}
+		ended <- track.ProcTable{}.Watch(t.Context(), func() { t.Error("ready") }, nil)
+	}()
+	err := <-ended
+	if errors.Is(err, unix.EPERM) {
+		t.Skip("making a network namespace:", err)
+	}
+	if err == nil {
+		t.Error("no error without events")
 	}
 }
 

@@ -191,9 +191,9 @@ func (s *Set) scriptResult(w *scriptWatch, version int, result script.Result) {
 		w.status.Failures++
 	}
 	changed := w.counter.Step(result.OK())
-	state := w.counter.State()
+	state, key := w.counter.State(), w.status.Key
 	s.mu.Unlock()
 	if changed {
-		s.change(Key{ScriptKind, w.task.Name}, w.status, state, 0, reason)
+		s.change(key, w.status, state, 0, reason)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -217,6 +218,26 @@ func TestSlowScript(t *testing.T) {
 	})
 }
 
+// TestScriptAfterAStall holds up the report of the first result: what was missed is not made up
+// for.
+func TestScriptAfterAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		s := start(t, func(func(track.Change)) *track.Set {
+			return track.NewWith(func(track.Change) { time.Sleep(35 * time.Second) }, h.run, nil)
+		}, track.Config{Scripts: []track.Script{every10s("a")}})
+		defer s.stop()
+		s.after(55 * time.Second)
+		if n := s.Snapshot()[0].Skipped; n != 0 {
+			t.Errorf("%d runs skipped", n)
+		}
+		want := []string{"a at 0s", "a at 35s", "a at 40s", "a at 50s"}
+		if diff := cmp.Diff(want, h.log()); diff != "" {
+			t.Errorf("runs (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestScriptsConfiguredAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
@@ -256,6 +277,12 @@ func TestScriptsConfiguredAnew(t *testing.T) {
 		s.configure(track.Config{Scripts: []track.Script{other}})
 		s.after(3500 * time.Millisecond)
 		s.expect("script a up at 13s: exit status 0")
+		s.after(time.Minute)
+		for _, started := range h.log() {
+			if !strings.HasPrefix(started, "bad ") {
+				t.Errorf("run of a script that was removed: %s", started)
+			}
+		}
 	})
 }
 
@@ -306,14 +333,14 @@ func TestScriptsThatAreReal(t *testing.T) {
 	}
 }
 
-// next returns the next report, which may take a while.
+// next returns the next report, which may take a while, but not until files are read without news.
 func (s *set) next() track.Change {
 	s.t.Helper()
 	select {
 	case c := <-s.reports:
 		return c
-	case <-time.After(10 * time.Second):
-		s.t.Fatal("no report in 10 s")
+	case <-time.After(8 * time.Second):
+		s.t.Fatal("no report in 8 s")
 		return track.Change{}
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
 	"github.com/tandemlb/tandem/daemon/script"
 )
 
@@ -23,7 +21,7 @@ type Set struct {
 	run    func(context.Context, script.Command, script.Options) script.Result
 	table  processTable
 
-	newWatcher func() (*fsnotify.Watcher, error)
+	newWatcher func() (*directoryNews, error)
 
 	mu        sync.Mutex
 	status    map[Key]*Status
@@ -45,7 +43,7 @@ func New(report func(Change)) *Set {
 		report:       report,
 		run:          script.Run,
 		table:        procTable{},
-		newWatcher:   fsnotify.NewWatcher,
+		newWatcher:   newDirectoryNews,
 		status:       make(map[Key]*Status),
 		links:        make(map[string]State),
 		scripts:      make(map[string]*scriptWatch),
