@@ -198,12 +198,12 @@ func (p *pulse) follow(workers []*worker, groups []instance.Group) {
 	p.every.Store(int64(guard.BeatEvery(guard.SilenceFor(down))))
 }
 
-// ask asks one router after the other whether it turns, a few a second: a process that stands still
-// as a whole is noticed without.
+// ask asks one router after the other whether it turns, one a second: a process that stands still as
+// a whole is noticed without. One that does not answer is asked until it does.
 func (p *pulse) ask(ctx context.Context) error {
 	tick := time.NewTicker(pingPatience)
 	defer tick.Stop()
-	for i := 0; ; i++ {
+	for i := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -217,11 +217,15 @@ func (p *pulse) ask(ctx context.Context) error {
 		select {
 		case <-r.Ready():
 		default:
+			i++
 			continue
 		}
 		own, cancel := context.WithTimeout(ctx, pingPatience)
 		err := r.Ping(own)
-		p.stuck.Store(errors.Is(err, context.DeadlineExceeded))
 		cancel()
+		hangs := errors.Is(err, context.DeadlineExceeded)
+		if p.stuck.Store(hangs); !hangs {
+			i++
+		}
 	}
 }

@@ -20,6 +20,7 @@ type guarded struct {
 	node    *netiftest.Node
 	process *exec.Cmd
 	log     *console
+	file    string // the configuration
 	args    []string
 }
 
@@ -27,8 +28,9 @@ type guarded struct {
 func startGuarded(t *testing.T) *guarded {
 	node, _ := netiftest.Pair(t)
 	dir := t.TempDir()
-	g := &guarded{t: t, node: node, log: &console{}}
-	g.args = []string{"-f", "testdata/good.conf", "--control", filepath.Join(dir, "control.sock")}
+	g := &guarded{t: t, node: node, log: &console{}, file: filepath.Join(dir, "good.conf")}
+	writeFile(t, g.file, string(readFile(t, "testdata/good.conf")))
+	g.args = []string{"-f", g.file, "--control", filepath.Join(dir, "control.sock")}
 	g.process = exec.Command("/proc/self/exe", g.args...)
 	g.process.Env = append(os.Environ(), asDaemon+"=1")
 	g.process.Stderr = g.log
@@ -102,6 +104,18 @@ func TestWorkerDies(t *testing.T) {
 	}
 	if hasVIP(t, g.node) {
 		t.Error("after TERM: expected the VIP to be gone")
+	}
+}
+
+// TestWorkerDiesBesideABadFile says that a file which was broken since the start is not the price of
+// a crash: the next worker runs what the last one ran.
+func TestWorkerDiesBesideABadFile(t *testing.T) {
+	g := startGuarded(t)
+	writeFile(t, g.file, "vrrp_instance VI_1 {")
+	g.kill(g.worker())
+	g.said("reason=resumed")
+	if !hasVIP(t, g.node) {
+		t.Error("after the worker's death: expected the VIP to stay")
 	}
 }
 

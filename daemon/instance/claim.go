@@ -22,14 +22,16 @@ type Claim struct {
 	Interface string
 	Index     int
 	// Version to Advertised are what its adverts say.
-	Version    vrrp.Version
-	VRID       uint8
-	Priority   uint8
-	Interval   time.Duration
-	Auth       vrrp.AuthType
-	Password   vrrp.Password
-	Checksum   vrrp.ChecksumForm
-	Advertised []netip.Addr
+	Version  vrrp.Version
+	VRID     uint8
+	Priority uint8
+	Interval time.Duration
+	// DownAdverts is how many of them may be missing; see vrrp.Config.
+	DownAdverts int
+	Auth        vrrp.AuthType
+	Password    vrrp.Password
+	Checksum    vrrp.ChecksumForm
+	Advertised  []netip.Addr
 	// Source is where they come from, Dest the multicast group that they go to; invalid if they go
 	// to Peers instead.
 	Source, Dest netip.Addr
@@ -151,7 +153,7 @@ func (r *Runner) claiming(m *member) Claim {
 	c := Claim{
 		Instance: m.cfg.Name, Group: m.status.Group, Held: m.holds,
 		Interface: m.cfg.Interface, Index: m.link.Index,
-		Version: a.Version, VRID: a.VRID, Interval: a.Interval,
+		Version: a.Version, VRID: a.VRID, Interval: a.Interval, DownAdverts: a.DownAdverts,
 		Priority: r.group.Member(m.index).Priority(),
 		Auth:     a.Auth, Password: a.Password, Checksum: a.Checksum,
 		Advertised: slices.Clone(a.Addrs), Source: m.source,

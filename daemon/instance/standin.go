@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -38,7 +39,9 @@ func (c Claim) Listen(links Links, heard func()) (stop func(), err error) {
 }
 
 // Down is the shortest silence of the claim's master after which a backup takes over.
-func (c Claim) Down() time.Duration { return vrrp.DefaultDownAdverts * c.Interval }
+func (c Claim) Down() time.Duration {
+	return time.Duration(cmp.Or(c.DownAdverts, vrrp.DefaultDownAdverts)) * c.Interval
+}
 
 // Patience is how long a successor may take to be heard after the master has resigned: the longest
 // skew there is, and half a second for it to wake up and act.
@@ -79,7 +82,7 @@ func ClaimOf(c Config) Claim {
 	c = c.withDefaults()
 	claim := Claim{
 		Instance: c.Name, Interface: c.Interface, Version: c.Router.Version,
-		VRID: c.Router.VRID, Interval: c.Router.Interval,
+		VRID: c.Router.VRID, Interval: c.Router.Interval, DownAdverts: c.Router.DownAdverts,
 	}
 	claim.add(c)
 	return claim
