@@ -22,6 +22,8 @@ type Options struct {
 	File string
 	// ID is the config id: it chooses the lines of File that begin with @ID.
 	ID string
+	// CheckIncludes makes whatever is wrong with an include of File an error.
+	CheckIncludes bool
 	// WithoutVRRP runs no instance, WithoutServices no virtual service and no health check.
 	WithoutVRRP, WithoutServices bool
 	// KeepServices leaves the virtual services in the kernel at the end.

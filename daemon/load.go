@@ -40,8 +40,8 @@ func (v Verdict) String() string {
 
 // Examine reads the configuration as Run does, writes what there is to say about it to out, and
 // changes nothing. The error is that of writing.
-func Examine(file, id string, out io.Writer) (Verdict, error) {
-	cfg, ds := examine(file, id)
+func Examine(file string, o config.Options, out io.Writer) (Verdict, error) {
+	cfg, ds := examine(file, o)
 	var weak config.Diagnostics
 	if cfg != nil {
 		weak = unsafeScripts(cfg)
@@ -59,8 +59,8 @@ func Examine(file, id string, out io.Writer) (Verdict, error) {
 }
 
 // examine reads the file. The Config is nil if it cannot be read at all.
-func examine(file, id string) (*config.Config, config.Diagnostics) {
-	cfg, ds := config.Load(file, config.Options{ID: id})
+func examine(file string, o config.Options) (*config.Config, config.Diagnostics) {
+	cfg, ds := config.Load(file, o)
 	if cfg == nil {
 		return nil, ds
 	}
@@ -75,7 +75,7 @@ func load(o Options) (*config.Config, string, error) {
 	if _, err := os.Stat(o.File); errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("read configuration: %w: %w", ErrNoConfig, err)
 	}
-	cfg, ds := examine(o.File, o.ID)
+	cfg, ds := examine(o.File, config.Options{ID: o.ID, CheckIncludes: o.CheckIncludes})
 	said := ds.String()
 	if o.Diagnostics != nil {
 		if _, err := io.WriteString(o.Diagnostics, said); err != nil {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tandemlb/tandem/daemon/config"
 )
 
 // oneInstance is a configuration with nothing to say about it.
@@ -52,7 +54,7 @@ func TestExamine(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			got, err := Examine(write(t, tt.text), "", &out)
+			got, err := Examine(write(t, tt.text), config.Options{}, &out)
 			if err != nil || got != tt.want {
 				t.Errorf("Examine: got %s, %v, want %s", got, err, tt.want)
 			}
@@ -64,7 +66,7 @@ func TestExamine(t *testing.T) {
 }
 
 func TestExamineOfAMissingFile(t *testing.T) {
-	got, err := Examine(filepath.Join(t.TempDir(), "missing"), "", io.Discard)
+	got, err := Examine(filepath.Join(t.TempDir(), "missing"), config.Options{}, io.Discard)
 	if got != Unusable || err != nil {
 		t.Errorf("Examine: got %s, %v, want unusable", got, err)
 	}

@@ -74,11 +74,13 @@ type plan struct {
 	routers []step
 	// services are those that do not stay as they are, in the same order.
 	services []step
+	// others are the parts of the director that are neither and that change.
+	others []step
 }
 
 // steps returns what is done, without what is kept.
 func (p plan) steps() []step {
-	all := slices.Concat(p.services, p.routers)
+	all := slices.Concat(p.services, p.routers, p.others)
 	return slices.DeleteFunc(all, func(s step) bool { return s.verb == keep })
 }
 
@@ -86,7 +88,8 @@ func (p plan) steps() []step {
 // where the files say it, nor in which order. It changes nothing.
 func compare(before, after *config.Config) plan {
 	return plan{routers: compareRouters(groups(before), groups(after)),
-		services: compareServices(before.VirtualServers, after.VirtualServers)}
+		services: compareServices(before.VirtualServers, after.VirtualServers),
+		others:   compareOthers(before, after)}
 }
 
 // key returns what makes it the same group in another configuration.

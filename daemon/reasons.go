@@ -65,7 +65,7 @@ func electionSettings() []setting {
 		{"owner_ignore_adverts", change, func(c *c) any { return c.Router.OwnerIgnoreAdverts }, false},
 		{"skip_check_adv_addr", change, func(c *c) any { return c.Router.SkipCheckAddrs }, false},
 		{"strict_mode", change, func(c *c) any { return c.Router.Strict }, false},
-		{"fast takeover", change, func(c *c) any { return c.Router.FastTakeover }, false},
+		{"fast_takeover", change, func(c *c) any { return c.Router.FastTakeover }, false},
 	}
 }
 

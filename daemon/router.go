@@ -140,6 +140,7 @@ func virtualRouter(i *config.Instance) vrrp.Config {
 		OwnerIgnoreAdverts:   i.Rules.OwnerIgnore,
 		SkipCheckAddrs:       i.SkipCheckAdvertAddresses,
 		Strict:               i.Strict,
+		FastTakeover:         i.Rules.FastTakeover,
 		Unicast:              len(i.Peers) > 0,
 	}
 	if i.Rules.ChecksumAsV2 {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tandemlb/tandem/daemon/config"
 )
 
 // TestUnsafeScripts examines configurations with one script, whose directory and file have modes.
@@ -54,7 +56,7 @@ func TestUnsafeScripts(t *testing.T) {
 				text = "global_defs {\nscript_user " + tt.global + "\n}\n" + text
 			}
 			file := write(t, text)
-			if got, err := Examine(file, "", io.Discard); err != nil || got != tt.want {
+			if got, err := Examine(file, config.Options{}, io.Discard); err != nil || got != tt.want {
 				t.Errorf("Examine: got %s, %v, want %s", got, err, tt.want)
 			}
 		})
@@ -112,7 +114,7 @@ virtual_server 10.0.0.1 80 {
     }
 }
 `
-	cfg, ds := examine(write(t, strings.ReplaceAll(text, "%", script)), "")
+	cfg, ds := examine(write(t, strings.ReplaceAll(text, "%", script)), config.Options{})
 	if err := ds.Err(); err != nil {
 		t.Fatal(err)
 	}

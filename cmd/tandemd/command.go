@@ -50,9 +50,11 @@ type command struct {
 
 	onlyVRRP, onlyServices bool
 	keepServices           bool
-	dump                   bool
-	detail                 int
-	namespace              string
+	// checkIncludes makes whatever is wrong with an include an error.
+	checkIncludes bool
+	dump          bool
+	detail        int
+	namespace     string
 	// alone is without a guard.
 	alone    bool
 	pidFiles []string
@@ -192,6 +194,8 @@ func options() []option {
 		{'d', "dump-conf", noArgument, "", "write the effective configuration to standard output; " +
 			"with -t, and end",
 			flag(func(c *command) *bool { return &c.dump })},
+		{'e', "all-config", noArgument, "", "whatever is wrong with an include is an error",
+			flag(func(c *command) *bool { return &c.checkIncludes })},
 		{'P', "vrrp", noArgument, "", "run VRRP only",
 			flag(func(c *command) *bool { return &c.onlyVRRP })},
 		{'C', "check", noArgument, "", "run virtual services only",
@@ -240,7 +244,6 @@ func options() []option {
 		{'b', "bfd_pid", required, "FILE", "process ID of BFD", nil},
 		{'m', "core-dump", noArgument, "", "dump core", nil},
 		{'M', "core-dump-pattern", optional, "PATTERN", "name of core dumps", nil},
-		{'e', "all-config", noArgument, "", "missing included files are errors", nil},
 		{'i', "config-id", required, "ID", "leave out lines for others than @ID",
 			text(func(c *command) *string { return &c.id })},
 		{'x', "snmp", noArgument, "", "run SNMP", nil},

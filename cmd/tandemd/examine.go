@@ -29,9 +29,9 @@ func test(c command, stdout, stderr io.Writer) int {
 		defer f.Close()
 		out = f
 	}
-	found, err := examine(c.file, c.id)
+	found, err := examine(c.file, config.Options{ID: c.id, CheckIncludes: c.checkIncludes})
 	if err == nil && c.peer != "" {
-		found.compare(c.peer, c.peerID)
+		found.compare(c.peer, config.Options{ID: c.peerID, CheckIncludes: c.checkIncludes})
 	}
 	if err == nil {
 		err = found.write(out, c.format)
@@ -81,14 +81,14 @@ func (f *findings) add(ds config.Diagnostics) {
 }
 
 // examine reads the file, and asks the daemon what it thinks of it: it looks at the machine too.
-func examine(file, id string) (*findings, error) {
+func examine(file string, o config.Options) (*findings, error) {
 	f := &findings{said: map[string]bool{}}
 	var ds config.Diagnostics
-	f.config, ds = config.Load(file, config.Options{ID: id})
+	f.config, ds = config.Load(file, o)
 	f.add(ds)
 	var said strings.Builder
 	var err error
-	if f.verdict, err = daemon.Examine(file, id, &said); err != nil {
+	if f.verdict, err = daemon.Examine(file, o, &said); err != nil {
 		return nil, err
 	}
 	f.add(config.ParseDiagnostics(said.String()))
@@ -100,8 +100,8 @@ func examine(file, id string) (*findings, error) {
 }
 
 // compare adds what the peer's file, read with its config id, says that cannot be beside this one.
-func (f *findings) compare(file, id string) {
-	peer, ds := config.Load(file, config.Options{ID: id})
+func (f *findings) compare(file string, o config.Options) {
+	peer, ds := config.Load(file, o)
 	if f.config != nil && f.verdict != daemon.Unusable && ds.Err() == nil {
 		ds = append(ds, f.config.Compare(peer)...)
 	}

@@ -136,7 +136,7 @@ func work(c command, stdout, stderr io.Writer) int {
 // daemon returns the options that the command line gives.
 func (c *command) daemon(log *slog.Logger) daemon.Options {
 	return daemon.Options{
-		File: c.file, ID: c.id, Log: log,
+		File: c.file, ID: c.id, CheckIncludes: c.checkIncludes, Log: log,
 		WithoutVRRP:     c.onlyServices && !c.onlyVRRP,
 		WithoutServices: c.onlyVRRP && !c.onlyServices,
 		KeepServices:    c.keepServices,

@@ -5,7 +5,7 @@ import "fmt"
 func authTable() *table[Auth] {
 	return newTable("authentication", []keyword[Auth]{
 		leaf("auth_type", "", oneOf(authTypes), func(a *Auth) *AuthType { return &a.Type },
-			"kind of authentication").as(otherwise[Auth]("none: it must be given")),
+			"kind of authentication; AH is refused").as(otherwise[Auth]("none: it must be given")),
 		leaf("auth_pass", "", text("a password of up to 8 characters"),
 			func(a *Auth) *string { return &a.Password }, "the password").
 			as(otherwise[Auth]("none: it must be given")),
@@ -22,7 +22,8 @@ func setAuth(d *decoder, b *instanceBlock, a *Auth, n *Node) {
 	case a.Type == AuthNone:
 		d.fail(n.Pos(), "authentication: expected auth_type PASS or AH in it")
 	case a.Type == AuthHeader:
-		d.warn(n.Pos(), "auth_type \"AH\": has no effect yet in this version")
+		d.fail(n.placeOf("auth_type"), "auth_type \"AH\": expected PASS, or version 3 and no "+
+			"authentication: RFC 3768 has given AH up, and peers that want it would take no advert")
 		*a = Auth{}
 	case a.Password == "":
 		d.fail(n.Pos(), "authentication: expected auth_pass in it")

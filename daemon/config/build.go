@@ -98,11 +98,46 @@ func (d *decoder) completeElection(r *root, b *instanceBlock) {
 		b.Version = r.global.Version
 	}
 	d.checkInterval(b)
+	if b.Strict {
+		d.completeStrict(b)
+	}
+	if b.Rules.FastTakeover && len(b.Peers) > 1 {
+		d.fail(b.node.placeOf("fast_takeover"), "fast_takeover of %s: expected one unicast_peer, for "+
+			"it is for two routers", b.Name)
+	}
 	if b.Auth.Type != AuthNone && (b.Version == 3 || b.Strict) {
 		d.warn(b.node.placeOf("authentication"), "authentication: expected none in version 3 or "+
 			"strict mode; it is left out")
 		b.Auth = Auth{}
 	}
+}
+
+// completeStrict holds an instance to the RFC, as keepalived's strict mode does: adverts are
+// multicast, a better router takes over, and only the owner of the addresses answers on them (RFC
+// 9568, Section 6.1).
+func (d *decoder) completeStrict(b *instanceBlock) {
+	if len(b.Peers) > 0 {
+		d.fail(b.node.placeOf("unicast_peer"), "unicast_peer of %s: expected none in strict mode",
+			b.Name)
+	}
+	if !b.Preempt {
+		d.warn(b.node.placeOf("nopreempt"), "nopreempt of %s: expected preempt in strict mode; "+
+			"it is left out", b.Name)
+		b.Preempt = true
+	}
+	if b.Priority == 255 {
+		return
+	}
+	if b.State == StateMaster {
+		d.warn(b.node.placeOf("state"), "state \"MASTER\" of %s: expected BACKUP in strict mode, or "+
+			"priority 255; BACKUP it is", b.Name)
+		b.State = StateBackup
+	}
+	if b.node.find("accept") != nil {
+		d.warn(b.node.placeOf("accept"), "accept of %s: expected none in strict mode; what goes to "+
+			"the VIPs is dropped", b.Name)
+	}
+	b.Accept = false
 }
 
 // checkInterval checks what each version can say on the wire: whole seconds in 8 bits in version 2

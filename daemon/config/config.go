@@ -154,6 +154,8 @@ type AdvertRules struct {
 	DownTimer                                                    int
 	LowerPriorityNoAdvert, HigherPrioritySendAdvert, OwnerIgnore bool
 	CheckUnicastSource, ChecksumAsV2, PriorityChanges            bool
+	// FastTakeover has a backup take over at once from a master that resigns, in a group of two.
+	FastTakeover bool
 }
 
 // HMAC is a keyed digest behind each advert.

@@ -133,12 +133,13 @@ func firewallKeywords() []keyword[global] {
 			" for keepalived"), func(g *global) *string { return at(&g.Firewall) }, doc).
 			as(otherwise[global](none))
 	}
-	return []keyword[global]{
+	return append(needless("no_accept is kept by nftables", []keyword[global]{
 		leaf("vrrp_iptables", "", words("names of chains for packets in and out", 0, 2),
 			func(g *global) *[]string { return &g.Firewall.Chains },
 			"keeps packets from VIPs by iptables").as(otherwise[global]("INPUT")),
 		leaf("vrrp_ipsets", "", words("up to 5 names of sets", 0, 5),
 			func(g *global) *[]string { return &g.Firewall.Sets }, "ipsets that iptables use"),
+	}...), pendingBut([]string{"nftables", "nftables_priority"},
 		table("nftables", "keepalived", func(f *Firewall) *string { return &f.Table },
 			"keeps packets from VIPs by nftables"),
 		leaf("nftables_priority", "-1", number[int](-1<<31, 1<<31-1),
@@ -154,8 +155,7 @@ func firewallKeywords() []keyword[global] {
 			func(g *global) *int { return &g.Firewall.MarkPriority },
 			"priority of the chains that mark"),
 		leaf("nftables_ipvs_start_fwmark", "1000", number[uint32](1, 1<<32-1),
-			func(g *global) *uint32 { return &g.Firewall.FirstMark }, "the first mark"),
-	}
+			func(g *global) *uint32 { return &g.Firewall.FirstMark }, "the first mark"))...)
 }
 
 func lvsKeywords() []keyword[global] {
@@ -411,11 +411,11 @@ func contains(words []string, word string) bool {
 }
 
 func linkKeywords() []keyword[global] {
-	return pending("", keyword[global]{
+	return append(needless("interfaces may come, go and change at any time", keyword[global]{
 		name: "dynamic_interfaces", usage: "allow_if_changes, or nothing",
 		doc: "allows interfaces that are not there yet", otherwise: "off",
 		set: setDynamic, write: writeDynamic,
-	}, leaf("default_interface", "eth0", deviceName(),
+	}), leaf("default_interface", "eth0", deviceName(),
 		func(g *global) *string { return &g.Links.Default },
 		"interface of static entries that name none"))
 }

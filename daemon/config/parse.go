@@ -18,6 +18,8 @@ func Parse(file string, text []byte) (*Config, Diagnostics) {
 type Options struct {
 	// ID is the config id: lines that begin with @ID and another one are left out.
 	ID string
+	// CheckIncludes makes whatever is wrong with an include an error, as if all were includea.
+	CheckIncludes bool
 }
 
 // Load reads the configuration in the file at path, and in those that it includes. The Config is
@@ -94,7 +96,9 @@ func buildOnce(file string, read reading, o Options, inTurn bool) (*Config, Diag
 // tree reads the lines into statements, and hands over those outside of all blocks; see treeReader.
 func (d *decoder) tree(read reading, o Options, done func(*Node) bool) {
 	r := newTreeReader(d.language.grammar(), d.report, done)
-	said := read(source.Options{ID: o.ID, Env: os.LookupEnv}, r.read)
+	said := read(source.Options{
+		ID: o.ID, Env: os.LookupEnv, CheckAll: o.CheckIncludes,
+	}, r.read)
 	r.end()
 	d.diags = append(d.diags, said...)
 }

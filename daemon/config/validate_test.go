@@ -75,7 +75,21 @@ var validationCases = []saying{
 	{"auth without password", instance, "authentication { auth_type PASS }", []string{
 		`5:1: error: authentication: expected auth_pass in it`}},
 	{"auth AH", instance, "authentication { auth_type AH }", []string{
-		`5:1: warning: auth_type "AH": has no effect yet in this version`}},
+		`5:18: error: auth_type "AH": expected PASS, or version 3 and no authentication: RFC 3768 ` +
+			`has given AH up, and peers that want it would take no advert`}},
+	{"strict mode with peers", instance, "strict_mode\nunicast_peer { 10.0.0.3 }", []string{
+		`6:1: error: unicast_peer of A: expected none in strict mode`}},
+	{"strict mode without preemption", instance, "strict_mode\nnopreempt", []string{
+		`6:1: warning: nopreempt of A: expected preempt in strict mode; it is left out`}},
+	{"strict mode as master", instance, "strict_mode\npriority 150\nstate MASTER", []string{
+		`7:1: warning: state "MASTER" of A: expected BACKUP in strict mode, or priority 255; ` +
+			`BACKUP it is`}},
+	{"strict mode as owner", instance, "strict_mode\npriority 255\nstate MASTER\naccept", nil},
+	{"fast takeover among three", instance, "fast_takeover\nunicast_peer {\n10.0.0.3\n10.0.0.4\n}",
+		[]string{`5:1: error: fast_takeover of A: expected one unicast_peer, for it is for two ` +
+			`routers`}},
+	{"strict mode that answers", instance, "strict_mode\naccept", []string{
+		`6:1: warning: accept of A: expected none in strict mode; what goes to the VIPs is dropped`}},
 	{"auth password too long", instance, "authentication { auth_type PASS\nauth_pass 123456789\n}",
 		[]string{`5:1: warning: auth_pass: expected up to 8 characters; the rest is cut off`}},
 	{"peer", instance, "unicast_peer { host }", []string{
