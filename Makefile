@@ -47,3 +47,7 @@ fuzz: ## fuzz every parser for 20 s each
 .PHONY: bench
 bench: ## measure large configurations; fails where a promise is missed (1 min)
 	@scripts/bench
+
+.PHONY: bench-vrrp
+bench-vrrp: build ## measure tandemd beside keepalived: outages, load, takeover, start (6 min)
+	@scripts/bench-vrrp

@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"daemon/notify":         {},
 	"daemon/status":         {},
 	"daemon/ipvs":           {},
+	"daemon/bfd":            {},
 	"daemon/check":          {},
 	"daemon/instance":       {"daemon/vrrp", "daemon/netif"},
 	"daemon/pool":           {"daemon/config", "daemon/check", "daemon/ipvs"},
@@ -33,7 +34,7 @@ var allowed = map[string][]string{
 	"daemon/status/metrics": {"daemon/status"},
 	"daemon": {"daemon/config", "daemon/vrrp", "daemon/netif", "daemon/ipvs", "daemon/check",
 		"daemon/instance", "daemon/pool", "daemon/guard", "daemon/script", "daemon/track",
-		"daemon/notify", "daemon/status", "daemon/status/metrics"},
+		"daemon/notify", "daemon/status", "daemon/status/metrics", "daemon/bfd"},
 	"cmd/tandemd": {"daemon", "daemon/config", "daemon/guard", "daemon/status"},
 
 	// The lab: it knows the daemon as a program only.
@@ -46,7 +47,8 @@ var allowed = map[string][]string{
 	"lab/probe":         {"lab", "topology", "reports"},
 	"faults":            {"lab"},
 	"scenarios":         {"faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
-	"cmd/tandem": {"scenarios", "faults", "lab", "lab/kernel", "lab/kernel/build", "lab/probe",
+	"bench":             {"scenarios", "faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
+	"cmd/tandem": {"bench", "scenarios", "faults", "lab", "lab/kernel", "lab/kernel/build", "lab/probe",
 		"topology", "reports"},
 }
 

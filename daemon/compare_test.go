@@ -228,6 +228,10 @@ func another(t *testing.T, v reflect.Value) reflect.Value {
 		return reflect.ValueOf([]netif.Route{{Table: 9}})
 	case []netif.Rule:
 		return reflect.ValueOf([]netif.Rule{{Not: true}})
+	case []netif.Macvlan:
+		return reflect.ValueOf([]netif.Macvlan{{Name: "eth9"}})
+	case []instance.PaceGroup:
+		return reflect.ValueOf([]instance.PaceGroup{{Devices: []string{"eth9"}}})
 	case *netif.Macvlan:
 		return reflect.ValueOf(&netif.Macvlan{Name: "eth9"})
 	case vrrp.Password:

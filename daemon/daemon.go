@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/guard"
@@ -76,6 +77,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Log = slog.Default()
 	}
 	d := director{options: o, log: o.Log, config: &config.Config{}, questions: make(chan question),
+		born:  time.Now(),
 		pulse: pulse{ledger: o.Ledger}}
 	defer d.pulse.begin()()
 	cfg, err := d.first()
@@ -88,6 +90,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	defer d.close()
+	d.atStart(ctx, cfg)
 	next, err := d.prepare(ctx, cfg)
 	if err != nil {
 		return err
@@ -114,6 +117,8 @@ type director struct {
 	options Options
 	log     *slog.Logger
 	pulse   pulse
+	// born is when it was started.
+	born time.Time
 	// began is that the first configuration has been carried out.
 	began bool
 	// config is what runs.
@@ -147,7 +152,7 @@ func (d *director) equip() {
 	if d.tracking == nil {
 		d.tracking = newTracking(d.options.Ledger, d.log)
 		d.telling = newTelling(d.options.Ledger, d.log)
-		d.tracking.told = d.telling.priority
+		d.tracking.told, d.telling.why = d.telling.priority, d.tracking.faults
 	}
 }
 
@@ -185,6 +190,7 @@ func (d *director) run(ctx context.Context, first *transition) error {
 	for _, v := range views {
 		errs = append(errs, v.end())
 	}
+	d.atStop()
 	d.log.Info("stop")
 	return errors.Join(append(errs, err)...)
 }

@@ -39,6 +39,8 @@ func tyingSettings() []setting {
 		{"multicast group", restart, func(c *c) any { return c.Group }, false},
 		{"unicast_ttl", restart, func(c *c) any { return c.UnicastTTL }, false},
 		{"use_vmac", restart, func(c *c) any { return printed(c.VMAC) }, false},
+		{"use_vmac_addr", restart, func(c *c) any { return fmt.Sprint(c.AddrVMACs) }, false},
+		{"vrf", restart, func(c *c) any { return c.VRF }, false},
 		{"vmac_xmit_base", restart, func(c *c) any { return c.AdvertsOnParent }, false},
 	}
 }
@@ -65,6 +67,9 @@ func electionSettings() []setting {
 		{"owner_ignore_adverts", change, func(c *c) any { return c.Router.OwnerIgnoreAdverts }, false},
 		{"skip_check_adv_addr", change, func(c *c) any { return c.Router.SkipCheckAddrs }, false},
 		{"strict_mode", change, func(c *c) any { return c.Router.Strict }, false},
+		{"dont_track_primary", change, func(c *c) any { return c.DontTrackPrimary }, false},
+		{"unicast_fault_no_peer", change, func(c *c) any { return c.Router.FaultNoPeer }, false},
+		{"timer_expired_backup", change, func(c *c) any { return c.Router.LatePriority }, false},
 		{"fast_takeover", change, func(c *c) any { return c.Router.FastTakeover }, false},
 	}
 }
@@ -80,6 +85,7 @@ func announceSettings() []setting {
 			func(c *c) any { return c.Router.LowerPrioAnnounceDelay }, false},
 		{"garp_lower_prio_repeat", change, func(c *c) any { return c.LowerRepeat }, false},
 		{"garp_interval", change, func(c *c) any { return c.ARPInterval }, false},
+		{"garp_group", change, func(c *c) any { return fmt.Sprint(c.PaceGroups) }, false},
 		{"gna_interval", change, func(c *c) any { return c.NAInterval }, false},
 	}
 }

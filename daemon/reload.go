@@ -130,6 +130,7 @@ func (d *director) prepareRouters(t *transition) error {
 		// For a change it is made to learn whether it can be.
 		s.group.Log, s.group.OnTransition = d.log, d.telling.follow(s.group)
 		s.group.OnContested = d.telling.contested
+		s.group.NotBefore = notBefore(&t.config.Global.Start, d.born, upFor())
 		d.entrust(&s.group)
 		r, err := instance.New(s.group, d.links)
 		if err != nil {
@@ -192,6 +193,7 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 	d.telling.part(before, t.config)
 	d.leave(t.plan)
 	d.setNotices(ctx, t)
+	d.tellFirst(before)
 	for _, s := range t.plan.routers {
 		switch s.verb {
 		case change:

@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,11 +18,13 @@ import (
 // instance that is in none, in the order of the file.
 func groups(cfg *config.Config) []instance.Group {
 	var gs []instance.Group
-	rules, vmacs := rulesOf(cfg), vmacsOf(cfg)
+	rules := rulesOf(cfg)
+	vmacs, addrs := vmacsOf(cfg)
 	member := func(i *config.Instance) instance.Config {
 		c := member(cfg, i)
 		c.Rules, c.VMAC = rules[i.Name], vmacs[i.Name]
 		c.AdvertsOnParent = c.VMAC != nil && i.VMAC.AdvertsOnParent
+		c.AddrVMACs = addrs[i.Name]
 		return c
 	}
 	for i := range cfg.SyncGroups {
@@ -49,10 +53,12 @@ func member(cfg *config.Config, i *config.Instance) instance.Config {
 		OldChecksum: oldChecksum(i.OldChecksum),
 		Routes:      newRouting(cfg).routes(i.Routes),
 
+		DontTrackPrimary:   i.DontTrackPrimary,
 		PromoteSecondaries: i.PromoteSecondaries,
+		PaceGroups:         paceGroups(cfg),
 	}
 	if c.Router.Unicast {
-		c.UnicastTTL = i.UnicastTTL
+		c.UnicastTTL, c.VRF = i.UnicastTTL, i.VRF
 	}
 	if !i.Accept && i.Priority != vrrp.PriorityOwner {
 		c.ShieldTable = cfg.Global.Firewall.Table
@@ -69,18 +75,43 @@ func member(cfg *config.Config, i *config.Instance) instance.Config {
 	return c
 }
 
-// vmacsOf returns the macvlans of the instances that have one, by name. Those without a name of
-// their own are vrrp.51 or, for IPv6, vrrp6.51; further ones of that virtual router, on other interfaces,
-// vrrp.51.2 and so on.
-func vmacsOf(cfg *config.Config) map[string]*netif.Macvlan {
-	all := map[string]*netif.Macvlan{}
-	prefix := cfg.Global.Adverts.VMACPrefix
-	if prefix == "" {
-		prefix = "vrrp"
+// paceGroups returns the interfaces that share a pace.
+func paceGroups(cfg *config.Config) []instance.PaceGroup {
+	var all []instance.PaceGroup
+	for _, g := range cfg.GARPGroups {
+		all = append(all, instance.PaceGroup{
+			Devices: g.Interfaces, ARPInterval: g.ARPInterval, NAInterval: g.NAInterval,
+		})
 	}
+	return all
+}
+
+// vmacsOf returns the macvlans of the instances that have one, by name, and those of their VIPs on
+// other interfaces. Those without a name of their own are vrrp.51 or, for IPv6, vrrp6.51; further
+// ones of that virtual router, on other interfaces, vrrp.51.2 and so on.
+func vmacsOf(cfg *config.Config) (map[string]*netif.Macvlan, map[string][]netif.Macvlan) {
+	all, addrs := map[string]*netif.Macvlan{}, map[string][]netif.Macvlan{}
+	prefix := cmp.Or(cfg.Global.Adverts.VMACPrefix, "vrrp")
+	addrPrefix := cmp.Or(cfg.Global.Adverts.VMACAddressPrefix, prefix)
 	taken := map[string]int{}
+	free := func(prefix string, i *config.Instance) string {
+		family := ""
+		if i.IPv6() {
+			family = "6"
+		}
+		name := fmt.Sprintf("%s%s.%d", prefix, family, i.VRID)
+		if taken[name]++; taken[name] > 1 {
+			name = fmt.Sprintf("%s.%d", name, taken[name])
+		}
+		return name
+	}
 	for n := range cfg.Instances {
 		i := &cfg.Instances[n]
+		for _, device := range otherDevices(i) {
+			addrs[i.Name] = append(addrs[i.Name], netif.Macvlan{
+				Name: free(addrPrefix, i), Parent: device, MAC: virtualMAC(i),
+			})
+		}
 		if i.VMAC == nil {
 			continue
 		}
@@ -89,16 +120,22 @@ func vmacsOf(cfg *config.Config) map[string]*netif.Macvlan {
 			m.Parent = i.Interface
 		}
 		if m.Name == "" {
-			family := ""
-			if i.IPv6() {
-				family = "6"
-			}
-			m.Name = fmt.Sprintf("%s%s.%d", prefix, family, i.VRID)
-			if taken[m.Name]++; taken[m.Name] > 1 {
-				m.Name = fmt.Sprintf("%s.%d", m.Name, taken[m.Name])
-			}
+			m.Name = free(prefix, i)
 		}
 		all[i.Name] = m
+	}
+	return all, addrs
+}
+
+// otherDevices are the interfaces beside the instance's own whose VIPs want a macvlan, each once.
+func otherDevices(i *config.Instance) []string {
+	var all []string
+	for _, v := range slices.Concat(i.VIPs, i.ExcludedVIPs) {
+		own := i.VMAC != nil && (v.Device == i.VMAC.Name || v.Device == i.VMAC.Parent)
+		if (i.VMACForAll || v.UseVMAC) && v.Device != i.Interface && !own &&
+			!slices.Contains(all, v.Device) {
+			all = append(all, v.Device)
+		}
 	}
 	return all
 }
@@ -106,7 +143,7 @@ func vmacsOf(cfg *config.Config) map[string]*netif.Macvlan {
 // virtualMAC returns the RFC's address, or the one that is configured: six octets, or five before
 // the VRID.
 func virtualMAC(i *config.Instance) netif.MAC {
-	if i.VMAC.MAC == "" {
+	if i.VMAC == nil || i.VMAC.MAC == "" {
 		return netif.VirtualMAC(i.VRID, i.IPv6())
 	}
 	mac := netif.MAC{5: i.VRID}
@@ -150,6 +187,10 @@ func virtualRouter(i *config.Instance) vrrp.Config {
 		c.Peers = append(c.Peers, vrrp.Peer{Addr: p.Addr, MinTTL: p.MinTTL, MaxTTL: p.MaxTTL})
 	}
 	c.CheckUnicastSource = c.Unicast && i.Rules.CheckUnicastSource
+	c.FaultNoPeer, c.Unicast = i.FaultWithoutPeer, c.Unicast || i.FaultWithoutPeer
+	if i.BackupIfLate {
+		c.LatePriority = uint8(i.LatePriority)
+	}
 	return c
 }
 

@@ -39,6 +39,8 @@ type public struct {
 
 	mu      sync.Mutex
 	reloads status.Reloads
+	// failed are the scripts that are run once, and have failed.
+	failed []status.Condition
 }
 
 // running is what runs since the last change of the configuration.
@@ -121,6 +123,7 @@ func (d *director) snapshot(ctx context.Context) *status.Snapshot {
 	}
 	s.Daemon.Router = routerName(r.config)
 	s.Instances, s.Conditions = r.instances(s.Time)
+	s.Conditions = d.public.failures(append(s.Conditions, r.scriptConditions(s.Time)...))
 	if r.services != nil {
 		s.Services = r.services.snapshot(ctx, r.config.VirtualServers)
 	}
@@ -156,7 +159,8 @@ func routerName(c *config.Config) string {
 func trackersOf(all []track.Status) []status.Tracker {
 	var out []status.Tracker
 	for _, t := range all {
-		o := status.Tracker{Kind: t.Kind.String(), Name: t.Name, Since: t.At, Reason: t.Reason}
+		o := status.Tracker{Kind: t.Kind.String(), Name: t.Name, Since: t.At, Reason: t.Reason,
+			Runs: t.Runs, Failures: t.Failures, Skipped: t.Skipped}
 		switch t.State {
 		case track.Up:
 			o.Health = status.Up
@@ -173,14 +177,16 @@ func trackersOf(all []track.Status) []status.Tracker {
 }
 
 func notifyOf(s notify.Stats) status.Notify {
-	n := status.Notify{Events: s.Seq, Scripts: deliveryOf(s.Scripts), Mail: deliveryOf(s.Mail)}
+	n := status.Notify{Events: s.Seq, Scripts: deliveryOf(s.Scripts), Mail: deliveryOf(s.Mail),
+		LostLogs: s.LostLogs}
 	for _, f := range s.FIFOs {
-		n.FIFOs = append(n.FIFOs, status.FIFO{Path: f.Path, Delivery: deliveryOf(f.Counts)})
+		n.FIFOs = append(n.FIFOs, status.FIFO{Path: f.Path, Delivery: deliveryOf(f.Counts),
+			Restarts: f.Restarts})
 	}
 	return n
 }
 
 func deliveryOf(c notify.Counts) status.Delivery {
 	return status.Delivery{Done: c.Done, Failed: c.Failed, Dropped: c.Dropped,
-		Waiting: c.Waiting, Error: c.LastError}
+		Retries: c.Retries, Waiting: c.Waiting, Error: c.LastError, ErrorAt: c.LastErrorAt}
 }

@@ -131,7 +131,7 @@ func TestConditionsOf(t *testing.T) {
 			noted(vrrp.ConditionInterval, 8, vrrp.Evidence{From: peer, Got: "2s", Want: "1s"}),
 		},
 	}
-	const times = " 2 times, the last 1.0 s ago"
+	const times = " 2 times, the last 1.0s ago"
 	want := []status.Condition{
 		{Name: status.AdvertRejected, Subject: "A", Since: at(20),
 			Evidence: "peer's password differs: 192.168.1.3," + times +
@@ -252,11 +252,11 @@ func TestReplaceFile(t *testing.T) {
 	if err := os.Symlink(precious, path); err != nil {
 		t.Fatal(err)
 	}
-	if err := replaceFile(path, []byte("new")); err != nil {
+	if err := replaceFile(path, []byte("new"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
-		t.Errorf("the dump: %v, %v, want a file of mode 0600", info, err)
+	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o640 {
+		t.Errorf("the dump: %v, %v, want a file of mode 0640", info, err)
 	}
 	for file, want := range map[string]string{precious: "precious", path: "new"} {
 		if text, err := os.ReadFile(file); err != nil || string(text) != want {
@@ -267,7 +267,8 @@ func TestReplaceFile(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(taken, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := replaceFile(taken, nil); err == nil || !strings.HasPrefix(err.Error(), "write "+taken) {
+	if err := replaceFile(taken, nil, 0o600); err == nil ||
+		!strings.HasPrefix(err.Error(), "write "+taken) {
 		t.Errorf("a directory in the way: got %v, want an error with its name", err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 3 {

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/config"
@@ -37,11 +39,11 @@ const (
 )
 
 // beginViews begins all that answers who asks how the director is: the control socket, the dumps
-// and the metrics. None of them waits for a reload under way, or is one that it could not do
-// without.
+// and the metrics; and what says so unasked, of conditions. None of them waits for a reload under
+// way, or is one that it could not do without.
 func (d *director) beginViews(ctx context.Context) []*worker {
 	d.public.started = time.Now()
-	var views []*worker
+	views := []*worker{begin(ctx, "conditions", d.watchConditions)}
 	if control := d.openControl(ctx); control != nil {
 		views = append(views, control)
 	}
@@ -73,9 +75,10 @@ func (d *director) dumps(ctx context.Context) error {
 
 // dump writes one file and returns its path.
 func (d *director) dump(ctx context.Context, dump Dump) (string, error) {
-	files := config.Files{JSONVersion: 1}
+	files, here, mask := config.Files{JSONVersion: 1}, config.Namespace{}, fs.FileMode(0o022)
 	if r := d.public.runs.Load(); r != nil {
-		files = r.config.Global.Files
+		g := &r.config.Global
+		files, here, mask = g.Files, g.Namespace, fs.FileMode(g.Start.Umask)
 	}
 	path, write := files.State, status.Data
 	otherwise := "/tmp/keepalived.data"
@@ -94,24 +97,40 @@ func (d *director) dump(ctx context.Context, dump Dump) (string, error) {
 	if path == "" {
 		path = otherwise
 	}
+	if files.UseInstance {
+		path = namedFor(path, here.Network, here.Instance)
+	}
 	var b bytes.Buffer
 	if err := write(&b, d.snapshot(ctx)); err != nil {
 		return "", err
 	}
-	return path, replaceFile(path, b.Bytes())
+	return path, replaceFile(path, b.Bytes(), 0o666&^mask)
 }
 
-// replaceFile puts a file of that content, which only its owner may read, in the place of whatever
-// is at path: a link there is replaced, and never followed, for the directory may be /tmp. Whoever
-// reads meanwhile reads the old file.
-func replaceFile(path string, content []byte) error {
+// namedFor returns the path with names, those of them that are not empty, before its extension:
+// /tmp/keepalived_NAME.data, as keepalived has it.
+func namedFor(path string, names ...string) string {
+	extension := filepath.Ext(path)
+	path = strings.TrimSuffix(path, extension)
+	for _, name := range names {
+		if name != "" {
+			path += "_" + strings.ReplaceAll(name, "/", "_")
+		}
+	}
+	return path + extension
+}
+
+// replaceFile puts a file of that content and mode in the place of whatever is at path: a link
+// there is replaced, and never followed, for the directory may be /tmp. Whoever reads meanwhile
+// reads the old file.
+func replaceFile(path string, content []byte, mode fs.FileMode) error {
 	// The name is new, and O_EXCL refuses a link that somebody has put there in the meantime.
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	_, err = f.Write(content)
-	if err = errors.Join(err, f.Close()); err == nil {
+	if err = errors.Join(err, f.Chmod(mode), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {

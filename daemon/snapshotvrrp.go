@@ -54,7 +54,7 @@ func (r *running) instances(now time.Time) ([]status.Instance, []status.Conditio
 		}
 	}
 	book := &addressBook{r.host, map[string]heldOn{}}
-	vmacs := vmacsOf(r.config)
+	vmacs, addrVMACs := vmacsOf(r.config)
 	var all []status.Instance
 	var wrong []status.Condition
 	for i := range r.config.Instances {
@@ -65,7 +65,10 @@ func (r *running) instances(now time.Time) ([]status.Instance, []status.Conditio
 		}
 		all = append(all, instanceOf(c, &s))
 		n := &all[len(all)-1]
-		err := setVIPs(n, c, vmacs[c.Name], book)
+		if s.Fault == vrrp.ReasonTracker && r.tracking != nil {
+			n.Faults = append(n.Faults, r.tracking.faults(c.Name)...)
+		}
+		err := setVIPs(n, c, placed(c, vmacs[c.Name], addrVMACs[c.Name]), book)
 		if err != nil && n.LastError == "" {
 			n.LastError = err.Error()
 		}
@@ -89,7 +92,7 @@ func instanceOf(c *config.Instance, s *instance.Status) status.Instance {
 			Dropped: byName(s.Drops), Mismatched: byName(s.Mismatches),
 		},
 		BecameMaster: s.BecameMaster, ReleasedMaster: s.ReleasedMaster,
-		Contested: s.Contested, Stalls: s.Stalls, LongestStall: s.LongestStall,
+		Contested: s.Contested, Restored: s.Restored, Stalls: s.Stalls, LongestStall: s.LongestStall,
 		Errors: s.Errors, LastError: s.LastError,
 	}
 	if s.Fault != 0 {
@@ -98,17 +101,32 @@ func instanceOf(c *config.Instance, s *instance.Status) status.Instance {
 	return n
 }
 
+// placed returns where VIPs of the instance are that the file puts on a device: on a macvlan of it,
+// if there is one.
+func placed(
+	c *config.Instance, vmac *netif.Macvlan, others []netif.Macvlan,
+) func(device string) string {
+	return func(device string) string {
+		if vmac != nil && (device == "" || device == c.Interface) {
+			return vmac.Name
+		}
+		for _, m := range others {
+			if m.Parent == device {
+				return m.Name
+			}
+		}
+		return device
+	}
+}
+
 // setVIPs says which VIPs the instance has, and where they are.
 func setVIPs(
-	n *status.Instance, c *config.Instance, vmac *netif.Macvlan, book *addressBook,
+	n *status.Instance, c *config.Instance, place func(device string) string, book *addressBook,
 ) error {
 	var err error
 	put := func(vips []config.VIP, excluded bool) {
 		for _, v := range vips {
-			device := v.Device
-			if vmac != nil && (device == "" || device == c.Interface) {
-				device = vmac.Name
-			}
+			device := place(v.Device)
 			a := book.of(device)
 			if a.err != nil {
 				err = a.err
@@ -157,7 +175,14 @@ func byName(counts map[vrrp.DropReason]uint64) map[string]uint64 {
 // conditionsOf returns what is wrong with an instance, at most one of each name.
 func conditionsOf(s *instance.Status, now time.Time) []status.Condition {
 	var all conditions
+	if m := s.Mute; m != nil {
+		all.add(status.AdvertsLost, s.Name, m.Since, fmt.Sprintf("the last %d did not leave: %s",
+			m.Count, m.Err))
+	}
 	for _, c := range s.Conditions {
+		if s.State == vrrp.Master && claims(&c) {
+			all.add(status.SplitBrain, s.Name, c.Since, "refused master: "+evidence(c, now))
+		}
 		name := status.AdvertRejected
 		switch c.Kind {
 		case vrrp.ConditionTwoMasters:
@@ -175,6 +200,19 @@ func conditionsOf(s *instance.Status, now time.Time) []status.Condition {
 		all.add(status.KernelRefused, s.Name, s.ErrorsSince, s.LastError)
 	}
 	return all
+}
+
+// claims says whether a refused advert is that of another master all the same: only masters send
+// adverts, and priority 0 is that of one who leaves. What may be no advert says nothing.
+func claims(c *vrrp.Condition) bool {
+	switch c.Kind {
+	case vrrp.ConditionInterval, vrrp.ConditionVersion, vrrp.ConditionAuthType,
+		vrrp.ConditionPassword, vrrp.ConditionAddresses, vrrp.ConditionDestination,
+		vrrp.ConditionStranger:
+		return c.Evidence.Priority > 0
+	default:
+		return false
+	}
 }
 
 // conditions are of one subject.
@@ -223,6 +261,6 @@ func evidence(c vrrp.Condition, now time.Time) string {
 		times = "time"
 	}
 	ago := max(now.Sub(c.Last), 0)
-	fmt.Fprintf(&b, " %d %s, the last %.1f s ago", c.Count, times, ago.Seconds())
+	fmt.Fprintf(&b, " %d %s, the last %.1fs ago", c.Count, times, ago.Seconds())
 	return b.String()
 }

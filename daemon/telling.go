@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +15,9 @@ import (
 	"github.com/tandemlb/tandem/daemon/guard"
 	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/notify"
+	"github.com/tandemlb/tandem/daemon/pool"
 	"github.com/tandemlb/tandem/daemon/script"
+	"github.com/tandemlb/tandem/daemon/status"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
@@ -35,6 +38,9 @@ type telling struct {
 	secure atomic.Bool
 	// supplementary gives scripts all groups of their user.
 	supplementary atomic.Bool
+	// why, if not nil, returns which trackers put an instance into fault. It may wait for who tells
+	// of priorities.
+	why func(instance string) []string
 
 	mu sync.Mutex
 	// reserved is what noteSeq says.
@@ -94,12 +100,7 @@ func (t *telling) configure(cfg *config.Config) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ends = nil
-	t.priorities = map[string]bool{}
-	for i := range cfg.Instances {
-		if c := &cfg.Instances[i]; c.Rules.PriorityChanges {
-			t.priorities[c.Name] = true
-		}
-	}
+	t.priorities = priorityTellers(cfg)
 	return nil
 }
 
@@ -134,7 +135,7 @@ func (t *telling) follow(g instance.Group) func(instance.Transition) {
 	return func(tr instance.Transition) {
 		t.settle(notify.Event{
 			Subject:  notify.Subject{Kind: notify.Instance, Name: tr.Instance},
-			Priority: int(tr.Priority), Time: tr.Time, Reason: tr.Reason.String(),
+			Priority: int(tr.Priority), Time: tr.Time, Reason: t.reason(tr),
 		}, tr.To)
 		states[tr.Instance] = tr.To
 		if g.Name == "" || len(states) < len(g.Members) || tr.To == group {
@@ -150,6 +151,17 @@ func (t *telling) follow(g instance.Group) func(instance.Transition) {
 			Subject: groupSubject(g.Name), Time: tr.Time, Reason: tr.Reason.String(),
 		}, tr.To)
 	}
+}
+
+// reason returns why there was a transition: "tracker failed: script S: exit status 1".
+func (t *telling) reason(tr instance.Transition) string {
+	reason := tr.Reason.String()
+	if tr.Reason == vrrp.ReasonTracker && t.why != nil {
+		if faults := t.why(tr.Instance); len(faults) > 0 {
+			reason += ": " + strings.Join(faults, "; ")
+		}
+	}
+	return reason
 }
 
 // settle tells that the subject of e is in a state now.
@@ -214,6 +226,48 @@ func (t *telling) contested(name string, priority uint8) {
 		Subject: notify.Subject{Kind: notify.Instance, Name: name}, State: notify.LowerPriority,
 		Priority: int(priority), Reason: "advert of a lower priority",
 	})
+}
+
+// condition tells that something has begun to be wrong, or is over.
+func (t *telling) condition(c status.Condition, state notify.State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tell(notify.Event{Subject: conditionSubject(c.Subject), State: state,
+		Condition: c.Name, Reason: c.Evidence})
+}
+
+// firstUp tells that the real servers of after are up which begin that way, if it is to be told:
+// those that before does not have. Others are told of when their first check has succeeded.
+func (t *telling) firstUp(before, after *config.Config) {
+	if !after.Global.Alerts.FirstUp {
+		return
+	}
+	var unchecked pool.Health
+	had := map[notify.Subject]bool{}
+	for i := range before.VirtualServers {
+		vs := &before.VirtualServers[i]
+		for j := range vs.RealServers {
+			had[serverSubject(vs, &vs.RealServers[j])] = true
+		}
+	}
+	for i := range after.VirtualServers {
+		vs := &after.VirtualServers[i]
+		for j := range vs.RealServers {
+			rs := &vs.RealServers[j]
+			s := serverSubject(vs, rs)
+			if unchecked.Up(rs) && !had[s] {
+				t.server(s, true, "start")
+			}
+		}
+	}
+}
+
+// tellFirst has it told what is up from the beginning, once the services of the configuration that
+// follows before run.
+func (d *director) tellFirst(before *config.Config) {
+	if d.began || !d.options.Ledger.Inherited().Resume {
+		d.telling.firstUp(before, d.config)
+	}
 }
 
 // repeat writes the states of all instances and groups to the FIFOs again.

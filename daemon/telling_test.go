@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon/check"
+	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 	"github.com/tandemlb/tandem/daemon/notify"
@@ -180,6 +181,8 @@ virtual_server 10.0.0.1 80 {
 		Rules: map[notify.Subject]notify.Rules{
 			{Kind: notify.Instance, Name: "A"}: {Mail: true, Master: script("/bin/master"),
 				Any: &notify.Script{Args: []string{"/bin/any", "a"}, User: "nobody"}},
+			{Kind: notify.Condition, Name: "A"}:     {Mail: true},
+			{Kind: notify.Condition}:                {Mail: true},
 			{Kind: notify.VirtualService, Name: vs}: {Up: script("/bin/up")},
 			{Kind: notify.RealServer, Name: "[10.0.0.9]:tcp:80", Service: vs}: {
 				Down: script("/bin/down"), Mail: true},
@@ -194,6 +197,93 @@ virtual_server 10.0.0.1 80 {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("notifications: (-want +got)\n%s", diff)
+	}
+}
+
+// TestMailOf compares where mail goes with what the configuration says.
+func TestMailOf(t *testing.T) {
+	const server = "smtp_server mail.example.com\nnotification_email {\na@b\n}\n"
+	for _, tt := range []struct {
+		name, text string
+		want       notify.Mail
+	}{
+		{"as keepalived", "", notify.Mail{}},
+		{"not encrypted", "smtp_starttls off", notify.Mail{}},
+		{"encrypted", "smtp_starttls offered", notify.Mail{StartTLS: notify.WhenOffered}},
+		{"login", "smtp_starttls required\nsmtp_user ops\nsmtp_password secret",
+			notify.Mail{StartTLS: notify.Required, User: "ops", Password: "secret"}},
+		{"file", "smtp_user ops\nsmtp_password_file /etc/password",
+			notify.Mail{User: "ops", PasswordFile: "/etc/password"}},
+		{"nobody logs in", "smtp_password secret", notify.Mail{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := parsed(t, "global_defs {\n"+server+tt.text+"\n}\n"+oneInstance)
+			got := mailOf(&cfg.Global)
+			if got.Server != "mail.example.com:25" {
+				t.Errorf("server %q", got.Server)
+			}
+			got.Server, got.To, got.From, got.Hello, got.Timeout = "", nil, "", "", 0
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("mail: (-want +got)\n%s", diff)
+			}
+			if err := checkNotices(cfg); err != nil {
+				t.Errorf("notifications: %v", err)
+			}
+		})
+	}
+}
+
+// TestFirstUp compares who is told to be up at the start, after a reload, and if nobody asks.
+func TestFirstUp(t *testing.T) {
+	const asked = "global_defs {\nrs_init_notifies on\n}\n"
+	alpha := strings.Replace(twoServers, "protocol", "alpha\nprotocol", 1)
+	for _, tt := range []struct {
+		name, before, after string
+		want                uint64
+	}{
+		{"not asked", "", twoServers, 0},
+		{"start", "", asked + twoServers, 2},
+		{"start down", "", asked + alpha, 0},
+		{"reload", asked + twoServers, asked + twoServers, 0},
+		{"another one", asked + twoServers,
+			asked + strings.Replace(twoServers, "192.168.2.12", "192.168.2.13", 1), 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := &config.Config{}
+			if tt.before != "" {
+				before = parsed(t, tt.before)
+			}
+			tl := newTelling(nil, slog.New(slog.DiscardHandler))
+			tl.firstUp(before, parsed(t, tt.after))
+			if got := tl.notifier.Stats().Seq; got != tt.want {
+				t.Errorf("%d events, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestPriorityTellers says for whom changes of the priority are told.
+func TestPriorityTellers(t *testing.T) {
+	const on, off = "notify_priority_changes on", "notify_priority_changes off"
+	all := "global_defs {\nvrrp_notify_priority_changes on\n}\n"
+	for _, tt := range []struct {
+		name, text string
+		a, b       bool
+	}{
+		{"nobody asks", dependentPair("", ""), false, false},
+		{"one asks", dependentPair("", on), true, false},
+		{"the group asks", dependentPair(on, ""), true, true},
+		{"all are asked for", all + dependentPair("", ""), true, true},
+		{"all but one", all + dependentPair("", off), false, true},
+		{"all but the group", all + dependentPair(off, ""), false, false},
+		{"one of a group that does not", dependentPair(off, on), true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := priorityTellers(parsed(t, tt.text))
+			if got["A"] != tt.a || got["B"] != tt.b {
+				t.Errorf("A %t, B %t, want %t and %t", got["A"], got["B"], tt.a, tt.b)
+			}
+		})
 	}
 }
 

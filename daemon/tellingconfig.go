@@ -26,7 +26,9 @@ func notifications(cfg *config.Config) notify.Config {
 		r := transitionRules(cfg, n)
 		r.Mail = mails && on(vrrp, n.Mail)
 		c.Rules[notify.Subject{Kind: notify.Instance, Name: cfg.Instances[i].Name}] = r
+		c.Rules[conditionSubject(cfg.Instances[i].Name)] = notify.Rules{Mail: r.Mail}
 	}
+	c.Rules[conditionSubject("")] = notify.Rules{Mail: mails && vrrp}
 	for i := range cfg.SyncGroups {
 		n := &cfg.SyncGroups[i].Notify
 		r := transitionRules(cfg, n)
@@ -45,6 +47,30 @@ func on(otherwise bool, switches ...config.Switch) bool {
 		return s == config.SwitchOn
 	}
 	return otherwise
+}
+
+// conditionSubject is that of what is wrong with something; without a name, with anything that has
+// no rules of its own.
+func conditionSubject(name string) notify.Subject {
+	return notify.Subject{Kind: notify.Condition, Name: name}
+}
+
+// priorityTellers are the instances whose changes of priority are told. A sync group decides for
+// those of its members that do as all instances do.
+func priorityTellers(cfg *config.Config) map[string]bool {
+	all := cfg.Global.Adverts.PriorityChanges
+	tellers := make(map[string]bool, len(cfg.Instances))
+	for i := range cfg.Instances {
+		tellers[cfg.Instances[i].Name] = cfg.Instances[i].Rules.PriorityChanges
+	}
+	for i := range cfg.SyncGroups {
+		for _, name := range cfg.SyncGroups[i].Members {
+			if tellers[name] == all {
+				tellers[name] = on(all, cfg.SyncGroups[i].PriorityChanges)
+			}
+		}
+	}
+	return tellers
 }
 
 func transitionRules(cfg *config.Config, n *config.Notify) notify.Rules {
@@ -146,9 +172,23 @@ func mailOf(g *config.Global) notify.Mail {
 	if from == "" {
 		from = "tandem@" + cmp.Or(hello, "localhost")
 	}
-	return notify.Mail{
+	mail := notify.Mail{
 		Server: net.JoinHostPort(m.Server.Host, strconv.Itoa(int(port))),
 		From:   from, To: m.To, Hello: hello, Timeout: m.ConnectTimeout,
-		NoFaults: g.Alerts.NoFaults,
+		NoFaults: g.Alerts.NoFaults, StartTLS: startTLS(m.StartTLS),
 	}
+	if m.User != "" {
+		mail.User, mail.Password, mail.PasswordFile = m.User, m.Password, m.PasswordFile
+	}
+	return mail
+}
+
+func startTLS(word string) notify.StartTLS {
+	switch word {
+	case "offered":
+		return notify.WhenOffered
+	case "required":
+		return notify.Required
+	}
+	return 0
 }

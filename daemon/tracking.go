@@ -88,8 +88,8 @@ func newTracking(l *guard.Ledger, log *slog.Logger) *tracking {
 // run tracks until ctx ends.
 func (t *tracking) run(ctx context.Context) error { return t.set.Run(ctx) }
 
-// configure makes cfg what is tracked. Of the instances, working have a router that stays; they, and
-// those that resume, are not put into fault by what has no result yet.
+// configure makes cfg what is tracked. Of the instances, working have a router that stays; they,
+// and those that resume, are not put into fault by what has no result yet.
 func (t *tracking) configure(cfg *config.Config, working, resumed map[string]bool) error {
 	wanted := tracked(cfg)
 	if err := t.set.Configure(wanted); err != nil {
@@ -210,6 +210,19 @@ func (t *tracking) tell(d *dependent, cause string) {
 		t.refused(d, d.router.SetTracked(d.name, well))
 		d.well = well
 	}
+}
+
+// faults returns which trackers put an instance into fault, each with what it says, as in "script
+// S: exit status 1"; nil if none does.
+func (t *tracking) faults(name string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d := t.dependents[name]
+	if d == nil || d.well {
+		return nil
+	}
+	_, faults := track.Effective(d.base, t.influences(d))
+	return faults
 }
 
 // refused logs what no router should say.

@@ -12,6 +12,7 @@ import (
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/track"
+	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
 // told is a router that writes down what it is told.
@@ -241,5 +242,35 @@ func TestUnusedTrackers(t *testing.T) {
 	c := tracked(parsed(t, dependentOn(100, "track_script {\nS\n}\ntrack_file {\nF\n}")))
 	if len(c.Scripts) != 1 || len(c.Files) != 1 {
 		t.Errorf("tracked: %+v, want a script and a file", c)
+	}
+}
+
+// TestFaultsAreNamed asks which trackers put an instance into fault, and what is told of that.
+func TestFaultsAreNamed(t *testing.T) {
+	tr := newTestTracking(t)
+	tr.begin(dependentOn(150, "track_interface {\neth8\neth9\n}"), nil)
+	tr.set.SetInterface("eth8", true)
+	tr.set.SetInterface("eth9", false)
+	want := []string{"interface eth9: link down"}
+	if diff := cmp.Diff(want, tr.faults("A")); diff != "" {
+		t.Errorf("faults: (-want +got)\n%s", diff)
+	}
+	tl := newTelling(nil, slog.New(slog.DiscardHandler))
+	tl.why = tr.faults
+	for reason, want := range map[vrrp.Reason]string{
+		vrrp.ReasonTracker:  "tracker failed: interface eth9: link down",
+		vrrp.ReasonLinkDown: "link down",
+	} {
+		got := tl.reason(instance.Transition{Instance: "A", Reason: reason})
+		if got != want {
+			t.Errorf("reason: got %q, want %q", got, want)
+		}
+	}
+	tr.set.SetInterface("eth9", true)
+	if got := tr.faults("A"); got != nil {
+		t.Errorf("faults: got %q, want none", got)
+	}
+	if got := tr.faults("nobody"); got != nil {
+		t.Errorf("faults of nobody: got %q, want none", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -23,8 +24,8 @@ type Fault interface {
 	Inject(ctx context.Context, l *lab.Lab) (Heal, error)
 }
 
-// Heal undoes a fault and returns when it is undone, seen where it shows. A second call does nothing
-// and returns nil.
+// Heal undoes a fault and returns when it is undone, seen where it shows. A second call does
+// nothing and returns nil.
 type Heal func(ctx context.Context) error
 
 // Kind names a sort of fault. The zero Kind is unset.
@@ -50,6 +51,20 @@ const (
 	LinkDown
 	// ServerStopped: the real server's program is ended; its node still answers, with a refusal.
 	ServerStopped
+	// OneWay: what the interface sends does not reach the other directors on its network; what they
+	// send reaches it. The target names it: NODE:INTERFACE, as with all kinds down to HostilePackets.
+	OneWay
+	// AdvertsLost: what the interface sends reaches everybody, but for VRRP's adverts.
+	AdvertsLost
+	// HostilePackets: a host sends by the interface, many times a second, packets like adverts of the
+	// virtual routers there, of the best priority and the least, that no router may believe.
+	HostilePackets
+	// VIPDeleted: an administrator deletes a VIP of a director by hand. The target names it:
+	// NODE:ADDRESS.
+	VIPDeleted
+	// Starved: the director's programs run for 20 ms at a time, with pauses between of up to six
+	// intervals of its adverts, as on a machine that has no processor to spare.
+	Starved
 )
 
 var kindNames = map[Kind]string{
@@ -62,6 +77,11 @@ var kindNames = map[Kind]string{
 	PowerOff:           "power-off",
 	LinkDown:           "link-down",
 	ServerStopped:      "server-stopped",
+	OneWay:             "one-way",
+	AdvertsLost:        "adverts-lost",
+	HostilePackets:     "hostile-packets",
+	VIPDeleted:         "vip-deleted",
+	Starved:            "starved",
 }
 
 // String returns the kind's name, for example "director-killed".
@@ -75,7 +95,7 @@ func (k Kind) String() string {
 // Kinds returns every kind in the order of declaration.
 func Kinds() []Kind {
 	kinds := make([]Kind, 0, len(kindNames))
-	for k := DirectorKilled; k <= ServerStopped; k++ {
+	for k := DirectorKilled; k <= Starved; k++ {
 		kinds = append(kinds, k)
 	}
 	return kinds
@@ -103,14 +123,26 @@ const (
 	ServerUnit = "server"
 )
 
-// New returns the fault of a kind on a target: a node's name, or NODE:INTERFACE for a link.
+// detail is what a kind's target names beside the node; empty: nothing.
+func (k Kind) detail() string {
+	switch k {
+	case LinkDown, OneWay, AdvertsLost, HostilePackets:
+		return "INTERFACE"
+	case VIPDeleted:
+		return "ADDRESS"
+	case DirectorKilled, DirectorTerminated, DirectorFrozen, WorkerKilled, WorkerFrozen, GuardKilled,
+		PowerOff, ServerStopped, Starved:
+	}
+	return ""
+}
+
+// New returns the fault of a kind on a target: a node's name, NODE:INTERFACE or NODE:ADDRESS, as
+// the kind has it.
 func New(kind Kind, target string) (Fault, error) {
-	node, iface, hasInterface := strings.Cut(target, ":")
-	if node == "" || hasInterface != (kind == LinkDown) || hasInterface && iface == "" {
-		form := "NODE"
-		if kind == LinkDown {
-			form = "NODE:INTERFACE"
-		}
+	node, detail, hasDetail := strings.Cut(target, ":")
+	want := kind.detail()
+	if node == "" || hasDetail != (want != "") || hasDetail && detail == "" {
+		form := strings.TrimSuffix("NODE:"+want, ":")
 		return nil, fmt.Errorf("make fault %s on %q: want %s", kind, target, form)
 	}
 	switch kind {
@@ -122,7 +154,19 @@ func New(kind Kind, target string) (Fault, error) {
 	case PowerOff:
 		return powerFault{node: node}, nil
 	case LinkDown:
-		return linkFault{node: node, iface: iface}, nil
+		return linkFault{node: node, iface: detail}, nil
+	case OneWay, AdvertsLost:
+		return pathFault{kind: kind, node: node, iface: detail}, nil
+	case HostilePackets:
+		return hostileFault{node: node, iface: detail}, nil
+	case VIPDeleted:
+		addr, err := netip.ParseAddr(detail)
+		if err != nil {
+			return nil, fmt.Errorf("make fault %s on %q: %w", kind, target, err)
+		}
+		return vipFault{node: node, addr: addr}, nil
+	case Starved:
+		return starvedFault{node: node}, nil
 	}
 	return nil, fmt.Errorf("make fault on %q: unknown kind %s", target, kind)
 }

@@ -3,12 +3,16 @@ package faults_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/lab"
@@ -19,7 +23,8 @@ import (
 func TestMain(m *testing.M) {
 	kernel.Init()
 	lab.Main()
-	need := []lab.Capability{lab.Root, lab.NetNS, lab.PIDNS, lab.Veth, lab.Bridge}
+	need := []lab.Capability{lab.Root, lab.NetNS, lab.PIDNS, lab.Veth, lab.Bridge,
+		lab.NftablesBridge}
 	mode, err := kernel.ModeFromEnvironment()
 	status := 2
 	if err == nil {
@@ -61,6 +66,12 @@ var _ = Describe("a fault", func() {
 		})
 		Expect(u.Start(ctx)).To(Succeed())
 		return u
+	}
+
+	other := func(name string) *lab.Node {
+		n, ok := l.Node(name)
+		Expect(ok).To(BeTrue())
+		return n
 	}
 
 	inject := func(ctx SpecContext, kind faults.Kind, target string) faults.Heal {
@@ -172,6 +183,81 @@ var _ = Describe("a fault", func() {
 		Expect(u.Alive()).To(BeTrue())
 	})
 
+	It("loses what one director sends to the other", func(ctx SpecContext) {
+		lb2, client := other("lb2"), other("client1")
+		heal := inject(ctx, faults.OneWay, "lb1:eth0")
+		Expect(node.Carries(ctx, "eth0", lb2, "eth0", 0)).To(BeFalse())
+		Expect(lb2.Carries(ctx, "eth0", node, "eth0", 0)).To(BeTrue(), "the other way")
+		Expect(node.Carries(ctx, "eth0", client, "eth0", 0)).To(BeTrue(), "to the client")
+		fault, _ := faults.New(faults.OneWay, "lb1:eth0")
+		_, err := fault.Inject(ctx, l)
+		Expect(err).To(MatchError(ContainSubstring("already")))
+		Expect(heal(ctx)).To(Succeed())
+		Expect(node.Carries(ctx, "eth0", lb2, "eth0", 0)).To(BeTrue())
+		Expect(heal(ctx)).To(Succeed(), "a second heal does nothing")
+	})
+
+	It("loses adverts and nothing else", func(ctx SpecContext) {
+		lb2 := other("lb2")
+		heal := inject(ctx, faults.AdvertsLost, "lb1:eth0")
+		Expect(node.Carries(ctx, "eth0", lb2, "eth0", 112)).To(BeFalse())
+		Expect(node.Carries(ctx, "eth0", lb2, "eth0", 0)).To(BeTrue())
+		Expect(heal(ctx)).To(Succeed())
+		Expect(node.Carries(ctx, "eth0", lb2, "eth0", 112)).To(BeTrue())
+	})
+
+	It("deletes a VIP, and puts it back where nobody does", func(ctx SpecContext) {
+		vip := &netlink.Addr{IPNet: &net.IPNet{IP: net.IP{192, 168, 1, 1}, Mask: net.CIDRMask(32, 32)},
+			Label: "eth0:vip"}
+		link, err := node.Handle().LinkByName("eth0")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(node.Handle().AddrAdd(link, vip)).To(Succeed())
+		before, err := node.Addrs("eth0")
+		Expect(err).NotTo(HaveOccurred())
+		heal := inject(ctx, faults.VIPDeleted, "lb1:192.168.1.1")
+		Expect(node.Holds(netip.MustParseAddr("192.168.1.1"))).To(BeFalse())
+		Expect(heal(ctx)).To(Succeed())
+		Expect(node.Addrs("eth0")).To(ConsistOf(before))
+	})
+
+	It("leaves a VIP that was put back alone", func(ctx SpecContext) {
+		vip := &netlink.Addr{IPNet: &net.IPNet{IP: net.IP{192, 168, 1, 1}, Mask: net.CIDRMask(32, 32)}}
+		for _, n := range []*lab.Node{node, other("lb2")} {
+			link, err := n.Handle().LinkByName("eth0")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(n.Handle().AddrAdd(link, vip)).To(Succeed())
+		}
+		heal := inject(ctx, faults.VIPDeleted, "lb1:192.168.1.1")
+		Expect(heal(ctx)).To(Succeed())
+		Expect(node.Holds(netip.MustParseAddr("192.168.1.1"))).To(BeFalse(), "the other one has it")
+	})
+
+	It("sends forged adverts until it is healed", func(ctx SpecContext) {
+		conn, err := other("lb2").Listen(ctx, "eth0", unix.ETH_P_IP)
+		Expect(err).NotTo(HaveOccurred())
+		defer conn.Close()
+		heal := inject(ctx, faults.HostilePackets, "client1:eth0")
+		Expect(heal(ctx)).To(Succeed())
+		Expect(conn.SetReadDeadline(time.Now().Add(time.Millisecond))).To(Succeed())
+		frames := 0
+		for frame := make([]byte, 1500); err == nil; frames++ {
+			_, _, err = conn.ReadFrom(frame)
+		}
+		Expect(err).To(MatchError(os.ErrDeadlineExceeded), "nothing more comes")
+		Expect(frames).To(BeNumerically(">", 1))
+		Expect(heal(ctx)).To(Succeed(), "a second heal does nothing")
+	})
+
+	It("starves the director and lets it run again", func(ctx SpecContext) {
+		u := unit(ctx, faults.DirectorUnit, daemon)
+		heal := inject(ctx, faults.Starved, "lb1")
+		Eventually(u.Process().Frozen).WithContext(ctx).Should(BeFalse(), "it runs for a moment")
+		Eventually(u.Process().Frozen).WithContext(ctx).Should(BeTrue())
+		Expect(heal(ctx)).To(Succeed())
+		Expect(u.Process().Frozen()).To(BeFalse())
+		Expect(heal(ctx)).To(Succeed(), "a second heal does nothing")
+	})
+
 	DescribeTable("on a target that is not there names what there is",
 		func(ctx SpecContext, kind faults.Kind, target, says string) {
 			fault, err := faults.New(kind, target)
@@ -185,6 +271,12 @@ var _ = Describe("a fault", func() {
 		Entry("an unknown interface", faults.LinkDown, "lb1:eth7", "eth7"),
 		Entry("a link without an interface", faults.LinkDown, "lb1", "NODE:INTERFACE"),
 		Entry("a process with an interface", faults.DirectorKilled, "lb1:eth0", "NODE"),
+		Entry("a path from an unknown interface", faults.OneWay, "lb1:eth7", "eth7"),
+		Entry("an attack by an unknown interface", faults.HostilePackets, "client1:eth7", "eth7"),
+		Entry("a VIP that the node does not have", faults.VIPDeleted, "lb1:192.168.1.9", "not have"),
+		Entry("a VIP that is no address", faults.VIPDeleted, "lb1:outer", "outer"),
+		Entry("a VIP without an address", faults.VIPDeleted, "lb1", "NODE:ADDRESS"),
+		Entry("a director that does not run", faults.Starved, "lb1", "no director"),
 		Entry("nothing", faults.PowerOff, "", "NODE"),
 		Entry("an unset kind", faults.Kind(0), "lb1", "unknown kind"),
 	)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/tandemlb/tandem/topology"
@@ -28,6 +29,8 @@ type Fabric struct {
 	handle  *netlink.Handle
 	bridges map[string]Interface
 	ports   []Interface
+	// blocks counts the blocks that there ever were.
+	blocks atomic.Int64
 }
 
 // Interface is an interface of the fabric.

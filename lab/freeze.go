@@ -77,6 +77,9 @@ func (p *Process) family() ([]int, error) {
 		return nil, os.ErrProcessDone
 	}
 	own, err := os.Readlink(pidNamespace(p.cmd.Process.Pid))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, os.ErrProcessDone // it has ended, and what follows it does not know yet
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read PID namespace: %w", err)
 	}

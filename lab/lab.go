@@ -91,6 +91,9 @@ func (l *Lab) Node(name string) (*Node, bool) {
 	return nil, false
 }
 
+// Directors returns the directors in the topology's order; none: nil.
+func (l *Lab) Directors() []*Node { return l.NodesOf(topology.Director) }
+
 // NodesOf returns the nodes of a role in the topology's order; none: nil.
 func (l *Lab) NodesOf(role topology.Role) []*Node {
 	var nodes []*Node

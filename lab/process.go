@@ -55,8 +55,10 @@ type Process struct {
 	// cmd is process 1 of the namespace; program is the same unless there is an init.
 	cmd     *exec.Cmd
 	program *os.Process
-	done    chan struct{}
-	err     error // of Wait; set before done is closed
+	// pid is the program's; unlike its own field it stays when the program is released.
+	pid  int
+	done chan struct{}
+	err  error // of Wait; set before done is closed
 }
 
 // Start starts a program on the node. It ends with the lab at the latest: by Close, PowerOff, or
@@ -143,7 +145,7 @@ func (n *Node) start(ctx context.Context, c Command) (*Process, error) {
 		}
 	}
 	n.mu.Lock()
-	p.program = program
+	p.program, p.pid = program, program.Pid
 	n.mu.Unlock()
 	go p.follow(read, c.capture)
 	if err != nil {
@@ -234,7 +236,7 @@ func (p *Process) String() string { return p.node.spec.Name + ":" + p.name }
 func (p *Process) Node() *Node { return p.node }
 
 // Pid returns the program's number as the lab's own process sees it.
-func (p *Process) Pid() int { return p.program.Pid }
+func (p *Process) Pid() int { return p.pid }
 
 // Done returns a channel that is closed when the process and all its descendants have ended and
 // their output has been read.

@@ -308,3 +308,16 @@ var _ = Describe("A lab whose process is killed", func() {
 		Expect(after).To(HaveLen(len(links)))
 	}, SpecTimeout(specTimeout))
 })
+
+var _ = Describe("A program under init", func() {
+	It("keeps its number when it has ended", func(ctx SpecContext) {
+		n := node(up(ctx, preset("fig5"), lab.Options{}), "lb1")
+		p, err := n.Start(ctx, lab.Command{Name: "sleep", Args: []string{"1000"}, Init: true})
+		Expect(err).NotTo(HaveOccurred())
+		pid := p.Pid()
+		Expect(p.Kill()).To(Succeed())
+		Expect(p.Pid()).To(Equal(pid), "a number below 0 would be that of a group")
+		_, err = p.Frozen()
+		Expect(err).To(MatchError(os.ErrProcessDone))
+	}, SpecTimeout(specTimeout))
+})

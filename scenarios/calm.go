@@ -84,7 +84,8 @@ func transitions(rec *reports.Recording, w reports.Window) (n int, first string)
 }
 
 // nothingLost demands that every request is answered. A stall explains one that got no answer in
-// time, if it was sent near the stall.
+// time, if it was sent near the stall; one that explains a transition explains any that was lost near
+// it.
 func (c calm) nothingLost() Bound {
 	return c.bound("requests lost", "While "+c.while+" every request is answered.",
 		func(rec *reports.Recording, w reports.Window, slack time.Duration) reports.Finding {
@@ -92,7 +93,7 @@ func (c calm) nothingLost() Bound {
 				return c.nothing("no client sent anything")
 			}
 			_, all := lostIn(rec, w)
-			n, first := unexplained(rec, w)
+			n, first := c.unexplained(rec, w)
 			switch {
 			case n == 0 && slack > 0:
 				return none(0, "")
@@ -106,10 +107,15 @@ func (c calm) nothingLost() Bound {
 
 // unexplained counts the lost requests of a window that no stall of the machine explains, and
 // returns the first one.
-func unexplained(rec *reports.Recording, w reports.Window) (n int, first reports.Request) {
+func (c calm) unexplained(
+	rec *reports.Recording, w reports.Window,
+) (n int, first reports.Request) {
 	stalls, slack := stallsOf(rec), stallFactor*Stall(rec)
+	moved := c.patience > 0 && slack >= c.patience
 	for _, q := range rec.Requests {
-		if !w.Contains(q.Sent) || q.Outcome == reports.Answered || excused(q, stalls, slack) {
+		silent := q.Outcome == reports.Timeout || q.Outcome == reports.Late
+		if !w.Contains(q.Sent) || q.Outcome == reports.Answered ||
+			(silent || moved) && near(q, stalls, slack) {
 			continue
 		}
 		if n++; n == 1 {
@@ -131,11 +137,8 @@ func stallsOf(rec *reports.Recording) []time.Duration {
 	return at
 }
 
-// excused says whether a stall within slack explains that a request got no answer in time.
-func excused(q reports.Request, stalls []time.Duration, slack time.Duration) bool {
-	if q.Outcome != reports.Timeout && q.Outcome != reports.Late {
-		return false
-	}
+// near says whether a request was sent within slack of a stall.
+func near(q reports.Request, stalls []time.Duration, slack time.Duration) bool {
 	for _, at := range stalls {
 		if (q.Sent - at).Abs() <= slack {
 			return true

@@ -41,6 +41,19 @@ func All() []Scenario {
 			"The master's cable on the client side is pulled."),
 		fig7("server-link-down", faults.LinkDown, "@master:eth1",
 			"The master's cable on the real-server side is pulled."),
+		fig7Boot(),
+		fig5BothKilled(),
+		fig5BothFrozen(),
+		fig5Starved(),
+		fig7VIPDeleted(),
+		fig7BackupDeaf(),
+		fig7BackupHalfDeaf(),
+		fig5MasterDeaf(),
+		fig7AdvertsLost(),
+		fig5OtherInterval(),
+		fig5OtherPassword(),
+		fig5LearnedInterval(),
+		fig7Hostile(),
 		fig7Reloads(),
 		fig7RandomFaults(),
 	}
@@ -81,7 +94,8 @@ func masterLimits(t topology.Topology, kind faults.Kind) limits {
 		l.settle = max(takeover, leftover(t.VRRP)+Allowance)
 	case faults.DirectorTerminated, faults.GuardKilled, faults.PowerOff:
 		l.together = takeover + StartAllowance
-	case faults.LinkDown, faults.ServerStopped, faults.WorkerKilled, faults.WorkerFrozen:
+	case faults.LinkDown, faults.ServerStopped, faults.WorkerKilled, faults.WorkerFrozen,
+		faults.OneWay, faults.AdvertsLost, faults.HostilePackets, faults.VIPDeleted, faults.Starved:
 	}
 	return l
 }

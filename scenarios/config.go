@@ -64,6 +64,12 @@ func (c *confWriter) instance(t topology.Topology, n topology.Node, v topology.V
 	c.line("priority %d", n.Priority)
 	c.line("version %d", t.VRRP.Version)
 	c.line("advert_int %s", seconds(t.VRRP.Advert))
+	if t.VRRP.Password != "" {
+		c.open("authentication")
+		c.line("auth_type PASS")
+		c.line("auth_pass %s", t.VRRP.Password)
+		c.close()
+	}
 	c.open("virtual_ipaddress")
 	c.line("%s", v.Addr)
 	c.close()

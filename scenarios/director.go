@@ -23,6 +23,9 @@ type Director struct {
 	Path string
 	// Args come before the configuration file's flag.
 	Args []string
+	// Status are the arguments with which the program asks a running director how it is, and prints an
+	// object of JSON with the conditions in it; nil: it cannot.
+	Status []string
 }
 
 // FindDirector returns the director that a command line asks for: "tandemd" (TANDEM_TANDEMD, beside
@@ -37,6 +40,7 @@ func FindDirector(command string) (Director, error) {
 	var err error
 	if command == "tandemd" {
 		d.Path, err = findTandemd()
+		d.Status = []string{"--status", "--format", "json"}
 	} else {
 		d.Path, err = kernel.LookTool(words[0])
 	}

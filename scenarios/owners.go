@@ -78,12 +78,30 @@ func (o *owners) soleLocked() (string, bool) {
 
 // await waits until one node alone holds every VIP and is wanted.
 func (o *owners) await(ctx context.Context, wanted func(node string) bool) error {
+	return o.awaitThat(ctx, func(o *owners) bool {
+		sole, ok := o.soleLocked()
+		return ok && wanted(sole)
+	})
+}
+
+// contestedLocked reports whether some VIP is on more than one node.
+func (o *owners) contestedLocked() bool {
+	for _, nodes := range o.holders {
+		if len(nodes) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitThat waits until something holds, which is asked with the lock held.
+func (o *owners) awaitThat(ctx context.Context, holds func(*owners) bool) error {
 	for {
 		o.mu.Lock()
-		sole, ok := o.soleLocked()
+		reached := holds(o)
 		changed := o.changed
 		o.mu.Unlock()
-		if ok && wanted(sole) {
+		if reached {
 			return nil
 		}
 		select {

@@ -22,7 +22,9 @@ func (h hit) ends() bool {
 	switch h.kind {
 	case faults.DirectorKilled, faults.DirectorTerminated, faults.PowerOff:
 		return true
-	case faults.DirectorFrozen, faults.LinkDown, faults.ServerStopped:
+	case faults.DirectorFrozen, faults.LinkDown, faults.ServerStopped, faults.WorkerKilled,
+		faults.WorkerFrozen, faults.GuardKilled, faults.OneWay, faults.AdvertsLost,
+		faults.HostilePackets, faults.VIPDeleted, faults.Starved:
 	}
 	return false
 }

@@ -140,10 +140,7 @@ func (s Reloads) do(ctx context.Context, r *run) error {
 	}
 	err := (Observe{For: s.Then}).do(ctx, r)
 	r.noteEnded(ended)
-	for _, g := range r.adverts.Gaps() {
-		r.event(reports.Event{Kind: reports.Note, Subject: gapNote,
-			Detail: fmt.Sprintf(gapForm, g.Router, g.Adverts, g.From, g.To)})
-	}
+	r.noteGaps()
 	return err
 }
 
@@ -152,9 +149,6 @@ const (
 	// program has ended.
 	reloadNote = "reload"
 	endedNote  = "the director's program has ended"
-	// gapNote is the subject of the note of a virtual router's longest gap between adverts.
-	gapNote = "advert gap"
-	gapForm = "virtual router %d: %d adverts, none from %s to %s"
 )
 
 // reload has every director that runs load a file.

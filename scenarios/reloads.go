@@ -37,7 +37,7 @@ func fig7Reloads() Scenario {
 		Bounds: []Bound{
 			d.survived(),
 			d.calm().noTransition(),
-			d.advertGapWithin(t.VRRP.Advert * 6 / 5),
+			d.calm().advertGapWithin(t, t.VRRP.Advert*6/5),
 			d.calm().nothingLost(),
 			d.leavesWithin(Allowance),
 			d.returnsWithin(back),
@@ -114,61 +114,6 @@ func (d reloadDrill) survived() Bound {
 			}
 			return f
 		})
-}
-
-// advertGapWithin bounds the time between two adverts of each virtual router. Where the clock is
-// real, the Allowance is for the machine's lateness to send and to hear them.
-func (d reloadDrill) advertGapWithin(limit time.Duration) Bound {
-	doc := fmt.Sprintf("No two adverts of a virtual router are further apart than %s, on a real clock "+
-		"than %s.", round(limit), round(limit+Allowance))
-	return d.calm().bound("advert gap", doc,
-		func(rec *reports.Recording, _ reports.Window, slack time.Duration) reports.Finding {
-			limit := limit + slack
-			if !rec.Host.Virtual() {
-				limit += Allowance
-			}
-			gaps := gapsOf(rec)
-			var worst probe.AdvertGap
-			for _, v := range d.topology.VIPs {
-				g, ok := gaps[v.RouterID]
-				if !ok {
-					return reports.Finding{Verdict: reports.Inconclusive, Observed: "nothing",
-						Limit: round(limit), Detail: fmt.Sprintf("no advert of virtual router %d was "+
-							"heard", v.RouterID)}
-				}
-				if g.Length() > worst.Length() {
-					worst = g
-				}
-			}
-			f := atMost(worst.Length(), limit)
-			if f.Verdict != reports.Pass {
-				f.Detail = fmt.Sprintf("virtual router %d, from %s to %s", worst.Router,
-					round(worst.From), round(worst.To))
-			}
-			return f
-		})
-}
-
-// gapsOf reads the notes of gaps back, by virtual router. A note that is none says nothing.
-func gapsOf(rec *reports.Recording) map[uint8]probe.AdvertGap {
-	gaps := map[uint8]probe.AdvertGap{}
-	for _, ev := range rec.Events {
-		if ev.Kind != reports.Note || ev.Subject != gapNote {
-			continue
-		}
-		var g probe.AdvertGap
-		var from, to string
-		if _, err := fmt.Sscanf(ev.Detail, gapForm, &g.Router, &g.Adverts, &from, &to); err != nil {
-			continue
-		}
-		var errFrom, errTo error
-		g.From, errFrom = time.ParseDuration(from)
-		g.To, errTo = time.ParseDuration(to)
-		if errFrom == nil && errTo == nil {
-			gaps[g.Router] = g
-		}
-	}
-	return gaps
 }
 
 // absence is a time in which the files leave a real server out.

@@ -83,10 +83,21 @@ type run struct {
 	errs        []error // of tasks
 }
 
-// pendingHeal is a fault that holds.
+// pendingHeal is a fault that holds, of one node or of several, which are then healed at once.
 type pendingHeal struct {
-	fault reports.Event // as it was recorded
-	heal  faults.Heal
+	faults []reports.Event // as they were recorded
+	heals  []faults.Heal
+}
+
+// all heals every one at once.
+func (p pendingHeal) all(ctx context.Context) error {
+	errs := make([]error, len(p.heals))
+	var healing sync.WaitGroup
+	for i, heal := range p.heals {
+		healing.Go(func() { errs[i] = heal(ctx) })
+	}
+	healing.Wait()
+	return errors.Join(errs...)
 }
 
 // carryOut does the steps, then heals and stops whatever holds. It returns why the run says nothing:
@@ -217,14 +228,15 @@ func (r *run) healAll(ctx context.Context) error {
 	for len(r.heals) > 0 {
 		last := r.heals[len(r.heals)-1]
 		r.heals = r.heals[:len(r.heals)-1]
-		if err := last.heal(ctx); err != nil {
+		if err := last.all(ctx); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		ev := last.fault
-		ev.Kind = reports.FaultHeal
-		r.event(ev)
-		r.say(fmt.Sprintf("healed %s %s", ev.Subject, target(ev)))
+		for _, ev := range last.faults {
+			ev.Kind = reports.FaultHeal
+			r.event(ev)
+			r.say(fmt.Sprintf("healed %s %s", ev.Subject, target(ev)))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/topology"
@@ -78,9 +79,26 @@ func Needs(s Scenario) []lab.Capability {
 	if len(s.Topology.Services) > 0 {
 		needs = append(needs, lab.IPVS)
 	}
-	for _, c := range s.Needs {
+	for _, c := range append(s.Needs[:len(s.Needs):len(s.Needs)], needsOfFaults(s)...) {
 		if !slices.Contains(needs, c) {
 			needs = append(needs, c)
+		}
+	}
+	return needs
+}
+
+// needsOfFaults are those of the faults that a scenario always injects. What a plan draws needs
+// nothing more.
+func needsOfFaults(s Scenario) []lab.Capability {
+	var needs []lab.Capability
+	for _, step := range s.Steps {
+		inject, ok := step.(Inject)
+		if !ok {
+			continue
+		}
+		// One that cannot be made says so when it is its turn.
+		if fault, err := faults.New(inject.Kind, inject.Target); err == nil {
+			needs = append(needs, fault.Needs()...)
 		}
 	}
 	return needs
@@ -95,7 +113,7 @@ func Clocked(all []Scenario, virtual bool) (fit, left []Scenario) {
 		lacks = lab.RealTime
 	}
 	for _, s := range all {
-		if slices.Contains(s.Needs, lacks) {
+		if slices.Contains(Needs(s), lacks) {
 			left = append(left, s)
 		} else {
 			fit = append(fit, s)

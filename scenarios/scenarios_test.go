@@ -3,6 +3,7 @@ package scenarios_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -33,12 +34,17 @@ var _ = Describe("tandemd", Label("tandemd"), func() {
 	}
 })
 
-// keepalived is a peer, not what is tested: a bound that it breaks is a finding of the report.
+// keepalived is a peer, not what is tested: a bound that it breaks is a finding of the report. In real
+// time, which is dear, it runs a few drills only.
 var _ = Describe("keepalived", Label("keepalived"), func() {
 	for _, s := range scenarios.All() {
 		It("can be judged by "+s.Name, func(ctx SpecContext) {
 			if _, err := scenarios.FindDirector("keepalived"); err != nil {
 				Skip(fmt.Sprintf("%v; apt-get install keepalived", err))
+			}
+			few := []string{"fig6-rr", "fig7-director-killed", "fig7-director-terminated"}
+			if !lab.VirtualClock() && !slices.Contains(few, s.Name) {
+				Skip("keepalived runs this drill on virtual time only")
 			}
 			report := carryOut(ctx, s, "keepalived")
 			Expect(report.Findings).NotTo(BeEmpty())

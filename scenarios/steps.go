@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tandemlb/tandem/faults"
@@ -101,8 +103,9 @@ func (s Observe) do(ctx context.Context, _ *run) error {
 	}
 }
 
-// Inject injects a fault. Its target is a node, NODE:INTERFACE, or either with @master (the director
-// that holds the first VIP) or @backup (the first other one) for the node.
+// Inject injects a fault. Its target is a node, NODE:INTERFACE or NODE:ADDRESS, or any with @master
+// (the director that holds the first VIP) or @backup (the first other one) for the node. @directors
+// are all of them: the fault strikes them at once, and is healed at once.
 type Inject struct {
 	Kind   faults.Kind
 	Target string
@@ -111,25 +114,54 @@ type Inject struct {
 func (s Inject) String() string { return fmt.Sprintf("inject %s on %s", s.Kind, s.Target) }
 
 func (s Inject) do(ctx context.Context, r *run) error {
-	where, err := r.resolve(s.Target)
+	targets, err := r.targets(s.Target)
 	if err != nil {
 		return err
 	}
-	fault, err := faults.New(s.Kind, where)
-	if err != nil {
-		return err
+	var pending pendingHeal
+	all := make([]faults.Fault, len(targets))
+	for i, where := range targets {
+		if all[i], err = faults.New(s.Kind, where); err != nil {
+			return err
+		}
+		node, detail, _ := strings.Cut(where, ":")
+		ev := reports.Event{Kind: reports.FaultInject, Node: node, Subject: s.Kind.String(),
+			Detail: detail}
+		r.event(ev)
+		pending.faults = append(pending.faults, ev)
 	}
-	node, detail, _ := strings.Cut(where, ":")
-	ev := reports.Event{Kind: reports.FaultInject, Node: node, Subject: s.Kind.String(),
-		Detail: detail}
-	r.event(ev)
-	heal, err := fault.Inject(ctx, r.lab)
-	if err != nil {
-		return err
+	pending.heals = make([]faults.Heal, len(all))
+	errs := make([]error, len(all))
+	var injecting sync.WaitGroup
+	for i, fault := range all {
+		injecting.Go(func() {
+			if pending.heals[i], errs[i] = fault.Inject(ctx, r.lab); errs[i] == nil {
+				r.say(fmt.Sprintf("%s: took hold", fault))
+			}
+		})
 	}
-	r.say(fmt.Sprintf("%s: took hold", fault))
-	r.heals = append(r.heals, pendingHeal{ev, heal})
+	injecting.Wait()
+	if err := errors.Join(errs...); err != nil {
+		// What took hold is undone; a heal that fails is reported beside why.
+		pending.heals = slices.DeleteFunc(pending.heals, func(h faults.Heal) bool { return h == nil })
+		return errors.Join(err, pending.all(context.WithoutCancel(ctx)))
+	}
+	r.heals = append(r.heals, pending)
 	return nil
+}
+
+// targets turns a target's selector into nodes, each with what followed the selector.
+func (r *run) targets(where string) ([]string, error) {
+	rest, all := strings.CutPrefix(where, "@directors")
+	if !all {
+		one, err := r.resolve(where)
+		return []string{one}, err
+	}
+	var targets []string
+	for _, n := range r.scenario.Topology.NodesOf(topology.Director) {
+		targets = append(targets, n.Name+rest)
+	}
+	return targets, nil
 }
 
 // resolve turns a target's selector into a node's name.

@@ -32,6 +32,22 @@ func TestMarshalGolden(t *testing.T) {
 	}
 }
 
+func TestMarshalKeepsPassword(t *testing.T) {
+	want := mustPreset(t, "fig5")
+	want.VRRP.Password = "s3cret-1"
+	b, err := Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Parse("fig5.tandem.yml", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, back, compareAddresses); diff != "" {
+		t.Errorf("round trip (-want +got):\n%s", diff)
+	}
+}
+
 func TestMarshalRefusesInvalid(t *testing.T) {
 	var problems Problems
 	if _, err := Marshal(Topology{}); !errors.As(err, &problems) {

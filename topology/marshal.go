@@ -25,8 +25,12 @@ func Marshal(t Topology) ([]byte, error) {
 			{Key: "addr", Value: v.Addr.String()}, {Key: "router_id", Value: v.RouterID}}}
 	})...)
 	if t.VRRP != (VRRP{}) {
-		doc = append(doc, yaml.MapItem{Key: "vrrp", Value: yaml.MapSlice{
-			{Key: "version", Value: t.VRRP.Version}, {Key: "advert", Value: t.VRRP.Advert.String()}}})
+		vrrp := yaml.MapSlice{{Key: "version", Value: t.VRRP.Version},
+			{Key: "advert", Value: t.VRRP.Advert.String()}}
+		if t.VRRP.Password != "" {
+			vrrp = append(vrrp, yaml.MapItem{Key: "password", Value: t.VRRP.Password})
+		}
+		doc = append(doc, yaml.MapItem{Key: "vrrp", Value: vrrp})
 	}
 	doc = append(doc, section("services", t.Services, serviceItem)...)
 	b, err := yaml.MarshalWithOptions(doc, yaml.Indent(2))

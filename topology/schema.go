@@ -30,6 +30,7 @@ func (d *decoder) topology(n ast.Node) Topology {
 			d.object(n, path, []field{
 				{"version", d.number(&t.VRRP.Version, 2, 3)},
 				{"advert", d.duration(&t.VRRP.Advert)},
+				{"password", d.text(&t.VRRP.Password)},
 			})
 		}},
 		{"services", func(n ast.Node, path string) {

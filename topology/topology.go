@@ -101,6 +101,9 @@ type VRRP struct {
 	Version int
 	// Advert is the advertisement interval: whole seconds for version 2, 10 ms steps for version 3.
 	Advert time.Duration
+	// Password is that of version 2's authentication type 1, 1 to 8 letters, digits and dashes; empty:
+	// none. Anybody on the network can read it.
+	Password string
 }
 
 // Service is one virtual service, LVS-NAT over TCP.

@@ -234,6 +234,23 @@ func (v *validation) vrrp() {
 		v.add("vrrp.advert", "interval %s: expected %s to %s in steps of %s for version %d",
 			a, unit, largest, unit, v.VRRP.Version)
 	}
+	v.password()
+}
+
+// maxPassword is the length of the field for it (RFC 2338, Section 5.3.10).
+const maxPassword = 8
+
+// password checks that every director's configuration can carry the password, and an advert.
+func (v *validation) password() {
+	p := v.VRRP.Password
+	plain := strings.Trim(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == ""
+	switch {
+	case p == "":
+	case v.VRRP.Version == 3:
+		v.add("vrrp.password", "password: expected none in version 3, which has no authentication")
+	case len(p) > maxPassword || !plain:
+		v.add("vrrp.password", "password %q: expected 1 to %d letters, digits and dashes", p, maxPassword)
+	}
 }
 
 // gateway checks a node's default route, and that the node can reach whom it must.

@@ -16,6 +16,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDoctor(), newLab(), newDrill(), newKernel(), newCarryOut())
+	root.AddCommand(newDoctor(), newLab(), newDrill(), newBench(), newKernel(), newCarryOut())
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -19,6 +20,10 @@ import (
 
 // logPatience is how long the last lines of the log may take to be written.
 const logPatience = time.Second
+
+// workerGC is how much garbage the worker keeps, in percent of what it uses: little of it is made,
+// and a thousand instances are to fit into 40 MB.
+const workerGC = 50
 
 // serve runs the daemon until a signal stops it.
 func serve(c command, stdout, stderr io.Writer) int {
@@ -88,6 +93,7 @@ func work(c command, stdout, stderr io.Writer) int {
 	defer signal.Stop(hangup)
 	defer signal.Stop(asked)
 	name()
+	debug.SetGCPercent(workerGC)
 	ledger, err := guard.Attach()
 	if err != nil {
 		fmt.Fprintf(stderr, "tandemd: %v\n", err)

@@ -120,8 +120,8 @@ type Instance struct {
 	Rules AdvertRules
 	// Tracks are the trackers that the instance depends on.
 	Tracks Tracks
-	// UnicastTTL is that of unicast adverts. FaultWithoutPeer puts the instance into fault when no
-	// peer can be reached, TrackSource when Source is gone.
+	// UnicastTTL is that of unicast adverts. FaultWithoutPeer puts the instance into fault while it
+	// has no Peers, TrackSource when Source is gone.
 	UnicastTTL                    uint8
 	FaultWithoutPeer, TrackSource bool
 	// OldChecksum is always or never; empty means as found out.
@@ -137,7 +137,8 @@ type Instance struct {
 	PolicyRules []Rule
 	// PromoteSecondaries lets an address keep the others of its subnet when it goes.
 	PromoteSecondaries bool
-	// BackupIfLate makes an instance backup that finds itself late; with LatePriority unless 0.
+	// BackupIfLate makes a master backup that finds itself later than a backup of LatePriority
+	// waits, or one of any priority if that is 0. It is always so; the keyword says how late.
 	BackupIfLate bool
 	LatePriority int
 	// HMAC is auth_hmac; nil means none.

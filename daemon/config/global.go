@@ -18,16 +18,24 @@ func globalTable() *table[Global] {
 		identityKeywords(),
 		mailKeywords(),
 		pendingBut([]string{"smtp_alert", "smtp_alert_vrrp", "smtp_alert_checker",
-			"no_email_faults"}, alertKeywords()...),
-		pendingBut([]string{"script_user", "enable_script_security",
-			"set_supplementary_groups"}, scriptKeywords()...),
+			"no_email_faults", "rs_init_notifies"}, alertKeywords()...),
+		needless("there is no mail about single checks",
+			leaf("no_checker_emails", "off", boolean(),
+				func(g *global) *bool { return &g.Alerts.NoCheckers },
+				"no mail about single checks")),
+		scriptKeywords(),
+		needless("scripts are always run by their paths as written",
+			leaf("use_symlink_paths", "off", boolean(),
+				func(g *global) *bool { return &g.Start.SymlinkPaths },
+				"runs scripts by their paths as written, links and all")),
 		pendingBut([]string{"vrrp_skip_check_adv_addr", "vrrp_mcast_group4", "vrrp_mcast_group6",
 			"vrrp_down_timer_adverts", "vrrp_lower_prio_no_advert", "vrrp_higher_prio_send_advert",
 			"vrrp_owner_ignore_adverts", "vrrp_check_unicast_src", "v3_checksum_as_v2", "vmac_prefix",
-			"vrrp_notify_priority_changes", "vrrp_strict"},
+			"vrrp_notify_priority_changes", "vrrp_strict", "vmac_addr_prefix"},
 			advertDefaults()...),
 		garpDefaults(),
-		pending("", startKeywords()...),
+		pendingBut([]string{"startup_script", "startup_script_timeout", "shutdown_script",
+			"shutdown_script_timeout", "umask", "vrrp_startup_delay", "vrrp_delay_after_boot"}, startKeywords()...),
 		schedulingKeywords(),
 		firewallKeywords(),
 		pending("", lvsKeywords()...),
@@ -70,6 +78,34 @@ func mailKeywords() []keyword[global] {
 		leaf("smtp_connect_timeout", "30", seconds(time.Millisecond, longest),
 			func(g *global) *time.Duration { return &g.Mail.ConnectTimeout },
 			"bounds the connection to smtp_server"),
+		leaf("smtp_starttls", "", choice("off", "offered", "required"),
+			func(g *global) *string { return &g.Mail.StartTLS },
+			"encrypts mail, if smtp_server offers it or always; not in keepalived").
+			as(otherwise[global]("off")),
+		leaf("smtp_user", "", text("one name"), func(g *global) *string { return &g.Mail.User },
+			"logs in to smtp_server, through TLS or on this machine; not in keepalived").
+			as(otherwise[global]("nobody")),
+		leaf("smtp_password", "", text("a password"),
+			func(g *global) *string { return &g.Mail.Password },
+			"password of smtp_user; not in keepalived"),
+		leaf("smtp_password_file", "", file(),
+			func(g *global) *string { return &g.Mail.PasswordFile },
+			"its first line is the password of smtp_user; not in keepalived"),
+	}
+}
+
+// checkMail checks what the keywords of mail say together; n is a block of them.
+func (d *decoder) checkMail(m *Mail, n *Node) {
+	at := func(keyword string) Pos { return n.placeOf(keyword) }
+	switch {
+	case m.Password != "" && m.PasswordFile != "":
+		d.warn(at("smtp_password"), "smtp_password: expected no smtp_password_file beside it; the "+
+			"file counts")
+	case m.User == "" && m.Password+m.PasswordFile != "":
+		d.warn(at("smtp_password"), "smtp_password: expected smtp_user beside it; nobody logs in")
+	case m.User != "" && m.Password+m.PasswordFile == "":
+		d.fail(at("smtp_user"), "smtp_user %q: expected smtp_password or smtp_password_file beside it",
+			m.User)
 	}
 }
 
@@ -103,8 +139,6 @@ func alertKeywords() []keyword[global] {
 			"logs each failed attempt of a check"),
 		leaf("no_email_faults", "off", boolean(),
 			func(g *global) *bool { return &g.Alerts.NoFaults }, "no mail about fault"),
-		leaf("no_checker_emails", "off", boolean(),
-			func(g *global) *bool { return &g.Alerts.NoCheckers }, "no mail about single checks"),
 		leaf("rs_init_notifies", "off", boolean(),
 			func(g *global) *bool { return &g.Alerts.FirstUp },
 			"notify_up also for the first time that a real server comes up"),
@@ -120,9 +154,6 @@ func scriptKeywords() []keyword[global] {
 		leaf("enable_script_security", "off", boolean(),
 			func(g *global) *bool { return &g.ScriptSecurity },
 			"refuses scripts of root that others could change"),
-		leaf("use_symlink_paths", "off", boolean(),
-			func(g *global) *bool { return &g.Start.SymlinkPaths },
-			"runs scripts by their paths as written, links and all"),
 		leaf("set_supplementary_groups", "off", boolean(),
 			func(g *global) *bool { return &g.Start.SupplementaryGroups },
 			"gives scripts all the groups of their user"),

@@ -27,7 +27,7 @@ func startKeywords() []keyword[global] {
 			func(g *global) *time.Duration { return &g.Start.AfterBoot },
 			"from the start of the machine to that of the instances"),
 		leaf("umask", "022", modeMask(), func(g *global) *uint16 { return &g.Start.Umask },
-			"file mode creation mask"),
+			"mode bits that files it writes do not get"),
 	}
 }
 
@@ -314,7 +314,7 @@ func fileKeywords() []keyword[global] {
 			as(otherwise[global](none))
 	}
 	working := []string{"iproute_usr_dir", "iproute_etc_dir", "state_dump_file", "stats_dump_file",
-		"json_dump_file", "json_version"}
+		"json_dump_file", "json_version", "data_use_instance"}
 	ks := pendingBut(working,
 		path("state_dump_file", "/tmp/keepalived.data", func(f *Files) *string { return &f.State },
 			"where USR1 writes the state"),

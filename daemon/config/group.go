@@ -19,7 +19,7 @@ func groupTable() *table[groupBlock] {
 				"depends on these interfaces")},
 		pendingBut([]string{"track_script", "track_file", "track_process"},
 			trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
-		pendingBut([]string{"global_tracking", "sync_group_tracking_weight"},
+		[]keyword[b]{
 			leaf("global_tracking", "off", boolean(),
 				func(b *b) *bool { return &b.GlobalTracking },
 				"members share their trackers"),
@@ -29,7 +29,7 @@ func groupTable() *table[groupBlock] {
 			leaf("notify_priority_changes", "", switched(),
 				func(b *b) *Switch { return &b.PriorityChanges },
 				"tells FIFOs of changes of the priority").
-				as(otherwise[b]("as vrrp_notify_priority_changes"))))
+				as(otherwise[b]("as vrrp_notify_priority_changes"))})
 }
 
 func addGroup(d *decoder, r *root, b *groupBlock, n *Node) {

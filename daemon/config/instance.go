@@ -49,7 +49,8 @@ func instanceTable() *table[instanceBlock] {
 			"v3_checksum_as_v2", "notify_priority_changes", "fast_takeover", "strict_mode"},
 			electionRules()...),
 		transportKeywords(),
-		pendingBut([]string{"use_vmac", "vmac_xmit_base"}, macvlanKeywords()...),
+		pendingBut([]string{"use_vmac", "vmac_xmit_base", "use_vmac_addr", "vrf"},
+			macvlanKeywords()...),
 		addressKeywords(),
 		routeKeywords(),
 		pending("", extra, extra.alias("vmac_garp_intvl")),
@@ -57,7 +58,7 @@ func instanceTable() *table[instanceBlock] {
 		pendingBut([]string{"track_script", "track_file", "track_process"},
 			trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
 		notifyKeywords(func(b *b) *Notify { return &b.Notify }),
-		pendingBut([]string{"notify_deleted", "notify_master_rx_lower_pri"}, instanceNotify()...),
+		instanceNotify(),
 		instanceRest(),
 		refused("no auth_hmac: peers that want it would take no advert of this version",
 			hmacKeyword()))
@@ -152,7 +153,7 @@ func transportKeywords() []keyword[instanceBlock] {
 		leaf("mcast_src_ip", "", address(), func(b *b) *netip.Addr { return &b.source },
 			"source of multicast adverts").as(otherwise[b]("the first address of the interface")))
 	working := []string{"mcast_dst_ip", "unicast_ttl", "track_src_ip", "old_unicast_checksum",
-		"no_accept", "track_interface"}
+		"no_accept", "track_interface", "dont_track_primary", "unicast_fault_no_peer"}
 	return append(ks, pendingBut(working,
 		leaf("mcast_dst_ip", "", address(), func(b *b) *netip.Addr { return &b.Group },
 			"destination of multicast adverts").
@@ -167,7 +168,7 @@ func transportKeywords() []keyword[instanceBlock] {
 			"TTL of unicast adverts"),
 		leaf("unicast_fault_no_peer", "off", boolean(),
 			func(b *b) *bool { return &b.FaultWithoutPeer },
-			"falls into fault when no peer can be reached"),
+			"adverts are unicast; in fault while there is no unicast_peer"),
 		leaf("track_src_ip", "off", boolean(), func(b *b) *bool { return &b.TrackSource },
 			"falls into fault when the source address is gone"),
 		leaf("old_unicast_checksum", "", orNothing(choice("never", "always"), "always", ""),
@@ -211,7 +212,8 @@ func instanceNotify() []keyword[instanceBlock] {
 	prio := orNothing(number[int](1, 254), 0, "")
 	late := keyword[b]{
 		name: "timer_expired_backup", usage: prio.usage, otherwise: "off",
-		doc: "an instance that finds itself late becomes backup, perhaps with another priority",
+		doc: "how late a master is before it becomes backup: as late as a backup of this priority " +
+			"waits, else as the least patient",
 		set: func(d *decoder, b *b, n *Node) {
 			b.LatePriority, b.BackupIfLate = arguments(d, n, prio)
 		},

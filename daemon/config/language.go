@@ -64,7 +64,8 @@ func rootTable() *table[root] {
 		needless("there are no children to wait for", childWait()),
 		needless("the kernel reports the state of every link", pollKeywords()...),
 		[]keyword[root]{globalKeyword()},
-		pendingBut([]string{"vrrp_script", "track_file", "vrrp_track_file", "vrrp_track_process"},
+		pendingBut([]string{"vrrp_script", "track_file", "vrrp_track_file", "vrrp_track_process",
+			"garp_group"},
 			trackerBlocks()...),
 		pendingBut([]string{"static_ipaddress", "static_routes", "static_rules"},
 			staticKeywords()...),
@@ -87,6 +88,7 @@ func globalKeyword() keyword[root] {
 		set: func(d *decoder, r *root, n *Node) {
 			d.noArguments(n)
 			inner.read(d, &r.global, n.Children)
+			d.checkMail(&r.global.Mail, n)
 			r.syncPos = n.placeOf("lvs_sync_daemon")
 		},
 		write: func(p *printer, _ *keyword[root], r, _ *root) {

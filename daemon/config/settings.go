@@ -74,6 +74,11 @@ type Mail struct {
 	Helo string
 	// ConnectTimeout bounds the connection to Server.
 	ConnectTimeout time.Duration
+	// StartTLS is off, offered or required; empty is off.
+	StartTLS string
+	// User logs in with Password, or with the first line of PasswordFile; empty means nobody does.
+	// If both are set the file counts.
+	User, Password, PasswordFile string
 }
 
 // HostPort is a host, by name or address, and a port.

@@ -88,6 +88,13 @@ var validationCases = []saying{
 	{"fast takeover among three", instance, "fast_takeover\nunicast_peer {\n10.0.0.3\n10.0.0.4\n}",
 		[]string{`5:1: error: fast_takeover of A: expected one unicast_peer, for it is for two ` +
 			`routers`}},
+	{"mail with two passwords", "global_defs {\n%\n}",
+		"smtp_user a\nsmtp_password b\nsmtp_password_file /c", []string{
+			`3:1: warning: smtp_password: expected no smtp_password_file beside it; the file counts`}},
+	{"mail without a password", "global_defs {\n%\n}", "smtp_user a", []string{
+		`2:1: error: smtp_user "a": expected smtp_password or smtp_password_file beside it`}},
+	{"mail with a word too many", "global_defs {\n%\n}", "smtp_starttls maybe", []string{
+		`2:15: error: smtp_starttls "maybe": expected one of off, offered or required`}},
 	{"strict mode that answers", instance, "strict_mode\naccept", []string{
 		`6:1: warning: accept of A: expected none in strict mode; what goes to the VIPs is dropped`}},
 	{"auth password too long", instance, "authentication { auth_type PASS\nauth_pass 123456789\n}",

@@ -25,12 +25,15 @@ const linger = 100 * time.Millisecond
 
 // The bounds of how long a worker may be silent.
 const (
-	// minSilence is more than a busy machine's scheduler takes.
-	minSilence = 100 * time.Millisecond
+	// minSilence is half of what the peers of the fastest router wait, three adverts of 10 ms. It is
+	// less than a busy machine's scheduler may take: who is only late is spared.
+	minSilence = 15 * time.Millisecond
 	// maxSilence is for who claims nothing, or has long intervals.
 	maxSilence = 2 * time.Second
-	// beats is how many of them come in that time.
-	beats = 5
+	// beats is how many of them come in that time, fewBeats in one that is shorter than shortSilence:
+	// they would cost more than the adverts.
+	beats, fewBeats = 5, 2
+	shortSilence    = 100 * time.Millisecond
 )
 
 // SilenceFor returns how long a worker may be silent before it counts as frozen, if the fastest of
@@ -44,4 +47,9 @@ func SilenceFor(down time.Duration) time.Duration {
 }
 
 // BeatEvery returns how often a worker has to beat so as not to be silent for that long.
-func BeatEvery(silence time.Duration) time.Duration { return silence / beats }
+func BeatEvery(silence time.Duration) time.Duration {
+	if silence < shortSilence {
+		return silence / fewBeats
+	}
+	return silence / beats
+}

@@ -124,8 +124,8 @@ func TestMachine(t *testing.T) {
 			{0, Beat{}, ""},
 			{0, Claimed{Claim{Name: "A", Interval: 10 * ms, Down: 30 * ms, Patience: 510 * ms}}, ""},
 			{0, Ready{}, ""},
-			{100 * ms, Timeout{}, "inspect worker"},
-			{100 * ms, Inspected{Stopped: true}, "tell: worker stands still; killing it, 100ms; " +
+			{15 * ms, Timeout{}, "inspect worker"},
+			{15 * ms, Inspected{Stopped: true}, "tell: worker stands still; killing it, 15ms; " +
 				"kill worker"},
 			{110 * ms, killed, "" +
 				"tell: worker ended after a silence; handing over, status 137, 110ms; " +

@@ -77,11 +77,11 @@ func (r *Runner) change(c change, tasks *crew) {
 	if r.leaving {
 		return
 	}
-	r.keeper.every = beatEvery(c.configs)
+	r.keeper.every, r.grid = beatEvery(c.configs), gridOf(c.configs)
 	for i, m := range r.members {
 		r.adopt(m, c.configs[i])
 		m.turn++
-		r.keeper.orders.put(order{
+		r.keeper.tell(order{
 			verb: orderReplace, member: i, next: c.holdings[i], turn: m.turn,
 		})
 		m.view.Store(viewOf(m.cfg))

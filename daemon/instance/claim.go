@@ -36,9 +36,10 @@ type Claim struct {
 	// to Peers instead.
 	Source, Dest netip.Addr
 	Peers        []netip.Addr
-	// TTL and OldChecksum are of adverts to Peers; see Config.
+	// TTL to VRF are of adverts to Peers; see Config.
 	TTL         uint8
 	OldChecksum OldChecksum
+	VRF         string
 	// Addresses are held, advertised or not, each with its device; then Routes and Rules.
 	Addresses []VIP
 	Routes    []netif.Route
@@ -139,7 +140,7 @@ func (c Claim) config() Config {
 	}
 	cfg := Config{
 		Interface: c.Interface, Router: router, Group: c.Dest,
-		UnicastTTL: c.TTL, OldChecksum: c.OldChecksum,
+		UnicastTTL: c.TTL, OldChecksum: c.OldChecksum, VRF: c.VRF,
 	}
 	if c.MAC != (netif.MAC{}) {
 		cfg.VMAC = &netif.Macvlan{MAC: c.MAC}
@@ -163,6 +164,7 @@ func (r *Runner) claiming(m *member) Claim {
 	}
 	if a.Unicast {
 		c.Peers, c.TTL, c.OldChecksum = m.cfg.destinations(), m.cfg.UnicastTTL, m.cfg.OldChecksum
+		c.VRF = m.cfg.VRF
 	} else {
 		c.Dest, c.MAC = m.cfg.group(), m.cfg.endpoint().MAC
 	}
@@ -199,8 +201,10 @@ func (c *Claim) add(cfg Config) {
 			c.Shields = append(c.Shields, s)
 		}
 	}
-	if v := cfg.VMAC; v != nil && !slices.Contains(c.Macvlans, *v) {
-		c.Macvlans = append(c.Macvlans, *v)
+	for _, v := range cfg.macvlans() {
+		if !slices.Contains(c.Macvlans, v) {
+			c.Macvlans = append(c.Macvlans, v)
+		}
 	}
 	for _, s := range cfg.settings() {
 		if !slices.Contains(c.Settings, s) {
@@ -256,7 +260,7 @@ func (r *Runner) settled(m *member, s settled) {
 	}
 	m.stale, m.settledTurn = nil, s.turn
 	if m.unseen && m.holds {
-		r.keeper.orders.put(order{verb: orderRestore, member: m.index})
+		r.keeper.tell(order{verb: orderRestore, member: m.index})
 	}
 	m.unseen = false
 	if m.holds || m.claimed.Held {

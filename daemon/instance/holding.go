@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
@@ -23,13 +24,17 @@ type holding struct {
 	told     uint64    // the turn that the keeper has last told of
 	keptTime time.Time // of the last change that the kernel has accepted
 	bursts   []burst   // announcements that are not over
+	paces    Paces     // of links without a common one
+	// renewal renews the addresses; nil: that is done with the rest. Lapsed is told when it fails.
+	renewal Lease
+	lapsed  func(Lease, error)
 }
 
 // newHolding returns what a member holds; none of it is wanted yet.
 func newHolding(c Config, links Links) *holding {
 	h := &holding{
 		cfg: c, things: c.things(links), lease: max(c.Lease, 0), settled: true,
-		links: map[string]Link{},
+		links: map[string]Link{}, lapsed: func(Lease, error) {},
 	}
 	for _, v := range c.located() {
 		if h.links[v.Device] == nil {
@@ -51,6 +56,7 @@ func (h *holding) want(wanted bool) error {
 // succeed takes the place of what the member held before. What both have stays as it is, what is
 // new is added and announced before what is stale is removed.
 func (h *holding) succeed(before *holding) error {
+	before.unlease()
 	h.wanted, h.keptTime = before.wanted, before.keptTime
 	for i, t := range h.things { // what stays knows what it has done
 		if j := index(before.things, t); j >= 0 {
@@ -77,6 +83,7 @@ func index(things []thing, t thing) int {
 
 // settle makes everything as it is wanted.
 func (h *holding) settle() error {
+	h.unlease()
 	now := time.Now()
 	err := h.apply()
 	if len(h.stale) > 0 {
@@ -84,8 +91,49 @@ func (h *holding) settle() error {
 	}
 	if h.settled = err == nil; h.settled {
 		h.keptTime = now
+		if h.wanted {
+			h.takeLease()
+		}
 	}
 	return err
+}
+
+// takeLease has the addresses renewed together with those of others, if the links can.
+func (h *holding) takeLease() {
+	r, ok := h.renewer()
+	if !ok {
+		return
+	}
+	var addrs []netif.LeasedAddr
+	for _, v := range h.cfg.located() {
+		addrs = append(addrs, netif.LeasedAddr{
+			Device: v.Device, Prefix: v.Prefix, Options: v.Options,
+		})
+	}
+	var lease Lease
+	lease, err := r.Lease(addrs, h.lease, func(err error) { h.lapsed(lease, err) })
+	if err == nil { // else they are renewed with the rest, which may say why not
+		h.renewal = lease // nobody touches it before, so that nothing can have failed
+	}
+}
+
+// renewer returns what renews the addresses, if there are any.
+func (h *holding) renewer() (Renewer, bool) {
+	for _, l := range h.links {
+		r, ok := l.(Renewer)
+		return r, ok
+	}
+	return nil, false
+}
+
+// unlease ends what renews the addresses.
+func (h *holding) unlease() {
+	if h.renewal == nil {
+		return
+	}
+	h.renewal.End()
+	h.keptTime = h.renewal.Renewed()
+	h.renewal = nil
 }
 
 // apply adds everything, or removes it, the last first.
@@ -120,12 +168,22 @@ func (h *holding) clear() error {
 	return errors.Join(errs...)
 }
 
+// needsBeats reports whether there is anything for keep to do.
+func (h *holding) needsBeats() bool {
+	return !h.settled || h.wanted && (h.renewal == nil || slices.ContainsFunc(h.things, isNoAddress))
+}
+
+func isNoAddress(t thing) bool {
+	_, is := t.(addressOn)
+	return !is
+}
+
 // keep renews what is wanted and repeats what has failed, if a beat of that time calls for it. A
 // beat that waited for longer than a lease comes from an owner that may be stuck since.
 func (h *holding) keep(beat time.Time) error {
 	now := time.Now()
 	every := repairEvery
-	if h.lease > 0 {
+	if h.lease > 0 && h.renewal == nil {
 		every = h.lease / renewals
 	}
 	if h.settled && (!h.wanted || now.Sub(h.keptTime) < every) {
@@ -134,11 +192,28 @@ func (h *holding) keep(beat time.Time) error {
 	if h.lease > 0 && now.Sub(beat) >= h.lease {
 		return nil
 	}
+	if h.settled && h.renewal != nil {
+		h.keptTime = now
+		return h.tend()
+	}
 	lost := h.wanted && h.lease > 0 && now.Sub(h.keptTime) >= h.lease
 	if err := h.settle(); err != nil || !lost {
 		return err
 	}
 	return h.announce(vrrp.AnnounceMaster)
+}
+
+// tend repairs what is no address. What fails is repeated with everything else.
+func (h *holding) tend() error {
+	var errs []error
+	for _, t := range h.things {
+		if isNoAddress(t) {
+			errs = append(errs, t.put(h.lease))
+		}
+	}
+	err := errors.Join(errs...)
+	h.settled = err == nil
+	return err
 }
 
 // restore puts back what somebody has taken away, announces it, and returns the VIPs among it.
@@ -165,9 +240,11 @@ func (h *holding) restore() ([]VIP, error) {
 type burst struct {
 	link   Link
 	addrs  []netip.Addr
-	frames int           // how many are left
-	every  time.Duration // between two; zero: all at once
-	at     time.Time     // when the next one is due
+	frames int // how many are left
+	pacer  Pacer
+	pace   string
+	every  time.Duration // between two of a pace; zero: all at once
+	at     time.Time     // when the next one is due; zero: nobody knows yet
 }
 
 // announce tells the neighbours of each device about its addresses, at once or as time goes by.
@@ -201,12 +278,8 @@ func (h *holding) burstsOf(vips []VIP, repeat int) []burst {
 			return b.link == h.links[v.Device] && b.addrs[0].Is6() == addr.Is6()
 		})
 		if i < 0 {
-			every := h.cfg.ARPInterval
-			if addr.Is6() {
-				every = h.cfg.NAInterval
-			}
 			i = len(bursts)
-			bursts = append(bursts, burst{link: h.links[v.Device], every: every})
+			bursts = append(bursts, h.newBurst(v.Device, addr.Is6()))
 		}
 		if b := &bursts[i]; !slices.Contains(b.addrs, addr) {
 			b.addrs = append(b.addrs, addr)
@@ -214,6 +287,16 @@ func (h *holding) burstsOf(vips []VIP, repeat int) []burst {
 		}
 	}
 	return bursts
+}
+
+// newBurst returns one without addresses yet.
+func (h *holding) newBurst(device string, ipv6 bool) burst {
+	b := burst{link: h.links[device], pacer: &h.paces}
+	if p, ok := b.link.(Pacer); ok {
+		b.pacer = p
+	}
+	b.pace, b.every = h.cfg.pace(device, ipv6)
+	return b
 }
 
 // speak announces what is due and returns when there will be more; zero: there is no more.
@@ -241,6 +324,9 @@ func (b *burst) speak(now time.Time) error {
 		b.frames = 0
 		return b.link.Announce(b.addrs, repeat)
 	}
+	if b.at.IsZero() {
+		b.at = b.pacer.Reserve(b.pace, now, b.every)
+	}
 	if b.at.After(now) {
 		return nil
 	}
@@ -248,7 +334,8 @@ func (b *burst) speak(now time.Time) error {
 	if i < 0 {
 		i += len(b.addrs)
 	}
-	b.frames--
-	b.at = now.Add(b.every)
+	if b.frames--; b.frames > 0 {
+		b.at = b.pacer.Reserve(b.pace, now, b.every)
+	}
 	return b.link.Announce(b.addrs[i:i+1], 1)
 }

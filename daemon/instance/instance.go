@@ -2,9 +2,9 @@
 // instance that is in none. It carries out what vrrp decides and decides nothing itself.
 //
 // One goroutine owns the group, its timers and its sockets; nothing that it does waits for anybody.
-// Addresses and announcements are changed by a second goroutine, the keeper, which also renews the
-// leases of the VIPs, but only as often as the first one turns: a stuck daemon loses its VIPs to
-// the kernel's clock. Logs and callbacks have a third. See Runner.
+// Addresses and announcements are changed by a second goroutine, the keeper. The leases of the VIPs
+// are renewed by one for all groups, but those of each only as often as its own one turns: a stuck
+// daemon loses its VIPs to the kernel's clock. Logs and callbacks have a third. See Runner.
 package instance
 
 import (
@@ -74,6 +74,14 @@ type Config struct {
 	// by unicast always are.
 	VMAC            *netif.Macvlan
 	AdvertsOnParent bool
+	// AddrVMACs are likewise for the VIPs on other interfaces, their parents; those without one have
+	// their VIPs on them themselves.
+	AddrVMACs []netif.Macvlan
+	// DontTrackPrimary has the instance take part while Interface is down, if it is there.
+	DontTrackPrimary bool
+	// VRF, if not empty, is the device of the routing domain that unicast adverts are sent and heard
+	// in, instead of Interface alone.
+	VRF string
 	// ShieldTable, if not empty, is the nftables table that keeps what comes from the network away
 	// from the VIPs while the instance is master, ShieldPriority that of its chain.
 	ShieldTable    string
@@ -94,8 +102,10 @@ type Config struct {
 	// for each VIP; zero is 5. RefreshRepeat is that of a refresh, zero is 1; LowerRepeat that of
 	// a master which hears a lower one, zero is AnnounceRepeat.
 	AnnounceRepeat, RefreshRepeat, LowerRepeat int
-	// ARPInterval and NAInterval are between two of them; zero is none.
+	// ARPInterval and NAInterval are between two of them on one device, those of other instances
+	// included; zero is none. PaceGroups are devices that share a pace.
 	ARPInterval, NAInterval time.Duration
+	PaceGroups              []PaceGroup
 }
 
 // DefaultLease returns four intervals, rounded up to seconds, but at least MinLease: longer than any
@@ -124,6 +134,9 @@ type Group struct {
 	// Resume has the group begin as master, with the VIPs as they are: it takes the place of one
 	// that died as master moments ago.
 	Resume bool
+	// NotBefore is until when a silence proves nothing: before it the group becomes master of no
+	// router that it has not heard resign. Zero is no such time; Resume goes before it.
+	NotBefore time.Time
 	// Inherited are the last claims of the one that died, if they are known: Run begins by removing
 	// what they name and no member is to have, and restores in the end what they say was there.
 	Inherited []Claim
@@ -181,14 +194,40 @@ func (c Config) validate() error {
 }
 
 func (c Config) validateVMAC() error {
-	v := c.VMAC
-	if v == nil {
-		return nil
-	}
-	if v.Name == "" || v.Parent == "" || v.Name == c.Interface || v.MAC == (netif.MAC{}) {
-		return fmt.Errorf("macvlan %s: want a name, another interface under it and an address", v)
+	names, parents := map[string]bool{c.Interface: true}, map[string]bool{}
+	for i, v := range c.macvlans() {
+		if v.Name == "" || v.Parent == "" || v.MAC == (netif.MAC{}) || names[v.Name] {
+			return fmt.Errorf(
+				"macvlan %s: want a name, another interface under it and an address", v)
+		}
+		names[v.Name] = true
+		if c.VMAC != nil && i == 0 { // Interface has it, wherever it is
+			continue
+		}
+		if parents[v.Parent] || v.Parent == c.Interface {
+			return fmt.Errorf("macvlan %s: want one for each other interface", v)
+		}
+		parents[v.Parent] = true
 	}
 	return nil
+}
+
+// macvlans returns the interfaces that the master makes; VMAC, if there is one, is the first.
+func (c Config) macvlans() []netif.Macvlan {
+	if c.VMAC == nil {
+		return c.AddrVMACs
+	}
+	return append([]netif.Macvlan{*c.VMAC}, c.AddrVMACs...)
+}
+
+// macvlan returns the interface of that name, if the master makes it.
+func (c Config) macvlan(name string) (netif.Macvlan, bool) {
+	for _, v := range c.macvlans() {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return netif.Macvlan{}, false
 }
 
 // validateAdverts checks where adverts come from and go to.
@@ -202,7 +241,7 @@ func (c Config) validateAdverts() error {
 		errs = append(errs, fmt.Errorf("group %s: want a multicast address of the family of the VIPs",
 			c.Group))
 	}
-	if c.Router.Unicast && len(c.Router.Peers) == 0 {
+	if c.Router.Unicast && len(c.Router.Peers) == 0 && !c.Router.FaultNoPeer {
 		errs = append(errs, errors.New("unicast without a peer"))
 	}
 	for _, p := range c.Router.Peers {
@@ -242,7 +281,11 @@ func (c Config) validateAnnouncing() error {
 			errs = append(errs, fmt.Errorf("%s %d: want 0 or more", n.name, n.value))
 		}
 	}
-	for _, d := range []time.Duration{c.ARPInterval, c.NAInterval} {
+	intervals := []time.Duration{c.ARPInterval, c.NAInterval}
+	for _, g := range c.PaceGroups {
+		intervals = append(intervals, g.ARPInterval, g.NAInterval)
+	}
+	for _, d := range intervals {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("announce interval %s: want 0 or more", d))
 		}
@@ -264,7 +307,9 @@ func (c Config) IPv6() bool {
 // endpoint returns what the socket sends and hears.
 func (c Config) endpoint() netif.Endpoint {
 	e := netif.Endpoint{VRID: c.Router.VRID, IPv6: c.IPv6(), TTL: c.UnicastTTL}
-	if !c.Router.Unicast {
+	if c.Router.Unicast {
+		e.VRF = c.VRF
+	} else {
 		e.Group = c.group()
 	}
 	if c.VMAC != nil && !c.AdvertsOnParent {
@@ -325,12 +370,23 @@ func (c Config) addresses() []VIP { return slices.Concat(c.VIPs, c.Excluded) }
 func (c Config) located() []VIP {
 	vips := c.addresses()
 	for i := range vips {
-		if d := &vips[i].Device; *d == "" || *d == c.Interface {
-			*d = c.Interface
-			if c.VMAC != nil {
-				*d = c.VMAC.Name
-			}
-		}
+		vips[i].Device = c.locate(vips[i].Device)
 	}
 	return vips
+}
+
+// locate returns the device of a VIP that is to be on that one; empty is Interface.
+func (c Config) locate(device string) string {
+	if device == "" || device == c.Interface {
+		if c.VMAC != nil {
+			return c.VMAC.Name
+		}
+		return c.Interface
+	}
+	for _, v := range c.AddrVMACs {
+		if v.Parent == device {
+			return v.Name
+		}
+	}
+	return device
 }

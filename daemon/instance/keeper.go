@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -12,12 +13,17 @@ import (
 // beat, so that it keeps nothing for an owner that is stuck.
 type keeper struct {
 	orders  *mailbox[order]
+	helper  *helper
 	beating atomic.Bool // a beat waits
 	every   time.Duration
 	beaten  time.Time  // the last beat; the owner's
 	kept    []*holding // by member
-	failed  func(member int, err error)
-	done    func(settled) // is told what has been carried out; must not block
+	// leases are those of kept, nil where there is none, and needed whether there is more to do
+	// than they do: all that the owner has to know.
+	leases []atomic.Pointer[Lease]
+	needed atomic.Bool
+	failed func(member int, err error)
+	done   func(settled) // is told what has been carried out; must not block
 	// restored is told what somebody had taken away and is there again; must not block.
 	restored func(member int, vips []VIP)
 }
@@ -29,6 +35,8 @@ type order struct {
 	turn   uint64             // of a change of what is held: how many there were for the member
 	at     time.Time          // of a beat: when the owner turned
 	next   *holding           // of a replacement
+	lease  Lease              // of a lapse
+	err    error              // likewise: why
 	cause  vrrp.AnnounceCause // of an announcement
 }
 
@@ -41,10 +49,12 @@ const (
 	orderReplace
 	orderRestore
 	orderBeat
+	orderLapse
 )
 
-// renewals is how often a lease is renewed while it lasts, given beats: with adverts of a second or
-// more at every advert, so that it outlasts the peer's patience, which counts from the last one.
+// renewals is how often a lease that no Renewer renews is renewed while it lasts, given beats: with
+// adverts of a second or more at every advert, so that it outlasts the peer's patience, which counts
+// from the last one.
 const renewals = 8
 
 // repairEvery is how often things without a lease are looked after.
@@ -56,10 +66,20 @@ func newKeeper(configs []Config, links Links) *keeper {
 		orders: newMailbox[order](), every: beatEvery(configs),
 		failed: func(int, error) {}, done: func(settled) {}, restored: func(int, []VIP) {},
 	}
-	for _, c := range configs {
+	k.helper = newHelper(k.work)
+	k.leases = make([]atomic.Pointer[Lease], len(configs))
+	for i, c := range configs {
 		k.kept = append(k.kept, newHolding(c, links))
+		k.kept[i].lapsed = k.lapsed(i)
 	}
 	return k
+}
+
+// lapsed returns what a lease of the member tells that is not renewed any more.
+func (k *keeper) lapsed(member int) func(Lease, error) {
+	return func(l Lease, err error) {
+		k.tell(order{verb: orderLapse, member: member, lease: l, err: err, at: time.Now()})
+	}
 }
 
 // beatEvery returns how often renewing and repairing for these members takes a beat.
@@ -73,24 +93,10 @@ func beatEvery(configs []Config) time.Duration {
 	return every
 }
 
-// run obeys, and announces what is due, until done is closed and every order has been carried out.
-func (k *keeper) run(done <-chan struct{}) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		select {
-		case <-k.orders.wake:
-		case <-timer.C:
-		case <-done:
-			k.work()
-			return
-		}
-		if next := k.work(); next.IsZero() {
-			timer.Stop()
-		} else {
-			timer.Reset(time.Until(next))
-		}
-	}
+// tell has an order carried out after all others. It does not wait.
+func (k *keeper) tell(o order) {
+	k.orders.put(o)
+	k.helper.call()
 }
 
 // work carries out what there is to do and returns when there will be more without an order; zero:
@@ -99,6 +105,7 @@ func (k *keeper) work() time.Time {
 	for _, o := range k.orders.take() {
 		k.obey(o)
 	}
+	k.publish()
 	var next time.Time
 	for member, h := range k.kept {
 		at, err := h.speak(time.Now())
@@ -110,15 +117,38 @@ func (k *keeper) work() time.Time {
 	return next
 }
 
-// beat tells that the owner has turned. It is cheap: one beat waits at a time, and there are no more of
-// them than renewing takes, however fast the adverts are.
+// publish says what is to be told of the owner's turns.
+func (k *keeper) publish() {
+	needed := false
+	for i, h := range k.kept {
+		needed = needed || h.needsBeats()
+		var lease *Lease
+		if h.renewal != nil {
+			if was := k.leases[i].Load(); was != nil && *was == h.renewal {
+				continue
+			}
+			own := h.renewal
+			lease = &own
+		}
+		k.leases[i].Store(lease)
+	}
+	k.needed.Store(needed)
+}
+
+// beat tells that the owner has turned. It is cheap: one beat waits at a time, and there are no more
+// of them than renewing takes, however fast the adverts are; none where there are only leases.
 func (k *keeper) beat(now time.Time) {
-	if now.Sub(k.beaten) < k.every {
+	for i := range k.leases {
+		if l := k.leases[i].Load(); l != nil {
+			(*l).Touch(now)
+		}
+	}
+	if !k.needed.Load() || now.Sub(k.beaten) < k.every {
 		return
 	}
 	k.beaten = now
 	if k.beating.CompareAndSwap(false, true) {
-		k.orders.put(order{verb: orderBeat, at: now})
+		k.tell(order{verb: orderBeat, at: now})
 	}
 }
 
@@ -132,7 +162,7 @@ func (k *keeper) obey(o order) {
 		k.report(o.member, h.announce(o.cause))
 	case orderReplace:
 		k.kept[o.member] = o.next
-		o.next.turn = o.turn
+		o.next.turn, o.next.lapsed = o.turn, k.lapsed(o.member)
 		k.report(o.member, o.next.succeed(h))
 	case orderRestore:
 		vips, err := h.restore()
@@ -140,6 +170,13 @@ func (k *keeper) obey(o order) {
 		if len(vips) > 0 {
 			k.restored(o.member, vips)
 		}
+	case orderLapse:
+		if h.renewal != o.lease {
+			return
+		}
+		h.unlease()
+		h.settled = false
+		k.report(o.member, errors.Join(o.err, h.keep(o.at)))
 	case orderBeat:
 		k.beating.Store(false)
 		for member, h := range k.kept {

@@ -25,6 +25,13 @@ type Link interface {
 	Announce(addrs []netip.Addr, repeat int) error
 }
 
+// Follower is a Link whose news come without a goroutine of the listener's.
+type Follower interface {
+	// Follow reports as Watch does, at first before it returns, until stop is called or it calls
+	// failed. Neither function may block.
+	Follow(changed func(netif.State), failed func(error)) (stop func(), err error)
+}
+
 // Opener is a Link that opens sockets of any kind.
 type Opener interface {
 	Open(e netif.Endpoint) (Socket, error)
@@ -49,6 +56,11 @@ type Guide interface {
 	// RestoreRule is RestoreRoute for a rule.
 	RestoreRule(r netif.Rule) (bool, error)
 	DropRule(r netif.Rule) error
+}
+
+// RoutingFollower is a Guide that tells when a route or a rule goes. See Follower.
+type RoutingFollower interface {
+	FollowRouting(lost func(netif.Loss), failed func(error)) (stop func(), err error)
 }
 
 // Stacker is a Link whose host makes interfaces on top of others.
@@ -76,6 +88,20 @@ type Setter interface {
 	Restore(s netif.Setting, was string) error
 }
 
+// Renewer is a Link whose host renews addresses, those of many at once.
+type Renewer interface {
+	Lease(addrs []netif.LeasedAddr, length time.Duration, failed func(error)) (Lease, error)
+}
+
+// Lease is addresses that are renewed as long as somebody touches it; netif.Lease is the real one.
+type Lease interface {
+	// Touch never waits.
+	Touch(now time.Time)
+	// Renewed returns when the addresses were last renewed, or put.
+	Renewed() time.Time
+	End()
+}
+
 // Socket sends and receives adverts on one interface; netif.Conn is the real one.
 type Socket interface {
 	// Send never waits.
@@ -88,12 +114,20 @@ type Socket interface {
 	Close() error
 }
 
+// Hearer is a Socket that delivers without a goroutine of the listener's; ended is called if it can
+// do so no more before Close.
+type Hearer interface {
+	Hear(deliver func(netif.Packet), ended func(error))
+}
+
 // Links finds the Link of an interface by its name, existing or not.
 type Links func(name string) Link
 
-// OnHost returns the Links of a host's network namespace.
+// OnHost returns the Links of a host's network namespace. All Runners of a process should have the
+// same: what they share, as the pace of announcements, is the Links'.
 func OnHost(h *netif.Host) Links {
-	return func(name string) Link { return hostLink{h.Interface(name), h} }
+	paces, crowd := &Paces{}, &Crowd{}
+	return func(name string) Link { return hostLink{h.Interface(name), h, paces, crowd} }
 }
 
 // hostLink is a netif.Interface whose Listen and Open return the interface that is wanted, with the
@@ -101,13 +135,19 @@ func OnHost(h *netif.Host) Links {
 type hostLink struct {
 	*netif.Interface
 	*netif.Host
+	*Paces
+	*Crowd
 }
 
 var (
-	_ Opener = hostLink{}
-	_ Holder = hostLink{}
-	_ Guide  = hostLink{}
-	_ Setter = hostLink{}
+	_ Opener          = hostLink{}
+	_ Holder          = hostLink{}
+	_ Guide           = hostLink{}
+	_ Setter          = hostLink{}
+	_ RoutingFollower = hostLink{}
+	_ Gatherer        = hostLink{}
+	_ Pacer           = hostLink{}
+	_ Renewer         = hostLink{}
 
 	_ Stacker  = hostLink{}
 	_ Shielder = hostLink{}
@@ -116,6 +156,15 @@ var (
 func (l hostLink) Listen(vrid uint8) (Socket, error) { return socketOf(l.Interface.Listen(vrid)) }
 
 func (l hostLink) Open(e netif.Endpoint) (Socket, error) { return socketOf(l.Interface.Open(e)) }
+
+// Lease is the Host's.
+func (l hostLink) Lease(a []netif.LeasedAddr, d time.Duration, failed func(error)) (Lease, error) {
+	lease, err := l.Host.Lease(a, d, failed)
+	if err != nil {
+		return nil, err
+	}
+	return lease, nil
+}
 
 // socketOf keeps a nil Conn from becoming a Socket that is not nil.
 func socketOf(c *netif.Conn, err error) (Socket, error) {

@@ -39,20 +39,3 @@ func (m *mailbox[T]) take() []T {
 	m.items = nil
 	return items
 }
-
-// serve calls handle with each item until done is closed and none is left.
-func (m *mailbox[T]) serve(done <-chan struct{}, handle func(T)) {
-	for {
-		select {
-		case <-m.wake:
-		case <-done:
-			for _, item := range m.take() {
-				handle(item)
-			}
-			return
-		}
-		for _, item := range m.take() {
-			handle(item)
-		}
-	}
-}

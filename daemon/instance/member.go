@@ -25,6 +25,7 @@ type member struct {
 	latest   atomic.Pointer[netif.State] // as last reported
 	view     atomic.Pointer[view]        // of cfg
 	watched  map[string]bool             // devices
+	routed   bool                        // routes and rules are watched
 	source   netip.Addr
 	sock     Socket // nil: closed
 	sockLink int    // index of the interface that sock is bound to
@@ -48,6 +49,9 @@ type member struct {
 	// The rest is under Runner.mu. Differences are the conditions of adverts that are believed.
 	status                  Status
 	conditions, differences *vrrp.Conditions
+	mute                    Mute
+	muteAfter               time.Duration // how long it may last before it is one
+	muteTold                bool
 }
 
 func newMember(index int, group string, c Config, link Link) *member {
@@ -75,7 +79,7 @@ func (r *Runner) linkChanged(m *member, s netif.State, tasks *crew) {
 		r.step(m.index, vrrp.SetSource{Source: source})
 	}
 	switch {
-	case !s.Up:
+	case !s.Up && (!m.cfg.DontTrackPrimary || s.Index == 0):
 		r.fail(m, vrrp.ReasonLinkDown)
 	case !m.source.IsValid():
 		r.fail(m, vrrp.ReasonNoSource)
@@ -116,7 +120,8 @@ func (c Config) canBeSource(a netip.Addr) bool {
 	if a.Is6() != c.IPv6() {
 		return false
 	}
-	far := c.Router.Unicast && !c.Router.Peers[0].Addr.IsLinkLocalUnicast()
+	peers := c.Router.Peers
+	far := c.Router.Unicast && len(peers) > 0 && !peers[0].Addr.IsLinkLocalUnicast()
 	if a.Is6() && a.IsLinkLocalUnicast() == far {
 		return false
 	}
@@ -137,14 +142,24 @@ func (r *Runner) open(m *member, tasks *crew) {
 		}
 		m.sock, m.sockLink, m.openedAt = sock, m.link.Index, time.Now()
 		m.endpoint = m.cfg.endpoint()
-		tasks.Go(func() {
-			if err := sock.Receive(r.deliver(m.index)); err != nil {
-				r.inbox.put(failure{m.index, sock, err})
-			}
-		})
+		r.hear(m.index, sock, tasks)
 	}
 	m.fault = 0
 	r.step(m.index, vrrp.Recovered{})
+}
+
+// hear has what the socket receives delivered until it is closed.
+func (r *Runner) hear(member int, sock Socket, tasks *crew) {
+	ended := func(err error) { r.inbox.put(failure{member, sock, err}) }
+	if h, ok := sock.(Hearer); ok {
+		h.Hear(r.deliver(member), ended)
+		return
+	}
+	tasks.Go(func() {
+		if err := sock.Receive(r.deliver(member)); err != nil {
+			ended(err)
+		}
+	})
 }
 
 // fail puts the group into Fault, which may yet resign through the socket, then closes it. Where
@@ -192,7 +207,7 @@ func (r *Runner) start() {
 		return
 	}
 	r.started = true
-	r.step(vrrp.All, vrrp.Startup{Resume: r.resume})
+	r.step(vrrp.All, vrrp.Startup{Resume: r.resume, NotBefore: r.notBefore})
 	close(r.ready)
 }
 
@@ -261,7 +276,9 @@ func (r *Runner) send(m *member, priority uint8) {
 	for _, dst := range m.cfg.destinations() {
 		errs = append(errs, r.sendTo(m, priority, dst))
 	}
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(errs...)
+	r.noteSent(m, err)
+	if err != nil {
 		r.kernelFailed(m.index, err)
 		return
 	}

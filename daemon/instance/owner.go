@@ -8,10 +8,12 @@ import (
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
-// crew are the goroutines that the owner has begun; those that watch end with watching.
+// crew are the goroutines that the owner has begun; those that watch end with watching. Stops end
+// what watches without one.
 type crew struct {
 	sync.WaitGroup
 	watching context.Context
+	stops    []func()
 }
 
 // own is the owner's life: it watches the links and steps the group until the group has ended.
@@ -23,6 +25,9 @@ func (r *Runner) own(ctx context.Context) {
 	}
 	r.turn(ctx, tasks)
 	unwatch()
+	for _, stop := range tasks.stops {
+		stop()
+	}
 	for _, m := range r.members {
 		r.closeSocket(m)
 	}
@@ -70,7 +75,11 @@ func (r *Runner) arm(timer *time.Timer) {
 		timer.Stop()
 		return
 	}
-	timer.Reset(next.Sub(r.now))
+	wait := next.Sub(r.now)
+	if r.crowd.many() && masters(r.group) {
+		wait = onGrid(r.now, wait, r.grid)
+	}
+	timer.Reset(wait)
 }
 
 // timeout does what is due.
@@ -96,6 +105,8 @@ func (r *Runner) read(tasks *crew) bool {
 			r.received(r.members[item.member], item.Packet)
 		case linkState:
 			r.news(r.members[item.member], item, tasks)
+		case loss:
+			r.lost(r.members[item.member])
 		case failure:
 			r.failed(r.members[item.member], item, tasks)
 		case priority:
@@ -170,7 +181,7 @@ func (r *Runner) hold(m *member, held bool) {
 		verb = orderAdd
 	}
 	m.turn++
-	r.keeper.orders.put(order{verb: verb, member: m.index, turn: m.turn})
+	r.keeper.tell(order{verb: verb, member: m.index, turn: m.turn})
 }
 
 // perform does one action. None of them waits.
@@ -184,7 +195,7 @@ func (r *Runner) perform(now time.Time, i int, action vrrp.Action) {
 	case vrrp.RemoveVIPs:
 		r.hold(m, false)
 	case vrrp.Announce:
-		r.keeper.orders.put(order{verb: orderAnnounce, member: i, cause: a.Cause})
+		r.keeper.tell(order{verb: orderAnnounce, member: i, cause: a.Cause})
 	case vrrp.Drain:
 		r.draining = append(r.draining, i)
 	case vrrp.Transition:

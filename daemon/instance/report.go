@@ -18,6 +18,9 @@ func (r *Runner) observe(m *member, machine *vrrp.Machine) {
 // transition notes a change of state and has it told.
 func (r *Runner) transition(now time.Time, m *member, a vrrp.Transition) {
 	var t Transition
+	if a.From == vrrp.Master {
+		r.unmute(m)
+	}
 	r.update(m, func(s *Status) {
 		s.State, s.Since, s.Reason = a.To, now, a.Reason
 		if a.To == vrrp.Master {
@@ -31,7 +34,7 @@ func (r *Runner) transition(now time.Time, m *member, a vrrp.Transition) {
 			Priority: r.group.Member(m.index).Priority(), Time: now,
 		}
 	})
-	r.reports.put(func() {
+	r.report(func() {
 		r.log.Info("transition", "instance", t.Instance,
 			"from", t.From.String(), "to", t.To.String(), "reason", t.Reason.String())
 		if r.notify != nil {
@@ -70,7 +73,7 @@ func (r *Runner) contested(m *member, a vrrp.Contested) {
 	if r.lower != nil && r.now.Sub(m.rivalAt) >= m.cfg.Router.Interval {
 		m.rivalAt = r.now
 		name, priority := m.ties.name, r.group.Member(m.index).Priority()
-		r.reports.put(func() { r.lower(name, priority) })
+		r.report(func() { r.lower(name, priority) })
 	}
 }
 
@@ -115,7 +118,21 @@ func (r *Runner) restored(member int, vips []VIP) {
 	}
 }
 
+// report has the reporter call f after all others. Any goroutine may call it; it does not wait.
+func (r *Runner) report(f func()) {
+	r.reports.put(f)
+	r.reporter.call()
+}
+
+// reportAll calls what there is to be called.
+func (r *Runner) reportAll() time.Time {
+	for _, f := range r.reports.take() {
+		f()
+	}
+	return time.Time{}
+}
+
 // warn has a line logged by the reporter.
 func (r *Runner) warn(m *member, text string, args ...any) {
-	r.reports.put(func() { r.log.Warn(text, append([]any{"instance", m.ties.name}, args...)...) })
+	r.report(func() { r.log.Warn(text, append([]any{"instance", m.ties.name}, args...)...) })
 }

@@ -23,12 +23,13 @@ const (
 // Runner drives one Group:
 //
 //	sockets ──packets──►┌───────┐──orders, beats──► keeper ──► addresses, announcements
-//	links ────states───►│ owner │
-//	timer ─────────────►└───────┘──transitions────► reporter ─► OnTransition, log
+//	links ────states───►│ owner │──touches────────► leases ──► renewals
+//	timer ─────────────►└───────┘──transitions────► reporter ► OnTransition, log
 //	                        │
 //	                        └──adverts──► sockets
 //
-// The owner is the goroutine that called Run.
+// The owner is the goroutine that called Run; keeper and reporter are there while they have anything
+// to do. Sockets, links and leases are shared by all Runners of a host.
 type Runner struct {
 	name     string
 	group    *vrrp.Group
@@ -37,18 +38,23 @@ type Runner struct {
 	links    Links
 	keeper   *keeper
 	reports  *mailbox[func()]
+	reporter *helper
 	notify   func(Transition)
 	lower    func(name string, priority uint8)
 	claims   func(Claim)
 	resume   bool
-	legacy   []Claim // of the one whose place it takes
-	log      *slog.Logger
-	ready    chan struct{}
-	over     chan struct{} // closed when Run has ended
-	draining []int         // members that wait for Drained
-	started  bool
-	leaving  bool      // Run's context has ended
-	now      time.Time // the owner's last look at the clock
+	// notBefore is when silence begins to prove something.
+	notBefore time.Time
+	legacy    []Claim // of the one whose place it takes
+	log       *slog.Logger
+	ready     chan struct{}
+	over      chan struct{} // closed when Run has ended
+	draining  []int         // members that wait for Drained
+	started   bool
+	crowd     *Crowd
+	grid      time.Duration // of the adverts in a crowd
+	leaving   bool          // Run's context has ended
+	now       time.Time     // the owner's last look at the clock
 
 	mu sync.Mutex // members' status
 }
@@ -78,6 +84,8 @@ type (
 		member int
 		well   bool
 	}
+	// loss is that of a route or a rule of a member that holds it.
+	loss struct{ member int }
 	// settled is the keeper's word that a member's addresses are as it was told in that turn.
 	settled struct {
 		member int
@@ -98,7 +106,7 @@ func New(g Group, links Links) (*Runner, error) {
 		return nil, fmt.Errorf("make runner of %q: %w", name, err)
 	}
 	r := &Runner{
-		name: name, notify: g.OnTransition, claims: g.Claims, resume: g.Resume, legacy: g.Inherited,
+		name: name, notify: g.OnTransition, claims: g.Claims, resume: g.Resume, notBefore: g.NotBefore, legacy: g.Inherited,
 		lower: g.OnContested, log: g.Log,
 		inbox: newMailbox[any](), reports: newMailbox[func()](),
 		ready: make(chan struct{}), over: make(chan struct{}), links: links,
@@ -114,7 +122,11 @@ func New(g Group, links Links) (*Runner, error) {
 	if r.group, err = newMachines(configs); err != nil {
 		return nil, fmt.Errorf("make runner of %q: %w", name, err)
 	}
-	r.keeper = newKeeper(configs, links)
+	r.reporter = newHelper(r.reportAll)
+	r.keeper, r.grid = newKeeper(configs, links), gridOf(configs)
+	if g, ok := r.members[0].iface.(Gatherer); ok {
+		r.crowd = g.Gather()
+	}
 	r.keeper.failed = r.kernelFailed
 	r.keeper.restored = r.restored
 	r.keeper.done = func(s settled) { r.inbox.put(s) }
@@ -191,18 +203,16 @@ func (r *Runner) find(name string) (int, error) {
 // ended. It may be called once.
 func (r *Runner) Run(ctx context.Context) error {
 	r.inherit()
-	keeping := serve(r.keeper.run)
-	reporting := serve(func(done <-chan struct{}) {
-		r.reports.serve(done, func(report func()) { report() })
-	})
+	leave := r.crowd.join()
 	r.own(ctx)
-	keeping()
+	leave()
+	r.keeper.helper.finish()
 	for _, item := range r.inbox.take() { // what the keeper has let go of since
 		if s, ok := item.(settled); ok {
 			r.settled(r.members[s.member], s)
 		}
 	}
-	reporting()
+	r.reporter.finish()
 	close(r.over)
 	return nil
 }
@@ -220,18 +230,5 @@ func (r *Runner) Ping(ctx context.Context) error {
 		return fmt.Errorf("ping %s: %w", r, ctx.Err())
 	case <-r.over:
 		return fmt.Errorf("ping %s: it has ended", r)
-	}
-}
-
-// serve runs task in a goroutine until the returned function is called, which waits for its end.
-func serve(task func(done <-chan struct{})) func() {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		task(done)
-	}()
-	return func() {
-		close(done)
-		<-ended
 	}
 }

@@ -49,9 +49,23 @@ type Status struct {
 	// ErrorsSince and LastErrorAt are when failures began, with never more than a minute between
 	// two, and when the last one was.
 	ErrorsSince, LastErrorAt time.Time
+	// Mute is what keeps adverts from leaving, for longer than an interval by now; nil: nothing.
+	Mute *Mute
 	// Conditions are what is wrong on the network now, Differences what is wrong with adverts that
 	// are believed all the same. Both are nil when there is nothing.
 	Conditions, Differences []vrrp.Condition
+}
+
+// Mute is the condition that adverts do not leave: a firewall, a full queue, a missing route. To the
+// network the master is dead. It ends with the first advert that leaves, to everybody, and with the
+// mastership.
+type Mute struct {
+	// Since is when the first of the adverts was lost that did not leave in a row, Last that of the
+	// last one, Count how many they are.
+	Since, Last time.Time
+	Count       uint64
+	// Err is what the kernel said to the last one.
+	Err string
 }
 
 // errorMemory is how long a failure is taken for one of a row.
@@ -72,6 +86,7 @@ func (r *Runner) Snapshot() []Status {
 	all := make([]Status, len(r.members))
 	for i, m := range r.members {
 		all[i] = m.status.clone()
+		all[i].Mute = m.muteAt(now)
 		all[i].Conditions = activeAt(m.conditions, now)
 		all[i].Differences = activeAt(m.differences, now)
 	}
@@ -82,6 +97,48 @@ func (r *Runner) Snapshot() []Status {
 func activeAt(c *vrrp.Conditions, now time.Time) []vrrp.Condition {
 	c.Expire(now)
 	return c.Active()
+}
+
+// muteAt returns the condition if there is one at now.
+func (m *member) muteAt(now time.Time) *Mute {
+	if m.mute.Count == 0 || now.Sub(m.mute.Since) <= m.muteAfter {
+		return nil
+	}
+	mute := m.mute
+	return &mute
+}
+
+// noteSent notes whether an advert has left, and tells of a condition that begins or ends.
+func (r *Runner) noteSent(m *member, err error) {
+	r.mu.Lock()
+	before := m.muteAt(r.now)
+	m.muteAfter = m.cfg.Router.Interval
+	if err == nil {
+		m.mute = Mute{}
+	} else {
+		if m.mute.Count == 0 {
+			m.mute.Since = r.now
+		}
+		m.mute.Last, m.mute.Err = r.now, err.Error()
+		m.mute.Count++
+	}
+	after := m.muteAt(r.now)
+	told := m.muteTold
+	m.muteTold = after != nil
+	r.mu.Unlock()
+	switch {
+	case after != nil && !told:
+		r.warn(m, "adverts do not leave", "since", after.Since, "err", after.Err)
+	case err == nil && told:
+		r.warn(m, "adverts leave again", "since", before.Since, "count", before.Count)
+	}
+}
+
+// unmute ends the condition of a member that sends no more.
+func (r *Runner) unmute(m *member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m.mute, m.muteTold = Mute{}, false
 }
 
 // noteCondition notes what an action shows to be wrong, if it shows anything.

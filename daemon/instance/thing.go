@@ -269,16 +269,18 @@ func setter(l Link) (Setter, error) {
 // settings returns which settings the master has, on which devices.
 func (c Config) settings() []HeldSetting {
 	var all []HeldSetting
-	if c.VMAC != nil {
+	for _, v := range c.macvlans() {
 		for _, s := range netif.ParentSettings() {
-			all = append(all, HeldSetting{Device: c.VMAC.Parent, Setting: s})
+			if h := (HeldSetting{Device: v.Parent, Setting: s}); !slices.Contains(all, h) {
+				all = append(all, h)
+			}
 		}
 	}
 	if !c.PromoteSecondaries {
 		return all
 	}
 	for _, v := range c.located() {
-		if c.VMAC != nil && v.Device == c.VMAC.Name { // it has that always
+		if _, made := c.macvlan(v.Device); made { // it has that always
 			continue
 		}
 		s := HeldSetting{Device: v.Device, Setting: netif.Setting{
@@ -298,8 +300,8 @@ func (c Config) things(links Links) []thing {
 	for _, s := range c.settings() {
 		all = append(all, &settingOn{link: links(s.Device), device: s.Device, setting: s.Setting})
 	}
-	if c.VMAC != nil {
-		all = append(all, macvlanOn{links(c.VMAC.Parent), *c.VMAC})
+	for _, v := range c.macvlans() {
+		all = append(all, macvlanOn{links(v.Parent), v})
 	}
 	for _, s := range c.shields() {
 		all = append(all, &shieldOn{link: links(c.Interface), shield: s})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/netif"
@@ -99,21 +100,8 @@ func (v *view) missing(device string, s netif.State) gap {
 // watch brings the news of a device of m to the inbox until ctx ends, and begins again if that
 // fails.
 func (r *Runner) watch(ctx context.Context, m *member, device string, link Link) {
-	own := device == m.ties.device
 	for ctx.Err() == nil {
-		var last digest
-		first := true
-		err := link.Watch(ctx, func(s netif.State) {
-			if own {
-				m.latest.Store(&s)
-			}
-			d := m.view.Load().digest(device, s)
-			// What is put back and goes again may look as if nothing had happened.
-			if first || d != last || d.missing.n > 0 && m.holding.Load() {
-				first, last = false, d
-				r.inbox.put(linkState{m.index, device, s})
-			}
-		})
+		err := link.Watch(ctx, r.newsOf(m, device))
 		if ctx.Err() != nil {
 			return
 		}
@@ -125,18 +113,58 @@ func (r *Runner) watch(ctx context.Context, m *member, device string, link Link)
 	}
 }
 
+// follow is watch without a goroutine; when it fails watch goes on.
+func (r *Runner) follow(m *member, device string, link Link, f Follower, tasks *crew) {
+	again := func(err error) {
+		tasks.Go(func() {
+			r.inbox.put(failure{m.index, nil, err})
+			r.watch(tasks.watching, m, device, link)
+		})
+	}
+	stop, err := f.Follow(r.newsOf(m, device), again)
+	if err != nil {
+		again(err)
+		return
+	}
+	tasks.stops = append(tasks.stops, stop)
+}
+
+// newsOf returns what a watch of the device calls, which puts into the inbox what is news to m.
+func (r *Runner) newsOf(m *member, device string) func(netif.State) {
+	own := device == m.ties.device
+	var last digest
+	first := true
+	return func(s netif.State) {
+		if own {
+			m.latest.Store(&s)
+		}
+		d := m.view.Load().digest(device, s)
+		// What is put back and goes again may look as if nothing had happened.
+		if first || d != last || d.missing.n > 0 && m.holding.Load() {
+			first, last = false, d
+			r.inbox.put(linkState{m.index, device, s})
+		}
+	}
+}
+
 // watchAll watches the devices of m that are not watched yet.
 func (r *Runner) watchAll(m *member, tasks *crew) {
 	begin := func(device string, link Link) {
-		if !m.watched[device] {
-			m.watched[device] = true
-			tasks.Go(func() { r.watch(tasks.watching, m, device, link) })
+		if m.watched[device] {
+			return
 		}
+		m.watched[device] = true
+		if f, ok := link.(Follower); ok {
+			r.follow(m, device, link, f, tasks)
+			return
+		}
+		tasks.Go(func() { r.watch(tasks.watching, m, device, link) })
 	}
 	begin(m.cfg.Interface, m.iface)
 	for device := range m.view.Load().vips {
 		begin(device, r.links(device))
 	}
+	r.followRouting(m, tasks)
 }
 
 // news handles what a watch has found.
@@ -145,17 +173,57 @@ func (r *Runner) news(m *member, n linkState, tasks *crew) {
 	if n.device == m.ties.device {
 		r.linkChanged(m, n.State, tasks)
 	}
-	made := m.cfg.VMAC != nil && n.device == m.cfg.VMAC.Name // and can be made anew
+	_, made := m.cfg.macvlan(n.device) // and can be made anew
 	if !m.holds || (n.Index == 0 && !made) {
-		return
-	}
-	if m.settledTurn != m.turn {
-		m.unseen = m.unseen || held // the keeper is at work on it, or somebody undoes what it has done
 		return
 	}
 	// The kernel removes routes with a link or an address, and says nothing of it.
 	routed := len(m.cfg.Routes) > 0 && n.Up
 	if routed || m.view.Load().missing(n.device, n.State).n > 0 {
-		r.keeper.orders.put(order{verb: orderRestore, member: m.index})
+		r.restore(m, held)
 	}
+}
+
+// lost handles the loss of a route or a rule.
+func (r *Runner) lost(m *member) {
+	if m.holds {
+		r.restore(m, true)
+	}
+}
+
+// restore has the keeper put back what m has lost. While it is at work on what m holds, it does so
+// afterwards, if m held that before: somebody undoes what it has done.
+func (r *Runner) restore(m *member, held bool) {
+	if m.settledTurn != m.turn {
+		m.unseen = m.unseen || held
+		return
+	}
+	r.keeper.tell(order{verb: orderRestore, member: m.index})
+}
+
+// followRouting has the inbox told of routes and rules of m that somebody removes. Where it fails
+// the keeper finds out, only later.
+func (r *Runner) followRouting(m *member, tasks *crew) {
+	f, ok := m.iface.(RoutingFollower)
+	if m.routed || !ok || len(m.cfg.Routes)+len(m.cfg.Rules) == 0 {
+		return
+	}
+	lost := func(l netif.Loss) {
+		if m.holding.Load() && m.view.Load().has(l) {
+			r.inbox.put(loss{m.index})
+		}
+	}
+	failed := func(err error) { r.inbox.put(failure{m.index, nil, err}) }
+	stop, err := f.FollowRouting(lost, failed)
+	if err != nil {
+		failed(err)
+		return
+	}
+	m.routed = true
+	tasks.stops = append(tasks.stops, stop)
+}
+
+// has reports whether l may be the loss of what the member has.
+func (v *view) has(l netif.Loss) bool {
+	return slices.ContainsFunc(v.cfg.Routes, l.OfRoute) || slices.ContainsFunc(v.cfg.Rules, l.OfRule)
 }

@@ -1,13 +1,8 @@
 package netif
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"sync"
-	"sync/atomic"
-	"syscall"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -38,6 +33,9 @@ type Endpoint struct {
 	MAC MAC
 	// TTL is what unicast packets are sent with; zero is 255. Multicast ones have 255 always.
 	TTL uint8
+	// VRF, if not empty, is a device that is sent and heard on instead: that of a routing domain,
+	// whose routes then say which interface packets leave by. It goes without a Group.
+	VRF string
 }
 
 // Packet is a received packet without its IP header.
@@ -50,33 +48,38 @@ type Packet struct {
 	TTL int
 }
 
-// Conn is a raw socket for VRRP on one interface. It hears what comes to the interface's own
-// addresses and to its group, but not what it sends itself. Receive and Drain may run at the same
-// time; what they deliver is in order.
+// Conn sends and hears VRRP on one interface. It hears what comes to the interface's own addresses
+// and to its group, but not what it sends itself. Those of one interface share a socket: each would
+// else be handed all that comes to any. Receive and Drain may run at the same time; what they
+// deliver is in order.
 type Conn struct {
-	file  *os.File
-	raw   syscall.RawConn
-	index int
-	wire  wire
-	mac   MAC   // of multicast packets; zero: the interface's
-	host  *Host // which sends them then
+	ear      *ear
+	endpoint Endpoint
 
-	closed atomic.Bool
-
-	mu  sync.Mutex // one reader at a time, delivery included
-	buf []byte
+	// Under ear.mu.
+	deliver func(Packet) // nil: nobody hears yet
+	waiting []Packet     // for somebody who does
+	ended   func(error)  // nil: nobody is told
+	over    chan struct{}
+	closed  bool
+	err     error // why it hears no more; nil if that is Close
 }
+
+// maxWaiting is how many packets wait for Receive to be called.
+const maxWaiting = 1024
 
 // wire is what differs between the families.
 type wire interface {
 	// socket opens one that is not bound yet.
 	socket() (int, error)
-	// prepare sets the options and joins the group.
-	prepare(fd, index int, e Endpoint) error
+	// prepare sets the options.
+	prepare(fd, index int) error
+	join(fd, index int, group netip.Addr) error
+	leave(fd, index int, group netip.Addr) error
 	// vrid loads the second byte of an advert into A.
 	vrid() []bpf.Instruction
-	// send sends without waiting.
-	send(fd, index int, payload []byte, src, dst netip.Addr) error
+	// send sends without waiting; a ttl of zero is 255.
+	send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) error
 	// receive reads one packet, or returns EAGAIN; false for what is none.
 	receive(fd int, buf []byte) (Packet, bool, error)
 }
@@ -91,62 +94,20 @@ func (i *Interface) Listen(vrid uint8) (*Conn, error) {
 //
 // Equivalent to: `ip maddr add` for the group, as far as the interface's filter is concerned.
 func (i *Interface) Open(e Endpoint) (*Conn, error) {
-	var c *Conn
 	s, err := i.ask()
+	var c *Conn
 	if err == nil {
-		err = i.host.inside(func() (err error) {
-			c, err = open(i.name, s.Index, e)
-			return err
-		})
+		c, err = i.host.hear(earKey{i.name, s.Index, e.IPv6, e.VRF}, e)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", i.name, err)
 	}
-	c.mac, c.host = e.MAC, i.host
 	return c, nil
 }
 
-func open(name string, index int, e Endpoint) (*Conn, error) {
-	var w wire = wire4{}
-	if e.IPv6 {
-		w = wire6{group: e.Group}
-	}
-	if e.Group.IsValid() && (e.Group.Is6() != e.IPv6 || !e.Group.IsMulticast()) {
-		return nil, fmt.Errorf("group %s: want a multicast address of the family", e.Group)
-	}
-	fd, err := w.socket()
-	if err != nil {
-		return nil, fmt.Errorf("open raw socket: %w", err)
-	}
-	// The filter and the device come first, so that nothing else is ever heard.
-	err = filter(fd, e.VRID, w.vrid())
-	if err == nil {
-		err = bind(fd, name)
-	}
-	if err == nil {
-		err = w.prepare(fd, index, e)
-	}
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
-	}
-	file := os.NewFile(uintptr(fd), "vrrp on "+name)
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return &Conn{file: file, raw: raw, index: index, wire: w, buf: make([]byte, maxPacket)}, nil
-}
-
-// filter has the kernel pass only adverts of vrid, which load finds; zero is all.
-func filter(fd int, vrid uint8, load []bpf.Instruction) error {
-	if vrid == 0 {
-		return nil
-	}
-	raw, err := bpf.Assemble(append(load,
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(vrid), SkipFalse: 1},
-		bpf.RetConstant{Val: maxPacket},
-		bpf.RetConstant{Val: 0},
-	))
+// attach has the kernel pass only what the filter does, from now on.
+func attach(fd int, filter []bpf.Instruction) error {
+	raw, err := bpf.Assemble(filter)
 	if err != nil {
 		return fmt.Errorf("assemble filter: %w", err)
 	}
@@ -184,31 +145,32 @@ func setOptions(fd int, options []option) error {
 	return nil
 }
 
-// ttl returns what unicast packets are sent with.
-func (e Endpoint) ttl() int {
-	if e.TTL == 0 {
-		return vrrpTTL
+// ttl returns what packets to dst are sent with if that is not 255, else zero.
+func (e Endpoint) ttl(dst netip.Addr) int {
+	if dst.IsMulticast() || e.TTL == vrrpTTL {
+		return 0
 	}
 	return int(e.TTL)
 }
 
+// wants reports whether a packet to that virtual router is for the endpoint.
+func (e Endpoint) wants(vrid uint8, to netip.Addr) bool {
+	return (e.VRID == 0 || e.VRID == vrid) && (!to.IsMulticast() || to == e.Group)
+}
+
 // Index returns the index of the interface that c is bound to. A Conn whose interface was made
 // anew is deaf.
-func (c *Conn) Index() int { return c.index }
+func (c *Conn) Index() int { return c.ear.key.index }
 
 // Send sends payload from src to dst, both of c's family. It never waits: a full queue is an error.
 func (c *Conn) Send(payload []byte, src, dst netip.Addr) error {
-	var sent error
-	if dst.IsMulticast() && c.mac != (MAC{}) {
-		if err := c.host.sendFrom(c.mac, c.index, payload, src, dst); err != nil {
-			return fmt.Errorf("send to %s: %w", dst, err)
-		}
-		return nil
+	var err error
+	if mac := c.endpoint.MAC; dst.IsMulticast() && mac != (MAC{}) {
+		err = c.ear.host.sendFrom(mac, c.Index(), payload, src, dst)
+	} else {
+		err = c.ear.send(payload, src, dst, c.endpoint.ttl(dst))
 	}
-	err := c.raw.Control(func(fd uintptr) {
-		sent = c.wire.send(int(fd), c.index, payload, src, dst)
-	})
-	if err := errors.Join(err, sent); err != nil {
+	if err != nil {
 		return fmt.Errorf("send to %s: %w", dst, err)
 	}
 	return nil
@@ -217,58 +179,47 @@ func (c *Conn) Send(payload []byte, src, dst netip.Addr) error {
 // Receive calls deliver with each packet until c is closed; then it returns nil. deliver must not
 // block, nor call c.
 func (c *Conn) Receive(deliver func(Packet)) error {
-	for {
-		var received error
-		err := c.raw.Read(func(fd uintptr) bool {
-			received = c.receive(int(fd), deliver)
-			return !errors.Is(received, unix.EAGAIN)
-		})
-		if c.closed.Load() {
-			return nil
-		}
-		if err = errors.Join(err, received); err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("receive: %w", err)
-		}
+	c.Hear(deliver, nil)
+	<-c.over
+	return c.err
+}
+
+// Hear is Receive, but does not wait: ended, if not nil, is called if it ends before Close. Both
+// functions are called by another goroutine, but may be called before Hear returns, too.
+func (c *Conn) Hear(deliver func(Packet), ended func(error)) {
+	c.ear.mu.Lock()
+	defer c.ear.mu.Unlock()
+	c.flush(deliver)
+	c.deliver, c.ended = deliver, ended
+	if c.err != nil && ended != nil {
+		ended(c.err)
 	}
+}
+
+// flush delivers what has waited.
+func (c *Conn) flush(deliver func(Packet)) {
+	for _, p := range c.waiting {
+		deliver(p)
+	}
+	c.waiting = nil
 }
 
 // Drain calls deliver with each packet that waits in the socket and returns without waiting for
 // more. When it returns, every packet that had arrived before it was called has been delivered,
 // by it or by Receive.
 func (c *Conn) Drain(deliver func(Packet)) error {
-	var received error
-	err := c.raw.Control(func(fd uintptr) {
-		for received == nil || errors.Is(received, unix.EINTR) {
-			received = c.receive(int(fd), deliver)
-		}
-	})
-	if errors.Is(received, unix.EAGAIN) {
-		received = nil
-	}
-	if err := errors.Join(err, received); err != nil {
+	c.ear.mu.Lock()
+	defer c.ear.mu.Unlock()
+	c.flush(deliver)
+	was := c.deliver
+	c.deliver = deliver
+	err := c.ear.drain()
+	c.deliver = was
+	if err != nil {
 		return fmt.Errorf("drain: %w", err)
 	}
 	return nil
 }
 
-// receive delivers one packet, or returns EAGAIN. What is no packet is passed over.
-func (c *Conn) receive(fd int, deliver func(Packet)) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p, ok, err := c.wire.receive(fd, c.buf)
-	if err != nil {
-		return err
-	}
-	if ok {
-		deliver(p)
-	}
-	return nil
-}
-
 // Close ends Receive and leaves the group. A second call does nothing.
-func (c *Conn) Close() error {
-	if c.closed.Swap(true) {
-		return nil
-	}
-	return c.file.Close()
-}
+func (c *Conn) Close() error { return c.ear.host.unhear(c) }

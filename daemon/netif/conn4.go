@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -24,33 +25,56 @@ func (wire4) vrid() []bpf.Instruction {
 	}
 }
 
-func (wire4) prepare(fd, index int, e Endpoint) error {
+func (wire4) prepare(fd, index int) error {
 	err := setOptions(fd, []option{
 		{"IP_MULTICAST_ALL", unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0},
 		{"IP_MULTICAST_LOOP", unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0},
 		{"IP_MULTICAST_TTL", unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, vrrpTTL},
-		{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, e.ttl()},
+		{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, vrrpTTL},
 		{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, vrrpTOS},
 		{"SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, priorityControl},
 	})
-	if err != nil || !e.Group.IsValid() {
+	if err != nil {
 		return err
 	}
-	group := &unix.IPMreqn{Multiaddr: e.Group.As4(), Ifindex: int32(index)}
-	if err := unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, group); err != nil {
+	via := &unix.IPMreqn{Ifindex: int32(index)}
+	if err := unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, via); err != nil {
 		return fmt.Errorf("set IP_MULTICAST_IF: %w", err)
-	}
-	err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, group)
-	if err != nil {
-		return fmt.Errorf("join %s: %w", e.Group, err)
 	}
 	return nil
 }
 
-func (wire4) send(fd, index int, payload []byte, src, dst netip.Addr) error {
-	info := unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(index), Spec_dst: src.As4()})
+func (wire4) join(fd, index int, group netip.Addr) error {
+	return wire4{}.member(fd, unix.IP_ADD_MEMBERSHIP, index, group)
+}
+
+func (wire4) leave(fd, index int, group netip.Addr) error {
+	return wire4{}.member(fd, unix.IP_DROP_MEMBERSHIP, index, group)
+}
+
+func (wire4) member(fd, option, index int, group netip.Addr) error {
+	m := &unix.IPMreqn{Multiaddr: group.As4(), Ifindex: int32(index)}
+	return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, option, m)
+}
+
+func (wire4) send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) error {
+	control := unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(index), Spec_dst: src.As4()})
+	if ttl != 0 {
+		control = append(control, intControl(unix.IPPROTO_IP, unix.IP_TTL, ttl)...)
+	}
 	to := &unix.SockaddrInet4{Addr: dst.As4()}
-	return unix.Sendmsg(fd, payload, info, to, unix.MSG_DONTWAIT)
+	return unix.Sendmsg(fd, payload, control, to, unix.MSG_DONTWAIT)
+}
+
+// intControl returns the control message that sets an option, a number, of one packet.
+func intControl(level, option int32, value int) []byte {
+	const size = 4
+	b := make([]byte, unix.CmsgSpace(size))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = level, option
+	h.SetLen(unix.CmsgLen(size))
+	binary.NativeEndian.PutUint32(b[unix.CmsgLen(0):], uint32(value))
+	return b
 }
 
 func (wire4) receive(fd int, buf []byte) (Packet, bool, error) {

@@ -2,7 +2,6 @@ package netif
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 
 	"golang.org/x/net/bpf"
@@ -12,7 +11,7 @@ import (
 // wire6 is VRRP over IPv6. The socket reads what follows the header; control messages say what the
 // header said. The kernel leaves the checksum alone, and gives a raw socket that is bound to no
 // address every multicast packet that the host takes, whatever group the socket has joined.
-type wire6 struct{ group netip.Addr }
+type wire6 struct{}
 
 func (wire6) socket() (int, error) {
 	kind := unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
@@ -23,42 +22,49 @@ func (wire6) vrid() []bpf.Instruction {
 	return []bpf.Instruction{bpf.LoadAbsolute{Off: 1, Size: 1}}
 }
 
-func (wire6) prepare(fd, index int, e Endpoint) error {
-	err := setOptions(fd, []option{
+func (wire6) prepare(fd, index int) error {
+	return setOptions(fd, []option{
 		{"IPV6_MULTICAST_ALL", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0},
 		{"IPV6_MULTICAST_LOOP", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0},
 		{"IPV6_MULTICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, vrrpTTL},
 		{"IPV6_MULTICAST_IF", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, index},
-		{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, e.ttl()},
+		{"IPV6_UNICAST_HOPS", unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, vrrpTTL},
 		{"IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, vrrpTOS},
 		{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1},
 		{"IPV6_RECVHOPLIMIT", unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
 		{"SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, priorityControl},
 	})
-	if err != nil || !e.Group.IsValid() {
-		return err
-	}
-	group := &unix.IPv6Mreq{Multiaddr: e.Group.As16(), Interface: uint32(index)}
-	err = unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, group)
-	if err != nil {
-		return fmt.Errorf("join %s: %w", e.Group, err)
-	}
-	return nil
 }
 
-func (wire6) send(fd, index int, payload []byte, src, dst netip.Addr) error {
-	info := unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(index), Addr: src.As16()})
+func (wire6) join(fd, index int, group netip.Addr) error {
+	return wire6{}.member(fd, unix.IPV6_JOIN_GROUP, index, group)
+}
+
+func (wire6) leave(fd, index int, group netip.Addr) error {
+	return wire6{}.member(fd, unix.IPV6_LEAVE_GROUP, index, group)
+}
+
+func (wire6) member(fd, option, index int, group netip.Addr) error {
+	m := &unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(index)}
+	return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, option, m)
+}
+
+func (wire6) send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) error {
+	control := unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(index), Addr: src.As16()})
+	if ttl != 0 {
+		control = append(control, intControl(unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT, ttl)...)
+	}
 	to := &unix.SockaddrInet6{Addr: dst.As16()}
 	if dst.IsLinkLocalUnicast() || dst.IsLinkLocalMulticast() {
 		to.ZoneId = uint32(index)
 	}
-	return unix.Sendmsg(fd, payload, info, to, unix.MSG_DONTWAIT)
+	return unix.Sendmsg(fd, payload, control, to, unix.MSG_DONTWAIT)
 }
 
 // controlSize holds the two control messages that prepare asks for.
 const controlSize = 128
 
-func (w wire6) receive(fd int, buf []byte) (Packet, bool, error) {
+func (wire6) receive(fd int, buf []byte) (Packet, bool, error) {
 	var control [controlSize]byte
 	n, used, _, from, err := unix.Recvmsg(fd, buf, control[:], 0)
 	if err != nil {
@@ -69,7 +75,7 @@ func (w wire6) receive(fd int, buf []byte) (Packet, bool, error) {
 		return Packet{}, false, nil
 	}
 	p := Packet{From: netip.AddrFrom16(sender.Addr)}
-	if !p.readControl(control[:used]) || (p.To.IsMulticast() && p.To != w.group) {
+	if !p.readControl(control[:used]) {
 		return Packet{}, false, nil
 	}
 	p.Payload = append([]byte(nil), buf[:n]...)

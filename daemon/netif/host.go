@@ -29,6 +29,11 @@ type Host struct {
 	// nl changes, eyes only looks: neither waits for the other.
 	nl, eyes *netlink.Handle
 	links    *hub
+	leases   *renewer
+	epoch    time.Time // when it was opened
+
+	hearing sync.Mutex // changes of ears
+	ears    map[earKey]*ear
 
 	shielding sync.Mutex // changes of nftables
 
@@ -48,8 +53,11 @@ func Open() (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open network namespace: %w", err)
 	}
-	h := &Host{ns: ns, settings: map[string]*held{}}
+	h := &Host{ns: ns, settings: map[string]*held{}, ears: map[earKey]*ear{}, epoch: time.Now()}
 	h.links = newHub(h)
+	if h.leases, err = openRenewer(h); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
 	for _, at := range []**netlink.Handle{&h.nl, &h.eyes} {
 		if *at, err = openRoute(); err != nil {
 			return nil, errors.Join(err, h.Close())
@@ -80,6 +88,9 @@ func (h *Host) Close() error {
 		}
 	}
 	err := h.ns.Close()
+	if h.leases != nil {
+		err = errors.Join(err, h.leases.sock.Close())
+	}
 	if h.frames != nil {
 		err = errors.Join(err, h.frames.Close())
 	}

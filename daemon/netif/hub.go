@@ -21,7 +21,7 @@ import (
 type hub struct {
 	host *Host
 
-	looking sync.Mutex // what was looked at first is noted first
+	looking sync.Mutex // what was looked at first is noted, and told, first
 
 	mu       sync.Mutex
 	watchers map[*watcher]bool
@@ -34,6 +34,11 @@ type hub struct {
 // watcher is one call of Watch.
 type watcher struct {
 	name string
+	// changed and failed are called at once, if they are not nil. With lost, which is, it hears of
+	// losses instead, and name is empty.
+	changed func(State)
+	lost    func(Loss)
+	failed  func(error)
 	// wake has room for one: it says that there may be states.
 	wake chan struct{}
 
@@ -65,43 +70,46 @@ func (h *hub) known(name string) State {
 	return h.states[name]
 }
 
-// join returns a watcher that has the present state already.
-func (h *hub) join(name string) (*watcher, error) {
+// join takes on a watcher, which then has the present state already.
+func (h *hub) join(w *watcher) error {
 	h.looking.Lock()
 	defer h.looking.Unlock()
-	w := &watcher{name: name, wake: make(chan struct{}, 1)}
-	known, err := h.add(w)
-	if err != nil || known {
-		return w, err
+	s, known, err := h.add(w)
+	if err != nil {
+		return err
 	}
-	all, err := h.look([]string{name})
+	if known {
+		w.put(s, nil)
+		return nil
+	}
+	all, err := h.look([]string{w.name})
 	if err != nil {
 		h.leave(w)
-		return nil, err
+		return err
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.states[name] = all[name]
-	w.put(all[name], nil)
-	return w, nil
+	h.states[w.name] = all[w.name]
+	h.mu.Unlock()
+	w.put(all[w.name], nil)
+	return nil
 }
 
-// add notes a watcher and tells it the state if that is known. From then on nothing is missed.
-func (h *hub) add(w *watcher) (known bool, err error) {
+// add notes a watcher and returns the state if that is known. From then on nothing is missed.
+func (h *hub) add(w *watcher) (s State, known bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sock == nil {
 		if err := h.begin(); err != nil {
-			return false, err
+			return State{}, false, err
 		}
 	}
 	h.watchers[w] = true
-	h.users[w.name]++
-	s, known := h.states[w.name]
-	if known {
-		w.put(s, nil)
+	if w.lost != nil {
+		return State{}, true, nil
 	}
-	return known, nil
+	h.users[w.name]++
+	s, known = h.states[w.name]
+	return s, known, nil
 }
 
 // leave ends a watcher; with the last one it waits for the end of the goroutine.
@@ -111,7 +119,7 @@ func (h *hub) leave(w *watcher) {
 		delete(h.watchers, w)
 		h.users[w.name]--
 	}
-	if h.users[w.name] == 0 {
+	if h.users[w.name] <= 0 {
 		delete(h.users, w.name)
 		delete(h.states, w.name)
 	}
@@ -123,11 +131,20 @@ func (h *hub) leave(w *watcher) {
 	}
 }
 
+// stopOf returns what ends w; after it w is told nothing any more.
+func (h *hub) stopOf(w *watcher) func() {
+	return func() {
+		h.leave(w)
+		h.looking.Lock() // until what is being told has been
+		defer h.looking.Unlock()
+	}
+}
+
 // begin opens the socket and starts to read it.
 func (h *hub) begin() error {
 	var sock *os.File
 	err := h.host.inside(func() (err error) {
-		sock, err = subscribe()
+		sock, err = subscribe(h.host.leases.port)
 		return err
 	})
 	if err != nil {
@@ -151,8 +168,9 @@ func (h *hub) endIfAlone() (*os.File, <-chan struct{}) {
 	return sock, h.ended
 }
 
-// subscribe opens a socket that hears of links and addresses.
-func subscribe() (*os.File, error) {
+// subscribe opens a socket that hears of links, addresses, routes and rules, but not of renewals
+// from that port.
+func subscribe(renewals uint32) (*os.File, error) {
 	kind := unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 	fd, err := unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -161,8 +179,13 @@ func subscribe() (*os.File, error) {
 	// Without the right to a larger buffer the default one serves.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, watchBuffer)
 	const groups = 1<<(unix.RTNLGRP_LINK-1) | 1<<(unix.RTNLGRP_IPV4_IFADDR-1) |
-		1<<(unix.RTNLGRP_IPV6_IFADDR-1)
-	err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups})
+		1<<(unix.RTNLGRP_IPV6_IFADDR-1) | 1<<(unix.RTNLGRP_IPV4_ROUTE-1) |
+		1<<(unix.RTNLGRP_IPV6_ROUTE-1) | 1<<(unix.RTNLGRP_IPV4_RULE-1) |
+		1<<(unix.RTNLGRP_IPV6_RULE-1)
+	err = attach(fd, newsFilter(renewals))
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups})
+	}
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
@@ -220,9 +243,34 @@ func (h *hub) hear(fd int, buf []byte, old map[string]bool) error {
 				return fmt.Errorf("read news of links: %w", err)
 			}
 			for _, m := range messages {
+				if m.Header.Type == unix.RTM_DELROUTE || m.Header.Type == unix.RTM_DELRULE {
+					h.lose(m)
+					continue
+				}
 				h.mark(old, func(s State) bool { return s.outdated(m) })
 			}
 		}
+	}
+}
+
+// lose tells of a loss.
+func (h *hub) lose(m syscall.NetlinkMessage) {
+	l, ok := lossOf(m)
+	if !ok {
+		return
+	}
+	h.looking.Lock()
+	defer h.looking.Unlock()
+	h.mu.Lock()
+	var told []*watcher
+	for w := range h.watchers {
+		if w.lost != nil {
+			told = append(told, w)
+		}
+	}
+	h.mu.Unlock()
+	for _, w := range told {
+		w.lost(l)
 	}
 }
 
@@ -248,14 +296,23 @@ func (h *hub) refresh(sock *os.File, old map[string]bool) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range h.note(sock, now) {
+		w.put(now[w.name], nil)
+	}
+	return nil
+}
+
+// note keeps the states and returns who is to be told of them.
+func (h *hub) note(sock *os.File, now map[string]State) []*watcher {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sock != sock {
 		return nil
 	}
+	var told []*watcher
 	for w := range h.watchers {
 		if s, looked := now[w.name]; looked && !s.equal(h.states[w.name]) {
-			w.put(s, nil)
+			told = append(told, w)
 		}
 	}
 	for name, s := range now {
@@ -263,13 +320,15 @@ func (h *hub) refresh(sock *os.File, old map[string]bool) error {
 			h.states[name] = s
 		}
 	}
-	return nil
+	return told
 }
 
 // look is the Host's, but begins again when changes interrupt the list.
 func (h *hub) look(names []string) (map[string]State, error) {
 	for attempt := 1; ; attempt++ {
-		all, err := h.host.look(names)
+		var all map[string]State
+		var err error
+		apart(func() { all, err = h.host.look(names) })
 		if !errors.Is(err, netlink.ErrDumpInterrupted) || attempt >= lookAttempts {
 			return all, err
 		}
@@ -292,6 +351,14 @@ func (h *hub) fail(sock *os.File, err error) {
 
 // put adds a state, or the end.
 func (w *watcher) put(s State, err error) {
+	if w.changed != nil {
+		if err != nil {
+			w.failed(err)
+			return
+		}
+		w.changed(s)
+		return
+	}
 	w.mu.Lock()
 	if err == nil {
 		w.states = append(w.states, s)

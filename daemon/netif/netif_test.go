@@ -11,14 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/mdlayher/packet"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	addrA = netip.MustParseAddr("192.168.1.2")

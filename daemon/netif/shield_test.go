@@ -1,6 +1,7 @@
 package netif_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
@@ -45,6 +47,10 @@ func TestShield(t *testing.T) {
 			t.Errorf("%s: %s answers %t, want %t", what, p, got, want)
 		}
 	}
+	if err := a.Host.PutShield(shield(vip)); errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skip(err)
+	}
+	ok(t, a.Host.DropShield(shield(vip)))
 	ok(t, a.Host.DropShield(shield(vip))) // absent
 	reaches("before", vip, true)
 	reaches("before", vip6, true)

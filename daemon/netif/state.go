@@ -115,12 +115,24 @@ func (i *Interface) link() (State, error) {
 }
 
 // ask asks the kernel for the same.
-func (i *Interface) ask() (State, error) {
-	link, err := i.host.nl.LinkByName(i.name)
-	if err != nil {
-		return State{}, err
-	}
-	return State{Index: link.Attrs().Index, mac: link.Attrs().HardwareAddr}, nil
+func (i *Interface) ask() (s State, err error) {
+	apart(func() {
+		var link netlink.Link
+		if link, err = i.host.nl.LinkByName(i.name); err == nil {
+			s = State{Index: link.Attrs().Index, mac: link.Attrs().HardwareAddr}
+		}
+	})
+	return s, err
+}
+
+// apart calls do in a goroutine and waits: requests take a large stack, and who asks may live long.
+func apart(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	<-done
 }
 
 // withLink calls do with the interface, and once more with what the kernel says of it if what was

@@ -14,8 +14,8 @@ import (
 // that one lost by an overflow costs nothing. changed is called by the goroutine that called
 // Watch.
 func (i *Interface) Watch(ctx context.Context, changed func(State)) error {
-	w, err := i.host.links.join(i.name)
-	if err != nil {
+	w := &watcher{name: i.name, wake: make(chan struct{}, 1)}
+	if err := i.host.links.join(w); err != nil {
 		return err
 	}
 	defer i.host.links.leave(w)
@@ -33,6 +33,17 @@ func (i *Interface) Watch(ctx context.Context, changed func(State)) error {
 			return err
 		}
 	}
+}
+
+// Follow is Watch, but does not wait: it calls changed with the present state, and another goroutine
+// calls it with later ones, until stop is called or, once, failed. Neither may block, nor call
+// anything of the Host's. After stop there are no more calls.
+func (i *Interface) Follow(changed func(State), failed func(error)) (stop func(), err error) {
+	w := &watcher{name: i.name, changed: changed, failed: failed}
+	if err := i.host.links.join(w); err != nil {
+		return nil, err
+	}
+	return i.host.links.stopOf(w), nil
 }
 
 // addrNews is what a message about an address says.

@@ -18,6 +18,7 @@ type Config struct {
 	// Router names this director in mail.
 	Router string
 	// Rules say what is done for events of a subject. One without rules goes to FIFOs only.
+	// Conditions of what has none have those of the Subject that is a Condition without a name.
 	Rules map[Subject]Rules
 	// FIFOs get a line for each event; their paths differ.
 	FIFOs []FIFO
@@ -35,6 +36,9 @@ type Rules struct {
 	// Any is run after them (notify), for Master, Backup, Fault, Stop and Deleted, with four more
 	// arguments: INSTANCE or GROUP, the name, the state, and the priority or 0.
 	Any *Script
+	// Condition is run when a condition is raised or cleared, with four more arguments: CONDITION,
+	// the name, RAISED or CLEARED, and the condition.
+	Condition *Script
 	// Mail sends a mail for each state that differs from the one last mailed.
 	Mail bool
 }
@@ -69,13 +73,20 @@ type FIFO struct {
 	User, Group string
 	// VRRP and LVS are the events that go there; at least one is set.
 	VRRP, LVS bool
+	// Conditions also sends conditions there, which keepalived's readers do not know.
+	Conditions bool
 	// Script reads the pipe, whose path is its last argument. It is started again when it ends,
 	// at once and then ever more slowly. Nil means that somebody else does.
 	Script *Script
 }
 
 // wants says whether events of kind k go to f.
-func (f *FIFO) wants(k Kind) bool { return k.VRRP() && f.VRRP || !k.VRRP() && f.LVS }
+func (f *FIFO) wants(k Kind) bool {
+	if k == Condition {
+		return f.Conditions
+	}
+	return k.VRRP() && f.VRRP || !k.VRRP() && f.LVS
+}
 
 // StartTLS says whether a mail server is asked for encryption. Zero never does, as keepalived.
 type StartTLS uint8
@@ -106,6 +117,9 @@ type Mail struct {
 	// User logs in with Password if it is not empty, by PLAIN or else LOGIN, and only through TLS
 	// or to this machine.
 	User, Password string
+	// PasswordFile has the password in its first line, and is read at each login; empty means that
+	// Password counts. At most one of them is set.
+	PasswordFile string
 }
 
 // DefaultMailTimeout is keepalived's smtp_connect_timeout.
@@ -139,7 +153,7 @@ func (c *Config) scripts() []*Script {
 	var all []*Script
 	for r := range maps.Values(c.Rules) {
 		all = append(all, r.Master, r.Backup, r.Fault, r.Stop, r.Deleted, r.LowerPriority, r.Up,
-			r.Down, r.Any)
+			r.Down, r.Any, r.Condition)
 	}
 	for i := range c.FIFOs {
 		all = append(all, c.FIFOs[i].Script)
@@ -175,6 +189,16 @@ func (m *Mail) validate() error {
 	}
 	if !safe(m.Hello) {
 		errs = append(errs, fmt.Errorf("mail hello %q: expected a host name", m.Hello))
+	}
+	switch {
+	case m.User == "" && m.Password+m.PasswordFile != "":
+		errs = append(errs, errors.New("mail password: expected a user beside it"))
+	case m.User != "" && (m.Password == "") == (m.PasswordFile == ""):
+		errs = append(errs, fmt.Errorf("mail user %q: expected either a password or a file with one",
+			m.User))
+	case m.PasswordFile != "" && !filepath.IsAbs(m.PasswordFile):
+		errs = append(errs, fmt.Errorf("mail password file %q: expected an absolute path",
+			m.PasswordFile))
 	}
 	if m.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("mail timeout %s: expected more than 0", m.Timeout))
@@ -218,13 +242,24 @@ func (r *Rules) scriptsFor(e *Event) (own, any *Script) {
 		return r.Up, nil
 	case Down:
 		return r.Down, nil
+	case Raised, Cleared:
+		return nil, r.Condition
 	case MasterPriority, BackupPriority:
 	}
 	return nil, nil
 }
 
-// mails says whether e is a matter for mail.
-func (c *Config) mails(e *Event) bool {
+// rulesFor returns the rules for e.
+func (c *Config) rulesFor(e *Event) Rules {
+	r, known := c.Rules[e.Subject]
+	if !known && e.Kind == Condition {
+		return c.Rules[Subject{Kind: Condition}]
+	}
+	return r
+}
+
+// mails says whether e, which has those rules, is a matter for mail.
+func (c *Config) mails(e *Event, r *Rules) bool {
 	switch e.State {
 	case LowerPriority, MasterPriority, BackupPriority:
 		return false
@@ -233,5 +268,5 @@ func (c *Config) mails(e *Event) bool {
 			return false
 		}
 	}
-	return c.Mail.Server != "" && c.Rules[e.Subject].Mail
+	return c.Mail.Server != "" && r.Mail
 }

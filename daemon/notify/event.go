@@ -24,6 +24,8 @@ const (
 	VirtualService // VS
 	// RealServer is a real server of a virtual service.
 	RealServer // RS
+	// Condition is something that is wrong with an instance, or with what the daemon runs.
+	Condition // CONDITION
 )
 
 // VRRP says whether k is of VRRP, and not of IPVS.
@@ -48,12 +50,16 @@ const (
 	// Up and Down are the health of a server, or the quorum of a service.
 	Up   // UP
 	Down // DOWN
+	// Raised and Cleared are that a condition has begun or is over.
+	Raised  // RAISED
+	Cleared // CLEARED
 )
 
 // Subject is what an Event is about. It is the key of Config.Rules.
 type Subject struct {
 	Kind Kind
-	// Name of the instance or group; ServerName of the service or server.
+	// Name of the instance or group; ServerName of the service or server; the instance, or
+	// whatever else it is, that a condition is about.
 	Name string
 	// Service is the ServerName of a real server's virtual service; empty for all others.
 	Service string
@@ -71,6 +77,8 @@ func (s Subject) String() string {
 		return "virtual service " + name
 	case RealServer:
 		return "real server " + name + " of " + printable(s.Service)
+	case Condition:
+		return "condition of " + name
 	}
 	return name
 }
@@ -92,6 +100,8 @@ type Event struct {
 	Priority int
 	// Reason is in words, and may be empty.
 	Reason string
+	// Condition names what is Raised or Cleared, in one word; empty for all others.
+	Condition string
 	// Again says that this only repeats what holds already, as after a reload: it goes to the
 	// FIFOs, and to nobody else.
 	Again bool
@@ -106,7 +116,8 @@ func (e *Event) priority() int {
 }
 
 // Line returns what a FIFO gets, in keepalived's format: INSTANCE "VI_1" MASTER 150, or
-// RS [192.168.2.11]:tcp:80 [192.168.1.1]:tcp:80 DOWN, each ended by one newline. Some versions of
+// RS [192.168.2.11]:tcp:80 [192.168.1.1]:tcp:80 DOWN, each ended by one newline. Conditions, which
+// keepalived does not know, are CONDITION "VI_1" RAISED split_brain. Some versions of
 // keepalived write a NUL byte behind the newline of the lines of services and servers. Here there
 // is none: for everything that reads line by line it would stand at the beginning of the next line.
 func (e *Event) Line() string {
@@ -116,15 +127,20 @@ func (e *Event) Line() string {
 		return fmt.Sprintf("%s %s %s\n", e.Kind, name, e.State)
 	case RealServer:
 		return fmt.Sprintf("%s %s %s %s\n", e.Kind, name, service, e.State)
+	case Condition:
+		return fmt.Sprintf("%s \"%s\" %s %s\n", e.Kind, name, e.State, printable(e.Condition))
 	}
 	return fmt.Sprintf("%s \"%s\" %s %d\n", e.Kind, name, e.State, e.priority())
 }
 
-// args are what keepalived appends to the command of notify.
+// args are what keepalived appends to the command of notify; for a condition the last one is its
+// name.
 func (e *Event) args() []string {
-	return []string{
-		e.Kind.String(), printable(e.Name), e.State.String(), strconv.Itoa(e.priority()),
+	last := strconv.Itoa(e.priority())
+	if e.Kind == Condition {
+		last = printable(e.Condition)
 	}
+	return []string{e.Kind.String(), printable(e.Name), e.State.String(), last}
 }
 
 // env is added to the environment of scripts; see Script.

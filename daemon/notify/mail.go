@@ -18,9 +18,15 @@ const (
 // mailer is the mail that waits, under Notifier.mu.
 type mailer struct {
 	queue  queue[letter]
-	mailed map[Subject]State // the state last mailed of each subject
+	mailed map[mailed]State // the state last mailed
 	// failing counts attempts that failed since the last that did not.
 	failing uint64
+}
+
+// mailed is what mails are about: a subject, or one condition of it.
+type mailed struct {
+	Subject
+	condition string
 }
 
 // letter is one mail.
@@ -31,21 +37,27 @@ type letter struct {
 }
 
 func newMailer() mailer {
-	return mailer{queue: newQueue[letter](maxMails), mailed: make(map[Subject]State)}
+	return mailer{queue: newQueue[letter](maxMails), mailed: make(map[mailed]State)}
 }
 
 // forget forgets the subjects that are in no rules any more.
-func (m *mailer) forget(rules map[Subject]Rules) {
-	maps.DeleteFunc(m.mailed, func(s Subject, _ State) bool { return !rules[s].Mail })
+func (m *mailer) forget(c *Config) {
+	maps.DeleteFunc(m.mailed, func(of mailed, _ State) bool {
+		return !c.rulesFor(&Event{Subject: of.Subject}).Mail
+	})
 }
 
 // tellMail queues a mail about e unless the last one said the same. n.mu is held.
 func (n *Notifier) tellMail(e Event) {
 	m := &n.mail
-	if m.mailed[e.Subject] == e.State {
+	about := mailed{e.Subject, e.Condition}
+	if m.mailed[about] == e.State || m.mailed[about] == 0 && e.State == Cleared {
 		return
 	}
-	m.mailed[e.Subject] = e.State
+	m.mailed[about] = e.State
+	if e.State == Cleared {
+		delete(m.mailed, about) // there is no end of what may be wrong for a while
+	}
 	dropped, full := m.queue.put(time.Now(), letter{event: e})
 	if full && loud(m.queue.dropping) {
 		n.warn("mail dropped", "subject", dropped.event.String(), "seq", dropped.event.Seq,
@@ -168,5 +180,10 @@ func (n *Notifier) mailDeferred(l *letter, err error) {
 	}
 }
 
-// String returns what e says in words: "instance VI_1 is MASTER".
-func (e Event) String() string { return fmt.Sprintf("%s is %s", e.Subject, e.State) }
+// String returns what e says in words: "instance VI_1 is MASTER", "split_brain of VI_1 is RAISED".
+func (e Event) String() string {
+	if e.Kind == Condition {
+		return fmt.Sprintf("%s of %s is %s", printable(e.Condition), printable(e.Name), e.State)
+	}
+	return fmt.Sprintf("%s is %s", e.Subject, e.State)
+}

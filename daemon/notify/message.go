@@ -92,6 +92,10 @@ func sentence(e *Event, router string) string {
 		return what + " is UP"
 	case Down:
 		return what + " is DOWN"
+	case Raised:
+		return "Something is wrong on " + router + ": " + e.String()
+	case Cleared:
+		return "Something is well again on " + router + ": " + e.String()
 	case LowerPriority, MasterPriority, BackupPriority:
 	}
 	return e.String()

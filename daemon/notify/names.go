@@ -12,11 +12,12 @@ func _() {
 	_ = x[Group-2]
 	_ = x[VirtualService-3]
 	_ = x[RealServer-4]
+	_ = x[Condition-5]
 }
 
-const _Kind_name = "INSTANCEGROUPVSRS"
+const _Kind_name = "INSTANCEGROUPVSRSCONDITION"
 
-var _Kind_index = [...]uint8{0, 8, 13, 15, 17}
+var _Kind_index = [...]uint8{0, 8, 13, 15, 17, 26}
 
 func (i Kind) String() string {
 	idx := int(i) - 1
@@ -39,11 +40,13 @@ func _() {
 	_ = x[BackupPriority-8]
 	_ = x[Up-9]
 	_ = x[Down-10]
+	_ = x[Raised-11]
+	_ = x[Cleared-12]
 }
 
-const _State_name = "MASTERBACKUPFAULTSTOPDELETEDMASTER_RX_LOWER_PRIMASTER_PRIORITYBACKUP_PRIORITYUPDOWN"
+const _State_name = "MASTERBACKUPFAULTSTOPDELETEDMASTER_RX_LOWER_PRIMASTER_PRIORITYBACKUP_PRIORITYUPDOWNRAISEDCLEARED"
 
-var _State_index = [...]uint8{0, 6, 12, 17, 21, 28, 47, 62, 77, 79, 83}
+var _State_index = [...]uint8{0, 6, 12, 17, 21, 28, 47, 62, 77, 79, 83, 89, 96}
 
 func (i State) String() string {
 	idx := int(i) - 1

@@ -115,7 +115,8 @@ func (n *Notifier) Configure(c Config) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.config = c
-	n.mail.forget(c.Rules)
+	n.mail.forget(&c)
+	n.scripts.failing.forget(&c)
 	pipes := make(map[string]*pipe)
 	for _, f := range c.FIFOs {
 		p := n.pipes[f.Path]
@@ -149,9 +150,9 @@ func (n *Notifier) Tell(e Event) uint64 {
 		e.Time = time.Now()
 	}
 	if !e.Again {
-		rules := n.config.Rules[e.Subject]
+		rules := n.config.rulesFor(&e)
 		n.tellScripts(&e, &rules)
-		if n.config.mails(&e) {
+		if n.config.mails(&e, &rules) {
 			n.tellMail(e)
 		}
 	}
@@ -173,12 +174,13 @@ func (n *Notifier) Stats() Stats {
 		Running:  len(n.scripts.running),
 		Mail:     n.mail.queue.counts(),
 		LostLogs: n.lostLogs,
+		Failing:  n.scripts.failing.list(),
 	}
 	for _, l := range n.scripts.lanes {
 		s.Scripts.Waiting += len(l.waiting)
 	}
 	for _, f := range n.config.FIFOs {
-		s.FIFOs = append(s.FIFOs, n.pipes[f.Path].stats())
+		s.FIFOs = append(s.FIFOs, n.pipes[f.Path].stats(time.Now()))
 	}
 	return s
 }

@@ -41,6 +41,9 @@ type pipe struct {
 	queue    queue[fifoLine]
 	open     bool
 	restarts uint64
+	// The reader has ended early since failingSince, the last time at diedAt because of diedOf.
+	failingSince, diedAt time.Time
+	diedOf               string
 }
 
 // fifoLine is a line with the event that it tells of.
@@ -81,8 +84,13 @@ func (p *pipe) tell(e *Event) {
 }
 
 // stats returns the statistics. n.mu is held.
-func (p *pipe) stats() FIFOStats {
-	return FIFOStats{p.path, p.queue.counts(), p.open, p.restarts}
+func (p *pipe) stats(now time.Time) FIFOStats {
+	s := FIFOStats{Path: p.path, Counts: p.queue.counts(), Open: p.open, Restarts: p.restarts}
+	// A reader is begun again lastRetry after its end, and well when it has been at work as long.
+	if p.fifo.Script != nil && !p.diedAt.IsZero() && now.Sub(p.diedAt) < 2*lastRetry {
+		s.ReaderFailing, s.ReaderError = p.failingSince, p.diedOf
+	}
+	return s
 }
 
 // run writes lines until ctx ends or the pipe is taken out of Config, and then until none is left
@@ -445,7 +453,18 @@ func (r *reader) died(nth uint64, err error) {
 	if err == nil {
 		err = errors.New("ended")
 	}
+	r.note(nth, err)
 	r.fail("fifo script ended; starting it again", err, nth, &r.restarts)
+}
+
+// note notes for Stats that the reader has ended early, for the nth time in a row.
+func (r *reader) note(nth uint64, err error) {
+	r.n.mu.Lock()
+	defer r.n.mu.Unlock()
+	r.diedAt, r.diedOf = time.Now(), err.Error()
+	if nth == 1 {
+		r.failingSince = r.diedAt
+	}
 }
 
 // keepRunning runs work, again and again while living lives, ever more slowly if it ends within

@@ -24,6 +24,7 @@ type scripts struct {
 	ready   []*lane           // in the order in which they may begin; none of them runs
 	running map[*lane]*active
 	counts  Counts
+	failing failing
 	wake    chan struct{}
 }
 
@@ -54,6 +55,7 @@ func newScripts() scripts {
 	return scripts{
 		lanes:   make(map[Subject]*lane),
 		running: make(map[*lane]*active),
+		failing: make(failing),
 		wake:    make(chan struct{}, 1),
 	}
 }
@@ -190,7 +192,11 @@ func (n *Notifier) runScript(a *active) {
 	wake(s.wake)
 	if err == nil {
 		s.counts.Done++
+		s.failing.succeeded(a)
 		return
+	}
+	if !errors.Is(err, errEnd) {
+		s.failing.failed(time.Now(), a, err)
 	}
 	s.counts.Failed++
 	s.counts.note(time.Now(), a.script.String()+": "+err.Error())

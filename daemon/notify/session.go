@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/smtp"
 	"net/textproto"
+	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxReplies bounds all that a server may say in one session, so that one that never ends a line
@@ -91,21 +95,51 @@ func (s *session) greet(m *Mail) error {
 
 // logIn logs in by the first way that the server offers.
 func (s *session) logIn(m *Mail, host string) error {
+	password, err := m.password()
+	if err != nil {
+		return fmt.Errorf("log in as %s: %w", m.User, err)
+	}
 	_, offered := s.client.Extension("AUTH")
 	ways := strings.Fields(strings.ToUpper(offered))
-	var auth smtp.Auth = smtp.PlainAuth("", m.User, m.Password, host)
+	var auth smtp.Auth = smtp.PlainAuth("", m.User, password, host)
 	for _, w := range ways {
 		if w == "PLAIN" {
 			break
 		}
 		if w == "LOGIN" {
-			auth = &loginAuth{plain: auth, user: m.User, password: m.Password}
+			auth = &loginAuth{plain: auth, user: m.User, password: password}
 		}
 	}
 	if err := s.client.Auth(auth); err != nil {
 		return fmt.Errorf("log in as %s: %w", m.User, lasting(err))
 	}
 	return nil
+}
+
+// maxPassword bounds what is read of a file with a password.
+const maxPassword = 4096
+
+// password returns the password, from its file if it has one.
+func (m *Mail) password() (string, error) {
+	if m.PasswordFile == "" {
+		return m.Password, nil
+	}
+	// A pipe that nobody writes to is not waited for.
+	fd, err := unix.Open(m.PasswordFile, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", fmt.Errorf("read password: %w", &fs.PathError{Op: "open", Path: m.PasswordFile,
+			Err: err})
+	}
+	file := os.NewFile(uintptr(fd), m.PasswordFile)
+	text, err := io.ReadAll(io.LimitReader(file, maxPassword))
+	if err = errors.Join(err, file.Close()); err != nil {
+		return "", fmt.Errorf("read password: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return "", fmt.Errorf("read password: %s: expected one in its first line", m.PasswordFile)
+	}
+	return line, nil
 }
 
 // refusal says whether err is an answer of the server's, and not the end of the connection.

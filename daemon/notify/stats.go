@@ -47,6 +47,20 @@ type Stats struct {
 	FIFOs []FIFOStats
 	// LostLogs counts lines that nobody took down because the log was too slow.
 	LostLogs uint64
+	// Failing are the commands of Rules whose last run failed, by command.
+	Failing []FailedScript
+}
+
+// FailedScript is a command whose last run failed, for at least one subject.
+type FailedScript struct {
+	// Script is the command.
+	Script string
+	// Since is when the first of those runs failed, Last when the last one did, and Error how.
+	Since, Last time.Time
+	Error       string
+	// Subject is the one that Error is about; Others have failed runs too.
+	Subject Subject
+	Others  int
 }
 
 // FIFOStats is where one FIFO stands.
@@ -58,6 +72,10 @@ type FIFOStats struct {
 	Open bool
 	// Restarts counts how often its script ended by itself.
 	Restarts uint64
+	// ReaderFailing is since when its script has not stayed at work for a minute, ReaderError how
+	// it last ended; zero and empty if it does.
+	ReaderFailing time.Time
+	ReaderError   string
 }
 
 // loud reports whether the nth of its kind is worth a line: the 1st, 2nd, 4th, 8th and so on.

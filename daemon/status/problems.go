@@ -3,10 +3,15 @@ package status
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
-// maxNames is how many names a problem lists.
-const maxNames = 5
+const (
+	// maxNames is how many names a problem lists, and how often a condition is shown at length.
+	maxNames = 5
+	// lossMemory is how long after the last loss of a message there is a problem.
+	lossMemory = time.Hour
+)
 
 // problem is a kind of trouble and what has it.
 type problem struct {
@@ -26,8 +31,9 @@ func (s *Snapshot) problems() []string {
 		}
 	}
 	for _, d := range s.Notify.deliveries() {
-		if d.lost() > 0 {
-			all = append(all, fmt.Sprintf("messages to %s not delivered: %d", d.to, d.lost()))
+		if d.lost() > 0 && s.Time.Sub(d.ErrorAt) < lossMemory {
+			all = append(all, fmt.Sprintf("messages to %s not delivered: %d, the last error %s ago", d.to,
+				d.lost(), short(s.Time.Sub(d.ErrorAt))))
 		}
 	}
 	return all

@@ -70,6 +70,8 @@ const (
 	SplitBrain = "split_brain"
 	// PeerMismatch is that a peer's adverts are believed though its configuration differs.
 	PeerMismatch = "peer_mismatch"
+	// AdvertsLost is that our adverts do not leave this machine.
+	AdvertsLost = "adverts_lost"
 	// AdvertRejected is that adverts for our virtual router are refused.
 	AdvertRejected = "advert_rejected"
 	// Stalled is that the daemon did not get to run in time.
@@ -82,7 +84,8 @@ const (
 
 // Conditions are the names of conditions, the worst first.
 func Conditions() []string {
-	return []string{SplitBrain, KernelRefused, Stalled, AdvertRejected, PeerMismatch, ScriptFailed}
+	return []string{SplitBrain, AdvertsLost, KernelRefused, Stalled, AdvertRejected, PeerMismatch,
+		ScriptFailed}
 }
 
 // State is what an instance is. Zero is unset.
@@ -175,6 +178,8 @@ type Instance struct {
 	ReleasedMaster uint64 `json:"released_master"`
 	// Contested counts adverts of other masters heard as master.
 	Contested uint64 `json:"contested"`
+	// Restored counts VIPs that somebody had deleted and that were put back.
+	Restored uint64 `json:"vips_restored"`
 	// Stalls counts late steps; LongestStall is in nanoseconds.
 	Stalls       uint64        `json:"stalls"`
 	LongestStall time.Duration `json:"longest_stall_ns,omitempty"`
@@ -226,6 +231,11 @@ type Tracker struct {
 	Since  time.Time `json:"since,omitzero"`
 	// Reason is why it is as it is, or the value of a file.
 	Reason string `json:"reason,omitempty"`
+	// Runs, Failures and Skipped count a script's runs: those that ended, those of them that failed,
+	// and those left out because the one before went on.
+	Runs     uint64 `json:"runs,omitempty"`
+	Failures uint64 `json:"failures,omitempty"`
+	Skipped  uint64 `json:"skipped,omitempty"`
 }
 
 // Service is one virtual service.
@@ -269,12 +279,16 @@ type Notify struct {
 	Scripts Delivery `json:"scripts"`
 	Mail    Delivery `json:"mail"`
 	FIFOs   []FIFO   `json:"fifos,omitempty"`
+	// LostLogs counts lines of the log about them that a slow log has cost.
+	LostLogs uint64 `json:"lost_log_lines,omitempty"`
 }
 
 // FIFO is one named pipe.
 type FIFO struct {
 	Path string `json:"path"`
 	Delivery
+	// Restarts counts how often its reader has ended by itself.
+	Restarts uint64 `json:"reader_restarts,omitempty"`
 }
 
 // Delivery counts what became of messages.
@@ -282,9 +296,12 @@ type Delivery struct {
 	Done    uint64 `json:"done"`
 	Failed  uint64 `json:"failed"`
 	Dropped uint64 `json:"dropped"`
+	// Retries counts attempts that failed and were made again.
+	Retries uint64 `json:"retries,omitempty"`
 	Waiting int    `json:"waiting"`
-	// Error is the last failure, or empty.
-	Error string `json:"error,omitempty"`
+	// Error is the last failure, or empty, and ErrorAt when it was.
+	Error   string    `json:"error,omitempty"`
+	ErrorAt time.Time `json:"error_at,omitzero"`
 }
 
 // lost counts what was not delivered.

@@ -72,6 +72,7 @@ func troubled() *Snapshot {
 		{KernelRefused, "", ago(26 * time.Hour), "add service: operation not permitted"},
 	}
 	one, two := &s.Instances[0], &s.Instances[1]
+	one.Restored = 3
 	one.Contested, one.Stalls, one.LongestStall = 125, 2, 1432*time.Millisecond
 	one.VIPs = append(one.VIPs,
 		VIP{Prefix: netip.MustParsePrefix("192.168.1.7/24"), Device: "eth0"},
@@ -96,18 +97,23 @@ func troubled() *Snapshot {
 			BasePriority: 100, Priority: 100, Interval: time.Second})
 	troubledServices(s)
 	s.Trackers = []Tracker{
-		{"script", "chk_haproxy", Down, ago(5 * time.Minute), "exit status 1"},
-		{"script", "chk_new", Unknown, time.Time{}, "no result yet"},
-		{"file", "weight", Up, ago(time.Hour), "value -10"},
-		{"process", "bird", Up, ago(74 * time.Hour), "2 of at least 1"},
-		{"interface", "eth1", Down, ago(5 * time.Minute), "no carrier"},
+		{Kind: "script", Name: "chk_haproxy", Health: Down, Since: ago(5 * time.Minute),
+			Reason: "exit status 1", Runs: 900, Failures: 60, Skipped: 1},
+		{Kind: "script", Name: "chk_new", Health: Unknown, Since: time.Time{},
+			Reason: "no result yet"},
+		{Kind: "file", Name: "weight", Health: Up, Since: ago(time.Hour),
+			Reason: "value -10"},
+		{Kind: "process", Name: "bird", Health: Up, Since: ago(74 * time.Hour),
+			Reason: "2 of at least 1"},
+		{Kind: "interface", Name: "eth1", Health: Down, Since: ago(5 * time.Minute),
+			Reason: "no carrier"},
 	}
 	s.Notify = Notify{Events: 412,
 		Scripts: Delivery{Done: 300, Failed: 2,
-			Error: "/usr/local/sbin/to-master.sh: exit status 1"},
-		Mail: Delivery{Done: 3, Dropped: 1, Waiting: 2,
-			Error: "connect to mail server mail:25: connection refused"},
-		FIFOs: []FIFO{{"/run/keepalived.fifo", Delivery{Done: 412}}},
+			Error: "/usr/local/sbin/to-master.sh: exit status 1", ErrorAt: ago(2 * time.Hour)},
+		Mail: Delivery{Done: 3, Dropped: 1, Retries: 5, Waiting: 2,
+			Error: "connect to mail server mail:25: connection refused", ErrorAt: ago(time.Minute)},
+		FIFOs: []FIFO{{Path: "/run/keepalived.fifo", Delivery: Delivery{Done: 412}, Restarts: 2}},
 	}
 	return s
 }
@@ -227,6 +233,45 @@ func TestTextFits(t *testing.T) {
 					t.Errorf("%s: control character in %q", name, line)
 				}
 			}
+		}
+	}
+}
+
+// TestManyConditions has the same condition with a thousand instances: a few are shown.
+func TestManyConditions(t *testing.T) {
+	s := healthy()
+	for i := range 1000 {
+		c := Condition{AdvertRejected, fmt.Sprintf("VI_%04d", i), ago(time.Minute), "wrong password"}
+		s.Conditions = append(s.Conditions, c)
+	}
+	s.Conditions = append(s.Conditions, Condition{ScriptFailed, "/x", ago(time.Minute), "no"})
+	var b strings.Builder
+	if err := Text(&b, s, 80); err != nil {
+		t.Fatal(err)
+	}
+	for part, want := range map[string]int{"  advert_rejected, VI_": 5, "wrong password": 5,
+		"  advert_rejected of 995 more\n": 1, "  script_failed, /x": 1} {
+		if got := strings.Count(b.String(), part); got != want {
+			t.Errorf("%q: got it %d times, want %d\n%s", part, got, want, b.String())
+		}
+	}
+}
+
+// TestNoteOfBackup says why a backup lets a master be.
+func TestNoteOfBackup(t *testing.T) {
+	for _, tt := range []struct {
+		priority int
+		preempt  bool
+		want     string
+	}{
+		{100, true, "follows 192.168.1.3, 100"},
+		{150, true, "follows 192.168.1.3, 100; will take over"},
+		{150, false, "follows 192.168.1.3, 100; nopreempt"},
+	} {
+		i := Instance{State: Backup, Priority: tt.priority, Preempt: tt.preempt,
+			Leader: netip.MustParseAddr("192.168.1.3"), LeaderPriority: 100}
+		if got := i.note(); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
 }

@@ -144,7 +144,14 @@ func (t *text) problems(s *Snapshot) {
 		return
 	}
 	t.title("PROBLEMS")
-	for _, c := range conditions {
+	count := map[string]int{}
+	for i, c := range conditions {
+		if count[c.Name]++; count[c.Name] > maxNames {
+			if i == len(conditions)-1 || conditions[i+1].Name != c.Name {
+				t.line(2, "%s of %d more", c.Name, count[c.Name]-maxNames)
+			}
+			continue
+		}
 		about := ""
 		if c.Subject != "" {
 			about = ", " + c.Subject
@@ -192,13 +199,24 @@ func (i *Instance) note() string {
 	case i.State == Master:
 		return i.Reason
 	case i.State == Backup && i.Leader.IsValid():
-		return fmt.Sprintf("follows %s, %d", i.Leader, i.LeaderPriority)
+		return fmt.Sprintf("follows %s, %d%s", i.Leader, i.LeaderPriority, i.patience())
 	case i.State == Backup:
 		return "no master heard"
 	case len(i.Faults) > 0:
 		return strings.Join(i.Faults, "; ")
 	}
 	return i.Reason
+}
+
+// patience says why a backup lets a master of lower priority be, if it does.
+func (i *Instance) patience() string {
+	switch {
+	case i.Priority <= i.LeaderPriority:
+		return ""
+	case i.Preempt:
+		return "; will take over"
+	}
+	return "; nopreempt"
 }
 
 // trouble writes what is not as it should be with an instance.
@@ -231,6 +249,9 @@ func (t *text) trouble(i *Instance) {
 	}
 	if len(counts) > 0 {
 		t.line(2, "adverts heard: %s", strings.Join(counts, ", "))
+	}
+	if i.Restored > 0 {
+		t.line(2, "VIPs put back that others had deleted: %d", i.Restored)
 	}
 	if i.Stalls > 0 {
 		t.line(2, "stalled %d times, up to %s", i.Stalls, i.LongestStall.Round(time.Millisecond))
@@ -367,7 +388,7 @@ func (t *text) notify(n *Notify) {
 			t.line(2, "%s: %d done, %d FAILED, %d DROPPED, %d waiting", d.to, d.Done, d.Failed,
 				d.Dropped, d.Waiting)
 			if d.Error != "" {
-				t.line(4, "%s", d.Error)
+				t.line(4, "%s ago: %s", t.ago(d.ErrorAt), d.Error)
 			}
 		}
 	}

@@ -43,6 +43,7 @@ func (s *Set) setScripts(scripts []Script) {
 		if !w.task.Command.Equal(task.Command) {
 			w.version++
 			w.counter.Restart()
+			w.status.BrokenSince = time.Time{}
 		}
 		w.task, w.counter.Rise, w.counter.Fall = task, task.Rise, task.Fall
 		select {
@@ -189,6 +190,11 @@ func (s *Set) scriptResult(w *scriptWatch, version int, result script.Result) {
 	w.status.Last = reason
 	if !result.OK() {
 		w.status.Failures++
+	}
+	if result.Err == nil {
+		w.status.BrokenSince = time.Time{}
+	} else if w.status.BrokenSince.IsZero() {
+		w.status.BrokenSince = time.Now()
 	}
 	changed := w.counter.Step(result.OK())
 	state, key := w.counter.State(), w.status.Key

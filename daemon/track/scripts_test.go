@@ -3,6 +3,7 @@ package track_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type host struct {
 	takes   map[string]time.Duration
 	started []string // "NAME at SECONDS"
 	options script.Options
+	missing bool // none can run
 }
 
 func newHost() *host {
@@ -51,7 +53,16 @@ func (h *host) run(ctx context.Context, c script.Command, o script.Options) scri
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.missing {
+		return script.Result{Status: -1, Err: os.ErrNotExist}
+	}
 	return script.Result{Status: h.status[name]}
+}
+
+func (h *host) remove(missing bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.missing = missing
 }
 
 // log returns what was started since the last call.
@@ -343,4 +354,36 @@ func (s *set) next() track.Change {
 		s.t.Fatal("no report in 8 s")
 		return track.Change{}
 	}
+}
+
+// TestScriptThatCannotRun follows a script that is not there, comes, fails and is another one.
+func TestScriptThatCannotRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		h.missing = true
+		s := scripted(t, h, every10s("a"))
+		defer s.stop()
+		since := func(when string, want time.Duration) {
+			t.Helper()
+			got := time.Duration(-1)
+			if at := s.Snapshot()[0].BrokenSince; !at.IsZero() {
+				got = at.Sub(s.start)
+			}
+			if got != want {
+				t.Errorf("%s: broken since %s, want %s", when, got, want)
+			}
+		}
+		s.after(11 * time.Second)
+		since("twice missing", 0)
+		h.set("a", 1)
+		h.remove(false)
+		s.after(10 * time.Second)
+		since("it failed", -1)
+		h.remove(true)
+		s.after(10 * time.Second)
+		since("missing again", 30*time.Second)
+		s.configure(track.Config{Scripts: []track.Script{{Name: "a", Interval: time.Hour,
+			Command: script.Command{Args: []string{"b"}}}}})
+		since("another one", -1)
+	})
 }

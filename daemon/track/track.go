@@ -67,6 +67,10 @@ type Status struct {
 	Runs, Failures, Skipped uint64
 	// Last is the reason of a script's last run, however it counted.
 	Last string
+	// BrokenSince is since when no run has come to an end of its own because the script cannot run
+	// at all: it is not there, may not be executed, is refused as unsafe or has no account. Zero
+	// is that the last run could, however it ended.
+	BrokenSince time.Time
 }
 
 // Config is all that is tracked.

@@ -75,6 +75,10 @@ type Contested struct {
 	Priority uint8
 }
 
+// PriorityChanged tells that the Machine's priority is another from now on: by SetPriority, or
+// because it has met another owner of the addresses.
+type PriorityChanged struct{ From, To uint8 }
+
 // Stalled tells that the Machine was stepped Late after its deadline: this process, or the whole
 // host, did not run.
 type Stalled struct{ Late time.Duration }
@@ -82,16 +86,17 @@ type Stalled struct{ Late time.Duration }
 // Drain reads everything that waits in the socket now, gives it in Received, then gives Drained.
 type Drain struct{}
 
-func (SendAdvert) action() {}
-func (AddVIPs) action()    {}
-func (RemoveVIPs) action() {}
-func (Announce) action()   {}
-func (Transition) action() {}
-func (Drop) action()       {}
-func (Mismatch) action()   {}
-func (Contested) action()  {}
-func (Stalled) action()    {}
-func (Drain) action()      {}
+func (SendAdvert) action()      {}
+func (AddVIPs) action()         {}
+func (RemoveVIPs) action()      {}
+func (Announce) action()        {}
+func (Transition) action()      {}
+func (Drop) action()            {}
+func (Mismatch) action()        {}
+func (Contested) action()       {}
+func (Stalled) action()         {}
+func (PriorityChanged) action() {}
+func (Drain) action()           {}
 
 // String returns, for example, "send advert of priority 100".
 func (a SendAdvert) String() string { return fmt.Sprintf("send advert of priority %d", a.Priority) }
@@ -139,6 +144,9 @@ func (a Drop) evidence() string {
 func (a Contested) String() string {
 	return fmt.Sprintf("contested by %s with priority %d", a.From, a.Priority)
 }
+
+// String returns, for example, "priority 150 -> 100".
+func (a PriorityChanged) String() string { return fmt.Sprintf("priority %d -> %d", a.From, a.To) }
 
 // String returns, for example, "stalled for 2s".
 func (a Stalled) String() string { return fmt.Sprintf("stalled for %s", a.Late) }

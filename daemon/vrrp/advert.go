@@ -42,7 +42,8 @@ func (v Version) String() string { return fmt.Sprintf("v%d", uint8(v)) }
 
 // ChecksumForm says what the checksum of a VRRPv3 advert over IPv4 covers. RFC 5798 was read both
 // ways and RFC 9568 settled on the message alone; keepalived still sends the pseudo-header by
-// default. Both are accepted; VRRPv2 is always plain and IPv6 always has the pseudo-header.
+// default, and FRR 8.4 refuses adverts without it. Both are accepted here; VRRPv2 is always plain
+// and IPv6 always has the pseudo-header.
 type ChecksumForm uint8
 
 // The two forms. Zero is unset.

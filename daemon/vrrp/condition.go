@@ -39,6 +39,8 @@ const (
 	ConditionLooped // own address heard
 	// ConditionStalled is that this process, or the whole host, does not run when it should.
 	ConditionStalled // stalled
+	// ConditionTwoOwners is another router of priority 255, where this one is configured with it.
+	ConditionTwoOwners // two owners
 )
 
 // Evidence is what a condition was last concluded from. Fields that say nothing are zero.
@@ -165,6 +167,8 @@ func (r DropReason) condition() ConditionKind {
 		return ConditionMalformed
 	case DropLooped:
 		return ConditionLooped
+	case DropTwoOwners:
+		return ConditionTwoOwners
 	case DropVRID, DropOwner:
 	}
 	return 0

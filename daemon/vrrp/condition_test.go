@@ -97,11 +97,13 @@ var shown = []struct {
 	{Drop{Reason: DropType, From: peer4}, ConditionMalformed, Evidence{From: peer4}},
 	{Drop{Reason: DropNoAddress, From: peer4}, ConditionMalformed, Evidence{From: peer4}},
 	{Drop{Reason: DropFamily, From: peer4}, ConditionMalformed, Evidence{From: peer4}},
+	{Mismatch(drop(DropTwoOwners)), ConditionTwoOwners, full},
 	{drop(DropVRID), 0, Evidence{}},
 	{drop(DropOwner), 0, Evidence{}},
 	{Contested{peer4, 7}, ConditionTwoMasters, Evidence{From: peer4, Priority: 7}},
 	{Stalled{2 * time.Second}, ConditionStalled, Evidence{Got: "2s"}},
 	{SendAdvert{100}, 0, Evidence{}},
+	{PriorityChanged{100, 50}, 0, Evidence{}},
 	{Transition{Backup, Master, ReasonSilence}, 0, Evidence{}},
 }
 
@@ -140,7 +142,7 @@ func TestConditionOfAction(t *testing.T) {
 }
 
 func TestConditionKindNames(t *testing.T) {
-	for k := ConditionInterval; k <= ConditionStalled; k++ {
+	for k := ConditionInterval; k <= ConditionTwoOwners; k++ {
 		if s := k.String(); strings.HasPrefix(s, "Condition") {
 			t.Errorf("ConditionKind(%d) = %q, want words", k, s)
 		}

@@ -47,12 +47,15 @@ const (
 	DropPeer // not a peer
 	// DropOwner is an advert that the owner of the addresses has been told to ignore.
 	DropOwner // ignored by the owner
+	// DropTwoOwners is an advert of another router of priority 255, to one configured with it. It is
+	// believed, and reported as a Mismatch, unless Config.OwnerIgnoreAdverts.
+	DropTwoOwners // two owners
 )
 
 // DropReasons returns every reason, in order, for counters that start at zero.
 func DropReasons() []DropReason {
 	var all []DropReason
-	for r := DropShort; r <= DropOwner; r++ {
+	for r := DropShort; r <= DropTwoOwners; r++ {
 		all = append(all, r)
 	}
 	return all

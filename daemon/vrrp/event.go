@@ -1,6 +1,9 @@
 package vrrp
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Event is something that happened to a Machine. The set is closed: the types below.
 type Event interface{ event() }
@@ -11,6 +14,10 @@ type Startup struct {
 	// has not resigned: the Machine is master at once, its VIPs being where they were. Whoever
 	// outranks it is yielded to as by any master. In Fault, Resume is a Startup like any other.
 	Resume bool
+	// NotBefore, unless zero, is when the network can be trusted: silence before it proves nothing,
+	// so nobody becomes master on account of that, not even the owner of the addresses. It is for
+	// links that pass traffic one way only for a while after they came up. Resume does not wait.
+	NotBefore time.Time
 }
 
 // Leave ends it without losing traffic: a master resigns at once but keeps its VIPs until it hears
@@ -51,8 +58,15 @@ type Fault struct {
 // Fault and has heard no successor yet stays master.
 type Recovered struct{}
 
-// SetPriority changes the priority that the Machine advertises from now on, 1 to 254. The owner of
-// the addresses keeps 255.
+// StepDown has a master resign at once, remove its VIPs and be a backup that lets any master be,
+// as with Config.NoPreempt, until it has been master again or has recovered from a Fault. It is for
+// one whose VIPs somebody takes away again and again. Where nobody takes over, it does so itself
+// after the silence that makes a master dead. Other states ignore it. In a Group it concerns every
+// member.
+type StepDown struct{}
+
+// SetPriority changes the priority that the Machine advertises from now on, 1 to 254. One that was
+// configured as the owner of the addresses keeps its own.
 type SetPriority struct{ Priority uint8 }
 
 // SetSource changes the address that the Machine's adverts come from, which decides between equal
@@ -67,5 +81,6 @@ func (Received) event()    {}
 func (Drained) event()     {}
 func (Fault) event()       {}
 func (Recovered) event()   {}
+func (StepDown) event()    {}
 func (SetPriority) event() {}
 func (SetSource) event()   {}

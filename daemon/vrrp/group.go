@@ -1,8 +1,10 @@
 package vrrp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -24,14 +26,19 @@ func (a MemberAction) String() string { return fmt.Sprintf("%d: %s", a.Member, a
 //
 //   - Nobody is master until every member's timer has run out.
 //   - A member that loses its mastership takes it from all.
+//   - Of two routers that own the addresses, the one that concedes on one link does so on all.
 //   - A member in Fault puts all into Fault; masters among them resign, which the peers' groups
 //     hear on the links that still work and conclude for those that do not.
 //
 // It is not safe for concurrent use.
 type Group struct {
 	members []*Machine
+	first   int      // the member that all routers of its network take for the first
 	faults  []Reason // each member's own; zero: none
-	out     []MemberAction
+	// gaveWay is how often giveWay was called in a row, the last time at gaveWayAt.
+	gaveWay   int
+	gaveWayAt time.Time
+	out       []MemberAction
 }
 
 // NewGroup returns a Group of one Machine for each of cfgs, all in Initialize.
@@ -48,7 +55,28 @@ func NewGroup(cfgs ...Config) (*Group, error) {
 		m.grouped = len(cfgs) > 1
 		g.members = append(g.members, m)
 	}
+	g.first = first(g.members)
+	for i, m := range g.members {
+		if m.cfg.lonely() {
+			g.fail(time.Time{}, i, Fault{Reason: ReasonNoPeer})
+		}
+	}
 	return g, nil
+}
+
+// first returns which member has the lowest VRID or, of several, the lowest address: whoever else
+// serves the same virtual routers comes to the same result, in whatever order it has them.
+func first(members []*Machine) int {
+	best := 0
+	for i, m := range members {
+		was := members[best]
+		order := cmp.Compare(m.cfg.VRID, was.cfg.VRID)
+		lowest := func(m *Machine) netip.Addr { return slices.MinFunc(m.cfg.Addrs, netip.Addr.Compare) }
+		if order < 0 || order == 0 && lowest(m).Less(lowest(was)) {
+			best = i
+		}
+	}
+	return best
 }
 
 // Len returns the number of members.
@@ -67,10 +95,11 @@ func (g *Group) Deadline() time.Time {
 }
 
 // Step tells member of g that ev happened at now and returns what to do about it, in order.
-// Startup, Leave, Shutdown and Timeout concern every member, whichever is given.
+// Startup, Leave, Shutdown, StepDown and Timeout concern every member, whichever is given.
 func (g *Group) Step(now time.Time, member int, ev Event) []MemberAction {
+	yielded := false
 	switch ev := ev.(type) {
-	case Leave, Shutdown, Timeout:
+	case Leave, Shutdown, StepDown, Timeout:
 		g.stepAll(now, ev)
 	case Startup:
 		g.stepAll(now, ev)
@@ -82,14 +111,14 @@ func (g *Group) Step(now time.Time, member int, ev Event) []MemberAction {
 	case Recovered:
 		g.recover(now, member)
 	case Received:
-		g.step(now, member, ev)
-		if ev.Advert.Priority == PriorityResign && g.members[member].cause == ReasonResigned {
-			g.hasten(now, member, ev.From == g.members[member].leader)
-		}
+		yielded = g.receive(now, member, ev)
 	default:
 		g.step(now, member, ev)
 	}
 	g.settle(now)
+	if yielded && member == g.first && len(g.members) > 1 {
+		g.giveWay(now)
+	}
 	out := g.out
 	g.out = nil
 	return out
@@ -136,12 +165,14 @@ func (g *Group) fail(now time.Time, member int, f Fault) {
 // recover ends the member's own fault, and everybody's Fault if it was the last one. Members that
 // could stay master do not when another cannot.
 func (g *Group) recover(now time.Time, member int) {
-	g.faults[member] = 0
-	for _, own := range g.faults {
-		if own != 0 {
-			g.step(now, member, Fault{ReasonGroup, true})
-			return
+	own := g.members[member].cfg.lasting()
+	g.faults[member] = own
+	if slices.ContainsFunc(g.faults, func(r Reason) bool { return r != 0 }) {
+		if own == 0 {
+			own = ReasonGroup
 		}
+		g.step(now, member, Fault{own, true})
+		return
 	}
 	stays := func(m *Machine) bool { return m.stays(now) }
 	if g.any(func(m *Machine) bool { return !m.stays(now) }) {
@@ -157,6 +188,39 @@ func (g *Group) hasten(now time.Time, member int, followed bool) {
 	for i, m := range g.members {
 		if i != member {
 			m.hasten(now, followed)
+		}
+	}
+}
+
+// receive gives an advert to a member, and to the others what it means for them. It reports whether
+// the member was master and has yielded to one of the same priority.
+func (g *Group) receive(now time.Time, member int, ev Received) bool {
+	m := g.members[member]
+	was, tie := m.state, ev.Advert.Priority == m.cfg.Priority
+	g.step(now, member, ev)
+	if ev.Advert.Priority == PriorityResign && m.cause == ReasonResigned {
+		g.hasten(now, member, ev.From == m.leader)
+	}
+	if m.conceded() {
+		g.each(func(m *Machine) bool { return m.owner }, (*Machine).concede)
+	}
+	return tie && was == Master && m.state == Backup
+}
+
+// giveWay has all members wait for longer than a group that had to yield on another link, and for
+// longer each time if that happens again soon. Two groups of equal standing of which each has the
+// higher address on one link take the mastership from each other; if they had begun at once, and
+// waited for equally long, they would do so for ever.
+func (g *Group) giveWay(now time.Time) {
+	m := g.members[g.first]
+	if now.Sub(g.gaveWayAt) > 10*m.cfg.down(m.master) {
+		g.gaveWay = 0
+	}
+	g.gaveWay, g.gaveWayAt = min(g.gaveWay+1, 4), now
+	for _, m := range g.members {
+		if m.state == Backup {
+			m.expiry = m.expiry.Add(time.Duration(g.gaveWay) * m.cfg.grace(m.master))
+			m.givesWayUntil = m.expiry
 		}
 	}
 }

@@ -17,7 +17,7 @@ var (
 )
 
 // faults is how many things a history does to its network.
-const faults = 15
+const faults = 20
 
 // TestProperties runs histories that rapid chooses, and shortens when they break a promise.
 func TestProperties(t *testing.T) {
@@ -121,19 +121,26 @@ func (n *network) waits() time.Duration {
 }
 
 // twoMasters is how long two may be master once each hears the other: until the next advert.
-func (n *network) twoMasters() time.Duration { return n.unit + 2*n.delay }
+func (n *network) twoMasters() time.Duration { return n.unit + 2*n.delay + n.late }
 
 // oneMaster is how long the network may be without exactly one master after its last fault: a
 // stalled master steps back and re-elects (a grace period of at most two waits), a lower one wins
 // and is preempted (four waits, after the delay of that), a group waits for its last member, the
-// outranked one lets go.
+// outranked one lets go. All that comes after the time in which silence means nothing. Where
+// addresses are crossed, directors of equal priority may have to try again.
 func (n *network) oneMaster() time.Duration {
-	return 8*n.waits() + n.preempt + 8*n.delay + linger
+	once := 8*n.waits() + n.preempt + n.hold + 8*n.delay + 8*n.late + linger
+	if !n.crossed {
+		return once
+	}
+	tries := len(n.directors) - 1
+	return once + time.Duration(tries*tries)*(4*n.waits()+n.delay+n.late)
 }
 
 // troubles are what can happen to a director or a LAN, and to be undone.
 var troubles = []string{"nothing", "pause", "resume", "crash", "die", "leave", "link", "tracker",
-	"cut", "deaf", "loss", "priority", "heal"}
+	"cut", "deaf", "one way", "loss", "priority", "nap", "freeze all", "power cut", "step down",
+	"heal"}
 
 // trouble does one of them.
 func (n *network) trouble() {
@@ -161,6 +168,19 @@ func (n *network) trouble() {
 		n.setFault(i, lan, toggle(d.fault[lan], ReasonLinkDown))
 	case "tracker":
 		n.setFault(i, lan, toggle(d.fault[lan], ReasonTracker))
+	case "nap":
+		n.nap(i)
+	case "freeze all":
+		n.freezeAll()
+	case "power cut":
+		n.powerCut()
+	case "step down":
+		if !d.paused && !d.down {
+			n.step(i, lan, StepDown{})
+		}
+	case "one way":
+		to := (i + 1 + n.dice.roll("other", len(n.directors)-1)) % len(n.directors)
+		n.cut[lan][i][to] = !n.cut[lan][i][to]
 	case "cut", "deaf":
 		n.cutOff(i, lan, what == "cut")
 	case "loss":
@@ -177,6 +197,40 @@ func toggle(have, want Reason) Reason {
 		return 0
 	}
 	return want
+}
+
+// nap lets a director not run for a while, often for about as long as a backup waits.
+func (n *network) nap(i int) {
+	d := n.directors[i]
+	if d.down || d.paused {
+		return
+	}
+	d.paused = true
+	d.wakeAt = n.now.Add(n.unit / 10 * time.Duration(1+n.dice.roll("nap", 60)))
+}
+
+// freezeAll lets nobody run for a while, as a host does that all directors are guests of.
+func (n *network) freezeAll() {
+	until := n.now.Add(n.unit / 10 * time.Duration(1+n.dice.roll("freeze", 100)))
+	for _, d := range n.directors {
+		if !d.down && !d.paused {
+			d.paused, d.wakeAt = true, until
+		}
+	}
+}
+
+// powerCut ends all directors and boots them at once.
+func (n *network) powerCut() {
+	for i, d := range n.directors {
+		n.end(i, false)
+		for lan := range d.socket {
+			d.socket[lan] = nil
+		}
+	}
+	n.flights = nil
+	for i := range n.directors {
+		n.boot(i, false)
+	}
 }
 
 // crash ends all processes of a director, whose addresses expire, or boots it.
@@ -246,7 +300,7 @@ func (n *network) resume(i int) {
 	if !d.paused {
 		return
 	}
-	d.paused = false
+	d.paused, d.wakeAt = false, time.Time{}
 	if n.dice.roll("timer first", 2) == 0 {
 		n.timeout(i)
 	}
@@ -287,6 +341,9 @@ func (n *network) check() {
 			m := d.group.Member(lan)
 			if active(m) != active(d.group.Member(0)) {
 				n.fail("director %d is master on some of its links: %s", i, n)
+			}
+			if active(m) && n.now.Before(d.notBefore) {
+				n.fail("director %d lan %d is master before %s", i, lan, d.notBefore.Sub(n.start))
 			}
 			holds := m.State() == Master || !m.letGoAt.IsZero()
 			if !d.down && holds != d.vips[lan] {

@@ -22,6 +22,9 @@ type network struct {
 	unit      time.Duration
 	delay     time.Duration // the longest that an advert is under way
 	preempt   time.Duration
+	hold      time.Duration // the longest that silence means nothing after a start
+	late      time.Duration // the longest that timers are late
+	crossed   bool          // the higher address of one LAN is the lower of the other
 	directors []*director
 	flights   []flight // in order of arrival
 	cut       [][][]bool
@@ -45,9 +48,13 @@ type director struct {
 	left   bool      // leaves, or has left
 	bootAt time.Time // when a new worker stands in for the one that died; zero: never
 	resume bool      // it died as master
-	fault  []Reason  // by LAN, as the driver sees it; zero: none
-	vips   []bool    // by LAN: has them
-	socket [][]Received
+	wakeAt time.Time // when a pause ends by itself; zero: never
+	lateBy time.Duration
+	// notBefore is when it may become master on account of silence.
+	notBefore time.Time
+	fault     []Reason // by LAN, as the driver sees it; zero: none
+	vips      []bool   // by LAN: has them
+	socket    [][]Received
 }
 
 // flight is an advert under way.
@@ -60,14 +67,33 @@ type flight struct {
 // broken is what a history panics with when a promise is.
 type broken string
 
-func newNetwork(d dice, log func(string, ...any)) *network {
-	n := &network{
-		dice: d, log: log, start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+// emptyNetwork is one without directors.
+func emptyNetwork(d dice, log func(string, ...any)) *network {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &network{
+		dice: d, log: log, start: start, now: start,
 		both: map[pair]time.Time{}, shared: map[pair]time.Time{}, arrived: map[pair]time.Time{},
 	}
-	n.now = n.start
+}
+
+// newNetwork is one that the dice choose.
+func newNetwork(d dice, log func(string, ...any)) *network {
+	n := emptyNetwork(d, log)
 	cfg := n.config()
-	lans, count := 1+d.roll("lans", 2), 2+d.roll("directors", 2)
+	lans, priorities := 1+d.roll("lans", 2), make([]uint8, 2+d.roll("directors", 2))
+	for i := range priorities {
+		priorities[i] = n.priority()
+		if d.roll("owner", 10) == 0 {
+			priorities[i] = PriorityOwner
+		}
+	}
+	n.build(cfg, lans, priorities)
+	return n
+}
+
+// build gives each director a priority and boots them all at once.
+func (n *network) build(cfg Config, lans int, priorities []uint8) {
+	count := len(priorities)
 	for range lans {
 		n.cut = append(n.cut, slices.Collect(func(yield func([]bool) bool) {
 			for range count {
@@ -75,13 +101,17 @@ func newNetwork(d dice, log func(string, ...any)) *network {
 			}
 		}))
 	}
-	for i := range count {
+	for i, priority := range priorities {
 		dir := &director{
 			fault: make([]Reason, lans), vips: make([]bool, lans), socket: make([][]Received, lans),
 		}
-		cfg.Priority = n.priority()
+		cfg.Priority = priority
 		for lan := range lans {
-			dir.cfgs = append(dir.cfgs, onLAN(cfg, lan, i, count))
+			host := i
+			if n.crossed && lan == 1 {
+				host = count - 1 - i
+			}
+			dir.cfgs = append(dir.cfgs, onLAN(cfg, lan, host, count))
 		}
 		n.directors = append(n.directors, dir)
 	}
@@ -89,7 +119,6 @@ func newNetwork(d dice, log func(string, ...any)) *network {
 	for i := range n.directors {
 		n.boot(i, false)
 	}
-	return n
 }
 
 // config returns what all directors have in common, and sets the times that follow from it.
@@ -112,6 +141,16 @@ func (n *network) config() Config {
 		n.preempt = c.Interval * time.Duration(1+n.dice.roll("preempt delay", 4))
 		c.PreemptDelay = n.preempt
 	}
+	if n.dice.roll("hold", 3) == 0 {
+		n.hold = c.Interval * time.Duration(1+n.dice.roll("hold", 8))
+	}
+	if n.dice.roll("late", 2) == 0 {
+		n.late = c.Interval / 20 * time.Duration(n.dice.roll("late", 17))
+	}
+	if n.dice.roll("late priority", 3) == 0 {
+		c.LatePriority = n.priority()
+	}
+	n.crossed = n.dice.roll("crossed", 3) == 0
 	c.AnnounceRefresh = c.Interval * time.Duration(n.dice.roll("refresh", 3))
 	c.LowerPrioAnnounceDelay = c.Interval * time.Duration(n.dice.roll("lower delay", 3))
 	return c
@@ -135,7 +174,13 @@ func onLAN(c Config, lan, i, count int) Config {
 	return c
 }
 
-func (n *network) priority() uint8 { return uint8(1 + n.dice.roll("priority", 254)) }
+// priority is often another director's too.
+func (n *network) priority() uint8 {
+	if n.dice.roll("usual priority", 3) == 0 {
+		return 100
+	}
+	return uint8(1 + n.dice.roll("priority", 254))
+}
 
 // boot starts a new worker, perhaps in place of one that died as master.
 func (n *network) boot(i int, resume bool) {
@@ -147,13 +192,18 @@ func (n *network) boot(i int, resume bool) {
 			n.step(i, lan, Fault{Reason: fault})
 		}
 	}
-	n.step(i, All, Startup{resume})
+	d.notBefore = time.Time{}
+	if n.hold > 0 && !resume {
+		d.notBefore = n.now.Add(n.hold / 8 * time.Duration(n.dice.roll("hold", 9)))
+	}
+	n.step(i, All, Startup{Resume: resume, NotBefore: d.notBefore})
 }
 
 // end stops what runs of a director. Its addresses stay or go.
 func (n *network) end(i int, keep bool) {
 	d := n.directors[i]
 	d.group, d.down, d.left, d.paused = must(NewGroup(d.cfgs...)), true, false, false
+	d.wakeAt = time.Time{}
 	if !keep {
 		clear(d.vips)
 	}
@@ -192,8 +242,11 @@ func (n *network) next() (time.Time, func()) {
 		act = n.arrive
 	}
 	for i, d := range n.directors {
-		if !d.paused && sooner(d.group.Deadline()) {
+		if !d.paused && sooner(d.deadline()) {
 			act = func() { n.timeout(i) }
+		}
+		if sooner(d.wakeAt) {
+			act = func() { n.resume(i) }
 		}
 		if sooner(d.bootAt) {
 			act = func() { n.boot(i, d.resume) }
@@ -224,7 +277,19 @@ func (n *network) read(i, lan int) {
 	}
 }
 
-func (n *network) timeout(i int) { n.step(i, All, Timeout{}) }
+func (n *network) timeout(i int) {
+	n.directors[i].lateBy = n.late / 16 * time.Duration(n.dice.roll("late", 17))
+	n.step(i, All, Timeout{})
+}
+
+// deadline is when the director notices that its group's is over.
+func (d *director) deadline() time.Time {
+	at := d.group.Deadline()
+	if at.IsZero() {
+		return at
+	}
+	return at.Add(d.lateBy)
+}
 
 // step is the driver: it drains every socket of the group before it says so.
 func (n *network) step(i, lan int, ev Event) {

@@ -25,6 +25,16 @@ func (m *Machine) resign(now time.Time, to State) {
 	m.expiry = now.Add(m.cfg.patience())
 }
 
+// stepDown has a master be a backup that lets any master be.
+func (m *Machine) stepDown(now time.Time) {
+	if m.state != Master || m.leaving() {
+		return
+	}
+	m.do(SendAdvert{PriorityResign})
+	m.toBackup(now, ReasonSteppedDown)
+	m.deferring = true
+}
+
 // shutdown ends the life of m at once.
 func (m *Machine) shutdown() {
 	if m.state == Master && !m.leaving() {
@@ -90,9 +100,11 @@ func (m *Machine) recover(now time.Time) {
 	if m.leaveTo == Faulty && due(m.expiry, now) {
 		m.depart(m.fault)
 	}
-	m.fault = 0
+	m.fault = m.cfg.lasting()
 	switch {
+	case m.fault != 0:
 	case m.state == Faulty:
+		m.deferring = false
 		m.begin(now, ReasonRecovered)
 	case stays:
 		m.leaveTo, m.cause = 0, 0

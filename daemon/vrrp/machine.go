@@ -9,13 +9,15 @@ import (
 // Machine is one virtual router: state, timers and nothing else. Its zero value is of no use; it
 // is not safe for concurrent use.
 //
-// Two rules go beyond RFC 9568. A backup whose timer has run out first has the socket drained, so
-// that an advert that is already there is believed before the silence is. And the stall rule: a
-// late timer is evidence about this process and not about the peer, see stall.
+// Some rules go beyond RFC 9568. A backup whose timer has run out first has the socket drained, so
+// that an advert that is already there is believed before the silence is. The stall rule: a late
+// timer is evidence about this process and not about the peer, see stall. And of two owners of the
+// addresses, each of which would be master at once whenever it begins, the lower concedes.
 type Machine struct {
 	cfg    Config
 	state  State
 	fault  Reason        // why it cannot take part; zero: it can
+	owner  bool          // configured with priority 255
 	master time.Duration // the master's interval, adopted from its adverts in V3
 
 	leader         netip.Addr // whom a backup follows; invalid: nobody
@@ -26,14 +28,20 @@ type Machine struct {
 	expiry     time.Time
 	announceAt [AnnounceLower + 1]time.Time // when to announce, by cause; zero: not
 	// letGoAt is until when an outranked backup keeps its VIPs; zero: it has none.
-	letGoAt   time.Time
+	letGoAt time.Time
+	// notBefore is when silence begins to mean anything.
+	notBefore time.Time
 	preemptAt time.Time // until when a lower master is let be; zero: none heard
+	deferring bool      // has stepped down and lets any master be
 	cause     Reason    // what expiry would mean in Backup and when leaving
 	doubting  bool      // grace begins anew with Drained
+	doubts    int       // how often in this silence
 	// leaveTo is what a master that has resigned and waits for its successor will be, Initialize
 	// or Faulty; zero: it has not.
 	leaveTo  State
 	lastFrom netip.Addr // who sent the advert before this one
+	// givesWayUntil is until when silence is not believed after the Group has had to yield.
+	givesWayUntil time.Time
 	// calmUntil is until when a master does not answer adverts.
 	calmUntil time.Time
 
@@ -49,7 +57,10 @@ func NewMachine(cfg Config) (*Machine, error) {
 		return nil, fmt.Errorf("make virtual router %d: %w", cfg.VRID, err)
 	}
 	cfg = cfg.withDefaults()
-	return &Machine{cfg: cfg, state: Initialize, master: cfg.Interval}, nil
+	return &Machine{
+		cfg: cfg, state: Initialize, fault: cfg.lasting(),
+		owner: cfg.Priority == PriorityOwner, master: cfg.Interval,
+	}, nil
 }
 
 // State returns what m is. A leaving master is Master until it has let go of its VIPs.
@@ -83,7 +94,7 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	m.stall(now)
 	switch ev := ev.(type) {
 	case Startup:
-		m.startup(now, ev.Resume)
+		m.startup(now, ev)
 	case Leave:
 		m.leave(now)
 	case Shutdown:
@@ -98,6 +109,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.fail(now, ev)
 	case Recovered:
 		m.recover(now)
+	case StepDown:
+		m.stepDown(now)
 	case SetPriority:
 		m.setPriority(ev.Priority)
 	case SetSource:
@@ -135,11 +148,17 @@ func (m *Machine) stall(now time.Time) {
 	}
 }
 
-// doubt has the socket drained and gives the master a grace period to be heard in.
+// doubt has the socket drained and gives the master a grace period to be heard in. On a host whose
+// timers are always late that would never end, so who has heard no master for several such periods
+// believes the silence.
 func (m *Machine) doubt(now time.Time) {
+	if m.doubts == doubtsMost {
+		return
+	}
+	m.doubts++
 	m.claiming = false
 	m.doubting = true
-	m.expiry = now.Add(m.cfg.grace(m.master))
+	m.expiry = m.after(now, m.cfg.grace(m.master))
 	m.do(Drain{})
 }
 
@@ -148,23 +167,27 @@ func (m *Machine) doubt(now time.Time) {
 // RFC 9568, Section 6.4.1: "If the priority = 255 (…) Send an ADVERTISEMENT (…) Transition to the
 // {Active} state. Else (…) Set Active_Down_Timer to Active_Down_Interval. Transition to the
 // {Backup} state."
-func (m *Machine) startup(now time.Time, resume bool) {
+func (m *Machine) startup(now time.Time, ev Startup) {
+	if m.state != Initialize {
+		return
+	}
+	m.notBefore, m.deferring = ev.NotBefore, false
 	switch {
-	case m.state != Initialize:
 	case m.fault != 0:
 		m.do(RemoveVIPs{})
 		m.transition(Faulty, m.fault)
-	case resume:
+	case ev.Resume:
 		m.toMaster(now, ReasonResumed)
 	default:
 		m.begin(now, ReasonStartup)
 	}
 }
 
-// begin enters Backup, or Master if m owns the addresses and is alone.
+// begin enters Backup, or Master if m owns the addresses and is alone. An owner that has to wait
+// does so as a backup.
 func (m *Machine) begin(now time.Time, reason Reason) {
-	owner := m.cfg.Priority == PriorityOwner
-	if owner && !m.grouped {
+	owner, early := m.cfg.Priority == PriorityOwner, now.Before(m.notBefore)
+	if owner && !m.grouped && !early {
 		m.toMaster(now, ReasonOwner)
 		return
 	}
@@ -174,8 +197,19 @@ func (m *Machine) begin(now time.Time, reason Reason) {
 	m.toBackup(now, reason)
 	if owner {
 		m.cause = ReasonOwner
+		m.expiry = m.after(now, 0)
+	}
+	if owner && !early {
 		m.claim(now)
 	}
+}
+
+// after returns when a wait of d is over that begins now, but not before silence means anything.
+func (m *Machine) after(now time.Time, d time.Duration) time.Time {
+	if now.Before(m.notBefore) {
+		now = m.notBefore
+	}
+	return now.Add(d)
 }
 
 // timeout does what is due.
@@ -230,7 +264,7 @@ func (m *Machine) drained(now time.Time) {
 	case m.state != Backup:
 	case m.doubting:
 		m.doubting = false
-		m.expiry = now.Add(m.cfg.grace(m.master))
+		m.expiry = m.after(now, m.cfg.grace(m.master))
 	case due(m.expiry, now):
 		m.claim(now)
 	}
@@ -247,8 +281,22 @@ func (m *Machine) claim(now time.Time) {
 }
 
 func (m *Machine) setPriority(p uint8) {
-	if m.cfg.Priority != PriorityOwner {
-		m.cfg.Priority = min(max(p, 1), PriorityOwner-1)
+	if !m.owner {
+		m.changePriority(min(max(p, 1), PriorityOwner-1))
+	}
+}
+
+// concede gives up the standing of an owner to another one that outranks it, or each would be
+// master at once whenever it begins.
+func (m *Machine) concede() { m.changePriority(PriorityOwner - 1) }
+
+// conceded reports whether m was an owner and is one no more.
+func (m *Machine) conceded() bool { return m.owner && m.cfg.Priority != PriorityOwner }
+
+func (m *Machine) changePriority(p uint8) {
+	if p != m.cfg.Priority {
+		m.do(PriorityChanged{m.cfg.Priority, p})
+		m.cfg.Priority = p
 	}
 }
 
@@ -258,7 +306,7 @@ func (m *Machine) setPriority(p uint8) {
 // the Adver_Timer to Advertisement_Interval. Transition to the {Active} state."
 func (m *Machine) toMaster(now time.Time, reason Reason) {
 	m.reset()
-	m.letGoAt = time.Time{}
+	m.letGoAt, m.deferring = time.Time{}, false
 	m.do(SendAdvert{m.cfg.Priority}, AddVIPs{}, Announce{})
 	m.expiry = now.Add(m.cfg.Interval)
 	m.announceIn(now, AnnounceAgain, m.cfg.AnnounceDelay)
@@ -284,16 +332,18 @@ func (m *Machine) yield(now time.Time, reason Reason) {
 func (m *Machine) listen(now time.Time, reason Reason) {
 	m.reset()
 	m.cause = ReasonSilence
-	m.expiry = now.Add(m.cfg.down(m.master))
+	m.expiry = m.after(now, m.cfg.down(m.master))
 	m.transition(Backup, reason)
 }
 
 // reset forgets what only the present state needs.
 func (m *Machine) reset() {
 	m.master = m.cfg.Interval
-	m.expiry, m.preemptAt, m.calmUntil = time.Time{}, time.Time{}, time.Time{}
+	m.expiry, m.preemptAt = time.Time{}, time.Time{}
+	m.calmUntil, m.givesWayUntil = time.Time{}, time.Time{}
 	clear(m.announceAt[:])
-	m.cause, m.doubting, m.leaveTo, m.claiming = 0, false, 0, false
+	m.cause, m.leaveTo, m.claiming = 0, 0, false
+	m.doubting, m.doubts = false, 0
 	m.leader, m.leaderPriority = netip.Addr{}, 0
 }
 

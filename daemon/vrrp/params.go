@@ -23,6 +23,10 @@ const linger = 100 * time.Millisecond
 // calm is how long a master that has answered an advert answers no other.
 const calm = 100 * time.Millisecond
 
+// doubtsMost is how many grace periods in a row silence is doubted for. One is for this process
+// having slept, one more for that it may have done so again.
+const doubtsMost = 2
+
 // Config is what a Machine is told once. NewMachine and NewGroup copy it.
 type Config struct {
 	// Version is V2 or V3.
@@ -62,6 +66,11 @@ type Config struct {
 	LowerPrioNoAdvert bool
 	// HigherPrioSendAdvert has a master that hears a higher one send a last advert.
 	HigherPrioSendAdvert bool
+	// LatePriority is the highest priority of the other routers, 1 to 254: a master that has slept
+	// for as long as such a backup waits takes itself for replaced and steps back. Zero is that of
+	// any router, whose skew is next to nothing. As keepalived's timer_expired_backup, but that
+	// without the keyword this happens too.
+	LatePriority uint8
 	// OwnerIgnoreAdverts has a router of priority 255 drop what it hears.
 	OwnerIgnoreAdverts bool
 	// SkipCheckAddrs compares the addresses of a router's adverts only when another router has
@@ -71,15 +80,21 @@ type Config struct {
 	// one's own, unless from their owner (RFC 3768, Section 7.1), unicast through a router, and
 	// IPv6 adverts whose first address is not link-local.
 	Strict bool
-	// FastTakeover has a backup that hears the master resign take over at once instead of after
-	// its skew time, which is there for several backups to take turns. It is for networks of two
-	// routers.
+	// FastTakeover has a backup that hears the master which it follows resign, by an advert of
+	// priority 0, take over at once instead of after its skew time, which is there for several
+	// backups to take turns. Nothing on the wire differs, so the master need not know of it. It is
+	// for networks of two routers: with more, of which several do this, as many are master until
+	// they hear each other's first advert, and all but the highest let go of their VIPs 100 ms
+	// later; with a higher one that does not, the VIPs move twice. Whoever resigns without being
+	// the master is waited for as ever. The silence of a dead master is not shortened.
 	FastTakeover bool
 	// Unicast says that adverts come from configured peers, perhaps through routers: any TTL will
 	// do. Adverts sent to a multicast group are dropped then, and unicast ones otherwise.
 	Unicast bool
 	// Peers are the routers that unicast adverts come from.
 	Peers []Peer
+	// FaultNoPeer has a unicast router without Peers be in Fault for ever.
+	FaultNoPeer bool
 	// CheckUnicastSource drops unicast adverts of others than the Peers.
 	CheckUnicastSource bool
 }
@@ -142,7 +157,10 @@ func (c Config) validateExtras() []error {
 	if c.FastTakeover && len(c.Peers) > 1 {
 		errs = append(errs, fmt.Errorf("fast takeover with %d peers: want one", len(c.Peers)))
 	}
-	if c.CheckUnicastSource && (!c.Unicast || len(c.Peers) == 0) {
+	if c.LatePriority == PriorityOwner {
+		errs = append(errs, fmt.Errorf("late priority %d: want 0 to 254", c.LatePriority))
+	}
+	if c.CheckUnicastSource && (!c.Unicast || len(c.Peers) == 0) && !c.lonely() {
 		errs = append(errs, errors.New("check unicast source: want unicast peers"))
 	}
 	for _, p := range c.Peers {
@@ -184,6 +202,17 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// lonely reports whether c has to have peers and has none.
+func (c Config) lonely() bool { return c.FaultNoPeer && c.Unicast && len(c.Peers) == 0 }
+
+// lasting returns why a router of c cannot take part, whatever happens, or zero.
+func (c Config) lasting() Reason {
+	if c.lonely() {
+		return ReasonNoPeer
+	}
+	return 0
+}
+
 // advert returns the advert that c sends with priority.
 func (c Config) advert(priority uint8) Advert {
 	return Advert{
@@ -197,15 +226,18 @@ func (c Config) advert(priority uint8) Advert {
 //
 // RFC 9568, Section 6.1: "Skew_Time: (((256 - priority) * Active_Adver_Interval) / 256)".
 // RFC 3768, Section 6.1: "Skew_Time: ( (256 - Priority) / 256 )", in seconds.
-func (c Config) skew(master time.Duration) time.Duration {
+func (c Config) skew(master time.Duration) time.Duration { return c.skewOf(c.Priority, master) }
+
+// skewOf is the skew of another router of c's network.
+func (c Config) skewOf(priority uint8, master time.Duration) time.Duration {
 	if c.Version == V2 {
 		master = time.Second
 	}
-	return time.Duration(256-int(c.Priority)) * master / 256
+	return time.Duration(256-int(priority)) * master / 256
 }
 
-// succession is how long after the master's resignation to take over. Nobody else does in a network
-// of two.
+// succession is how long after the resignation of the master that it follows to take over. Nobody
+// else does in a network of two.
 func (c Config) succession(master time.Duration) time.Duration {
 	if c.FastTakeover {
 		return 0
@@ -228,9 +260,15 @@ func (c Config) grace(master time.Duration) time.Duration { return master + c.sk
 // more than a loaded host's timers need and less than a backup's margin for one lost advert.
 func (c Config) tolerance(master time.Duration) time.Duration { return master / 2 }
 
-// asleep is the silence of a master after which any backup may have taken over: the shortest
-// master-down interval there is, that of a backup whose skew is next to nothing.
-func (c Config) asleep() time.Duration { return time.Duration(c.DownAdverts) * c.Interval }
+// asleep is the silence of a master after which a backup may have taken over: the shortest
+// master-down interval there is, that of a backup of the highest priority there is.
+func (c Config) asleep() time.Duration {
+	silence := time.Duration(c.DownAdverts) * c.Interval
+	if c.LatePriority != 0 {
+		silence += c.skewOf(c.LatePriority, c.Interval)
+	}
+	return silence
+}
 
 // patience is how long a leaving master waits for its successor: the longest skew there is, and
 // half a second for the successor to wake up and act.

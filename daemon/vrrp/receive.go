@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"net/netip"
 	"time"
 )
 
@@ -38,7 +39,7 @@ func (m *Machine) receiveBackup(now time.Time, ev Received) {
 		if !m.claiming {
 			m.doubting = false
 			m.cause = ReasonResigned
-			m.expiry = now.Add(m.cfg.succession(m.master))
+			m.expiry = m.after(now, m.turn(ev.From))
 		}
 	case m.preempts(now, ev.Advert.Priority):
 		m.cause = ReasonPreempt
@@ -47,11 +48,20 @@ func (m *Machine) receiveBackup(now time.Time, ev Received) {
 	}
 }
 
+// turn is how long after a resignation to take over. One who is not the master may resign too, and
+// then the master has until our turn to say that it is there.
+func (m *Machine) turn(from netip.Addr) time.Duration {
+	if from != m.leader {
+		return m.cfg.skew(m.master)
+	}
+	return m.cfg.succession(m.master)
+}
+
 // preempts reports whether a master of this priority is to be replaced, and keeps the time for
 // which a lower one is let be.
 func (m *Machine) preempts(now time.Time, priority uint8) bool {
-	owner := m.cfg.Priority == PriorityOwner
-	if priority >= m.cfg.Priority || (m.cfg.NoPreempt && !owner) {
+	modest := m.deferring || (m.cfg.NoPreempt && m.cfg.Priority != PriorityOwner)
+	if priority >= m.cfg.Priority || modest {
 		m.preemptAt = time.Time{}
 		return false
 	}
@@ -66,8 +76,11 @@ func (m *Machine) follow(now time.Time, ev Received) {
 	m.leader, m.leaderPriority = ev.From, ev.Advert.Priority
 	m.master = ev.Advert.Interval
 	m.cause = ReasonSilence
-	m.claiming, m.doubting = false, false
-	m.expiry = now.Add(m.cfg.down(m.master))
+	m.claiming, m.doubting, m.doubts = false, false, 0
+	m.expiry = m.after(now, m.cfg.down(m.master))
+	if m.expiry.Before(m.givesWayUntil) {
+		m.expiry = m.givesWayUntil
+	}
 }
 
 // hasten shortens the wait for the master: another member of the group has heard a router resign,
@@ -75,9 +88,9 @@ func (m *Machine) follow(now time.Time, ev Received) {
 // this member takes its turn as that one does. Otherwise the news may be of somebody else, and the
 // master has a grace period to be heard in.
 func (m *Machine) hasten(now time.Time, followed bool) {
-	soon := now.Add(m.cfg.grace(m.master))
+	soon := m.after(now, m.cfg.grace(m.master))
 	if followed {
-		soon = now.Add(m.cfg.succession(m.master))
+		soon = m.after(now, m.cfg.succession(m.master))
 	}
 	if m.state == Backup && !m.claiming && soon.Before(m.expiry) {
 		m.cause = ReasonResigned
@@ -102,6 +115,9 @@ func (m *Machine) receiveMaster(now time.Time, ev Received) {
 	case theirs > ours, theirs == ours && m.cfg.Source.Less(ev.From):
 		if m.cfg.HigherPrioSendAdvert {
 			m.do(SendAdvert{ours})
+		}
+		if ours == PriorityOwner {
+			m.concede()
 		}
 		m.yield(now, ReasonOutranked)
 		m.follow(now, ev)

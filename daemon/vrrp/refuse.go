@@ -31,6 +31,9 @@ func (m *Machine) refuse(ev Received) Drop {
 	case a.Version == V2 && a.Interval != c.Interval:
 		return ev.because(DropInterval, a.Interval.String(), c.Interval.String())
 	case c.OwnerIgnoreAdverts && c.Priority == PriorityOwner:
+		if a.Priority == PriorityOwner {
+			return ev.because(DropTwoOwners, "", "")
+		}
 		return ev.because(DropOwner, "", "")
 	case c.Strict && foreignFirst(a.Addrs):
 		return ev.because(DropLinkLocal, a.Addrs[0].String(), "fe80::/10")
@@ -66,6 +69,9 @@ func (m *Machine) refusePacket(ev Received) Drop {
 // compare tells what is odd about an advert that is believed.
 func (m *Machine) compare(ev Received) {
 	a, c := ev.Advert, &m.cfg
+	if m.owner && a.Priority == PriorityOwner {
+		m.do(Mismatch(ev.because(DropTwoOwners, "", "")))
+	}
 	if a.Interval != c.Interval {
 		d := ev.because(DropInterval, a.Interval.String(), c.Interval.String())
 		m.do(Mismatch(d))

@@ -54,4 +54,8 @@ const (
 	ReasonShutdown // shutdown
 	// ReasonResumed is Startup with Resume.
 	ReasonResumed // resumed
+	// ReasonSteppedDown is StepDown.
+	ReasonSteppedDown // stepped down
+	// ReasonNoPeer is Config.FaultNoPeer.
+	ReasonNoPeer // no unicast peer
 )

@@ -46,11 +46,13 @@ func _() {
 	_ = x[ReasonNoSuccessor-15]
 	_ = x[ReasonShutdown-16]
 	_ = x[ReasonResumed-17]
+	_ = x[ReasonSteppedDown-18]
+	_ = x[ReasonNoPeer-19]
 }
 
-const _Reason_name = "startupaddress ownermaster silentmaster resignedhigher than masteroutrankedstalledsync grouplink downno source addresssocket failedtracker failedrecoveredsuccessor heardno successorshutdownresumed"
+const _Reason_name = "startupaddress ownermaster silentmaster resignedhigher than masteroutrankedstalledsync grouplink downno source addresssocket failedtracker failedrecoveredsuccessor heardno successorshutdownresumedstepped downno unicast peer"
 
-var _Reason_index = [...]uint8{0, 7, 20, 33, 48, 66, 75, 82, 92, 101, 118, 131, 145, 154, 169, 181, 189, 196}
+var _Reason_index = [...]uint8{0, 7, 20, 33, 48, 66, 75, 82, 92, 101, 118, 131, 145, 154, 169, 181, 189, 196, 208, 223}
 
 func (i Reason) String() string {
 	idx := int(i) - 1

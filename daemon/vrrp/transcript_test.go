@@ -22,8 +22,8 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happen
 // happened. A block ends at a blank line; lines that begin with # are for the reader.
 //
 //	member k=v …      adds a member to the group to come; see config
-//	startup [resume] leave shutdown timeout drained recovered fault recv priority source
-//	                  step the group at time at=, for member m= (0)
+//	startup [resume] [notbefore=] leave shutdown stepdown timeout drained recovered fault recv
+//	priority source   step the group at time at=, for member m= (0)
 //	run until=        gives every Timeout and Drained that is due until then
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -192,6 +192,10 @@ func (p *player) option(c *Config, key, value string) bool {
 		c.LowerPrioNoAdvert = true
 	case "higheradvert":
 		c.HigherPrioSendAdvert = true
+	case "late":
+		c.LatePriority = uint8(must(strconv.Atoi(value)))
+	case "faultnopeer":
+		c.Unicast, c.FaultNoPeer = true, true
 	case "ownerdeaf":
 		c.OwnerIgnoreAdverts = true
 	case "skipaddrs":
@@ -220,7 +224,13 @@ func (p *player) event(name string, args map[string]string) Event {
 	switch name {
 	case "startup":
 		_, resume := args["resume"]
-		return Startup{Resume: resume}
+		ev := Startup{Resume: resume}
+		if s, ok := args["notbefore"]; ok {
+			ev.NotBefore = p.start.Add(must(time.ParseDuration(s)))
+		}
+		return ev
+	case "stepdown":
+		return StepDown{}
 	case "leave":
 		return Leave{}
 	case "shutdown":

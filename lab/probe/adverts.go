@@ -28,7 +28,8 @@ const (
 	stateSilent  = "silent"
 )
 
-// Adverts records who advertises, as the wire of each network shows it. It hears multicast adverts.
+// Adverts records who advertises, as the wire of each network shows it. It hears multicast adverts,
+// but none of a node that is no director: those are forged.
 //
 // A node is reported as "master" with its first advert and again when its priority changes, as
 // "leaving" with its first advert of priority 0, and as "silent" once three and a half of its own
@@ -143,7 +144,7 @@ func (a *Adverts) follow(ctx context.Context, network string, conn *packet.Conn)
 		case err != nil:
 			return fmt.Errorf("read adverts on %s: %w", network, err)
 		default:
-			if heard, err := parseAdvert(frame[:n]); err == nil {
+			if heard, err := parseAdvert(frame[:n]); err == nil && !speakers.forged(heard) {
 				a.rhythm.hear(now, network, heard)
 				a.report(speakers.hear(now, heard))
 			}
@@ -170,6 +171,8 @@ type speakers struct {
 	// names are the nodes by the address of their interface on the network.
 	names map[netip.Addr]string
 	heard map[speaker]*spoken
+	// hosts are the MAC addresses of the nodes that are no directors.
+	hosts []net.HardwareAddr
 }
 
 // speaker is one sender of one virtual router's adverts.
@@ -196,9 +199,19 @@ func newSpeakers(t topology.Topology, network string) *speakers {
 	for _, n := range t.Nodes {
 		if link, ok := n.LinkOn(network); ok {
 			s.names[link.Addr.Addr()] = n.Name
+			if n.Role != topology.Director {
+				s.hosts = append(s.hosts, lab.HardwareAddr(link.Addr.Addr()))
+			}
 		}
 	}
 	return s
+}
+
+// forged reports whether a node that is no director sent an advert, whatever its source address.
+func (s *speakers) forged(a advert) bool {
+	return slices.ContainsFunc(s.hosts, func(mac net.HardwareAddr) bool {
+		return slices.Equal(mac, a.mac)
+	})
 }
 
 // hear takes an advert in and returns the event that it means, or the zero Event.

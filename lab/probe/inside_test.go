@@ -440,3 +440,30 @@ func TestSignalWakesAllWhoWait(t *testing.T) {
 		}
 	}
 }
+
+func TestSpeakersKnowForgedAdverts(t *testing.T) {
+	t.Parallel()
+	fig5, err := topology.Preset("fig5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSpeakers(fig5, "client")
+	mac := func(addr string) []byte { return lab.HardwareAddr(netip.MustParseAddr(addr)) }
+	tests := []struct {
+		name, source string
+		mac          []byte
+		want         bool
+	}{
+		{"a director", "192.168.1.2", mac("192.168.1.2"), false},
+		{"a director's virtual MAC", "192.168.1.2", []byte{0, 0, 0x5e, 0, 1, 51}, false},
+		{"a stranger", "192.168.1.77", mac("192.168.1.77"), false},
+		{"a client", "192.168.1.100", mac("192.168.1.100"), true},
+		{"a client in a director's name", "192.168.1.2", mac("192.168.1.100"), true},
+	}
+	for _, tt := range tests {
+		a := advert{source: netip.MustParseAddr(tt.source), mac: tt.mac, router: 51}
+		if got := s.forged(a); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package netiftest
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -23,7 +24,8 @@ const Device = "eth0"
 // carrierLimit is ten times what the kernel may take to notice a carrier.
 const carrierLimit = 10 * time.Second
 
-// Node is a network namespace with one interface, on a switch that is in a namespace of its own.
+// Node is a network namespace with an interface on a switch that is in a namespace of its own, or
+// with several, each on a switch of its own.
 type Node struct {
 	// Host is the namespace as the daemon sees it.
 	Host *netif.Host
@@ -31,26 +33,43 @@ type Node struct {
 	t        testing.TB
 	ns       netns.NsHandle
 	nl       *netlink.Handle
-	upstream *Node  // the switch
-	port     string // the node's port there
+	upstream *Node  // the switches
+	port     string // the port of the node's Device there
 }
 
 // Pair returns two nodes on one switch, up, with 192.168.1.2/24 and 192.168.1.3/24. Without root
 // it skips the test.
 func Pair(t testing.TB) (*Node, *Node) {
 	t.Helper()
+	return PairOn(t, 1)
+}
+
+// PairOn returns two nodes with that many interfaces each, 1 to 200: DeviceOf(i) of both are on one
+// switch, with 192.168.I.2/24 and 192.168.I.3/24, where I is i+1. Otherwise as Pair.
+func PairOn(t testing.TB, devices int) (*Node, *Node) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
 	hub := newNode(t)
-	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
-	hub.must("add bridge", hub.nl.LinkAdd(bridge))
-	hub.must("set bridge up", hub.nl.LinkSetUp(bridge))
 	a, b := newNode(t), newNode(t)
-	a.plugIn(hub, bridge, "a", netip.MustParsePrefix("192.168.1.2/24"))
-	b.plugIn(hub, bridge, "b", netip.MustParsePrefix("192.168.1.3/24"))
+	for i := range devices {
+		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: fmt.Sprintf("br%d", i)}}
+		hub.must("add bridge", hub.nl.LinkAdd(bridge))
+		hub.must("set bridge up", hub.nl.LinkSetUp(bridge))
+		for last, n := range map[byte]*Node{2: a, 3: b} {
+			own := netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(i + 1), last}), 24)
+			n.plugIn(hub, bridge, cable{DeviceOf(i), fmt.Sprintf("p%d.%d", i, last)}, own)
+		}
+	}
 	return a, b
 }
+
+// DeviceOf returns the name of interface i of the nodes of PairOn; the first is Device.
+func DeviceOf(i int) string { return fmt.Sprintf("eth%d", i) }
+
+// cable is between a node's device and a port of a switch.
+type cable struct{ device, port string }
 
 func newNode(t testing.TB) *Node {
 	n := &Node{t: t}
@@ -75,23 +94,25 @@ func newNode(t testing.TB) *Node {
 	return n
 }
 
-// plugIn makes the node's Device, up, with an address and a cable to a port of the switch.
-func (n *Node) plugIn(hub *Node, bridge *netlink.Bridge, port string, p netip.Prefix) {
+// plugIn makes the node's device, up, with an address and a cable to a port of the switch.
+func (n *Node) plugIn(hub *Node, bridge *netlink.Bridge, c cable, p netip.Prefix) {
 	n.t.Helper()
-	n.upstream, n.port = hub, port
+	if c.device == Device {
+		n.upstream, n.port = hub, c.port
+	}
 	n.must("add cable", hub.nl.LinkAdd(&netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: port, MasterIndex: bridge.Attrs().Index},
-		PeerName:      Device,
+		LinkAttrs:     netlink.LinkAttrs{Name: c.port, MasterIndex: bridge.Attrs().Index},
+		PeerName:      c.device,
 		PeerNamespace: netlink.NsFd(n.ns),
 	}))
 	addr := &netlink.Addr{IPNet: &net.IPNet{
 		IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
 	}}
-	n.must("add address", n.nl.AddrAdd(n.link(Device), addr))
-	n.SetUp(true)
-	n.Plug(true)
-	n.awaitCarrier(Device)
-	hub.awaitCarrier(port)
+	n.must("add address", n.nl.AddrAdd(n.link(c.device), addr))
+	n.setUp(c.device, true)
+	hub.setUp(c.port, true)
+	n.awaitCarrier(c.device)
+	hub.awaitCarrier(c.port)
 }
 
 // awaitCarrier waits until the device passes frames. The kernel notices a carrier up to a second

@@ -23,6 +23,8 @@ var (
 	reloadOK   = gauge("last_reload_successful", "Whether the last reload, if any, was applied.")
 	condition  = gauge("condition",
 		"Conditions that hold now: what is wrong.", "condition", "subject")
+	conditionSince = gauge("condition_since_seconds",
+		"Since when a condition holds that holds now.", "condition", "subject")
 )
 
 // daemon sends what concerns no instance. Conditions that do not hold have their name with value 0
@@ -36,12 +38,19 @@ func (s *sink) daemon(snap *status.Snapshot) {
 	s.put(lastReload, seconds(d.Reloads.Last))
 	s.put(reloadOK, truth(d.Reloads.Error == ""))
 	type key struct{ name, subject string }
-	holding := make(map[key]float64)
+	holding, sinces := make(map[key]float64), make(map[key]float64)
 	for _, name := range status.Conditions() {
 		holding[key{name, ""}] = 0
 	}
 	for _, c := range snap.Conditions {
-		holding[key{c.Name, c.Subject}]++
+		k := key{c.Name, c.Subject}
+		holding[k]++
+		if first, known := sinces[k]; !known || seconds(c.Since) < first {
+			sinces[k] = seconds(c.Since)
+		}
+	}
+	for k, at := range sinces {
+		s.put(conditionSince, at, k.name, k.subject)
 	}
 	for k, n := range holding {
 		s.put(condition, n, k.name, k.subject)
@@ -73,6 +82,8 @@ var (
 	releasedMaster = counter("vrrp_released_master", "Transitions from master.", "instance")
 	contested      = counter("vrrp_contested",
 		"Adverts of other masters heard as master.", "instance")
+	restored = counter("vrrp_vips_restored",
+		"Virtual addresses put back that others had deleted.", "instance")
 	stalls       = counter("vrrp_stalls", "Times that the daemon was late.", "instance")
 	longestStall = gauge("vrrp_longest_stall_seconds", "How late it was at worst.", "instance")
 	refusals     = counter("vrrp_kernel_errors", "Refusals of the kernel.", "instance")
@@ -105,6 +116,7 @@ func (s *sink) instance(i *status.Instance) {
 		{becameMaster, float64(i.BecameMaster)},
 		{releasedMaster, float64(i.ReleasedMaster)},
 		{contested, float64(i.Contested)},
+		{restored, float64(i.Restored)},
 		{stalls, float64(i.Stalls)},
 		{longestStall, i.LongestStall.Seconds()},
 		{refusals, float64(i.Errors)},
@@ -123,6 +135,8 @@ func (s *sink) instance(i *status.Instance) {
 var (
 	trackerUp = gauge("tracker_up",
 		"Whether what is tracked is up: 1, 0, or -1 if it is not known yet.", "kind", "tracker")
+	trackerRuns = counter("tracker_runs",
+		"Runs of a tracked script, by what came of them.", "tracker", "outcome")
 	quorum = gauge("service_quorum", "Whether the service has its quorum.", "protocol", "service")
 	sorry  = gauge("service_sorry", "Whether the sorry server serves.", "protocol", "service")
 	synced = gauge("service_synced",
@@ -139,7 +153,13 @@ var (
 
 func (s *sink) trackers(all []status.Tracker) {
 	for i := range all {
-		s.put(trackerUp, known(all[i].Health), all[i].Kind, all[i].Name)
+		t := &all[i]
+		s.put(trackerUp, known(t.Health), t.Kind, t.Name)
+		if t.Kind == "script" {
+			s.put(trackerRuns, float64(t.Runs-t.Failures), t.Name, "good")
+			s.put(trackerRuns, float64(t.Failures), t.Name, "failed")
+			s.put(trackerRuns, float64(t.Skipped), t.Name, "skipped")
+		}
 	}
 }
 
@@ -173,14 +193,19 @@ func (s *sink) service(v *status.Service) {
 
 // The metrics of notifications; destination is scripts, mail or the path of a FIFO.
 var (
-	events = counter("notify_events", "Events told.")
-	told   = counter("notify_messages",
+	events   = counter("notify_events", "Events told.")
+	lostLogs = counter("notify_lost_log_lines",
+		"Lines about notifications that a slow log has cost.")
+	told = counter("notify_messages",
 		"Messages by what became of them.", "destination", "outcome")
 	waiting = gauge("notify_waiting", "Messages that wait.", "destination")
+	retries = counter("notify_retries",
+		"Attempts to deliver that failed and were made again.", "destination")
 )
 
 func (s *sink) notify(n *status.Notify) {
 	s.put(events, float64(n.Events))
+	s.put(lostLogs, float64(n.LostLogs))
 	s.delivery("scripts", &n.Scripts)
 	s.delivery("mail", &n.Mail)
 	for i := range n.FIFOs {
@@ -193,4 +218,5 @@ func (s *sink) delivery(to string, d *status.Delivery) {
 	s.put(told, float64(d.Failed), to, "failed")
 	s.put(told, float64(d.Dropped), to, "dropped")
 	s.put(waiting, float64(d.Waiting), to)
+	s.put(retries, float64(d.Retries), to)
 }

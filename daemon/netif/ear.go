@@ -1,0 +1,364 @@
+package netif
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// ear is the socket that all Conns of one interface and family share, in both directions. Its
+// goroutine lives as long as it has any.
+type ear struct {
+	host *Host
+	key  earKey
+	file *os.File
+	raw  syscall.RawConn
+	wire wire
+
+	ended chan struct{} // closed when the goroutine has ended
+
+	mu     sync.Mutex // one reader at a time, delivery included
+	buf    []byte
+	conns  [256][]*Conn       // by virtual router; those of 0 hear all
+	count  int                // of conns
+	groups map[netip.Addr]int // how many Conns have joined each
+	err    error              // why it hears no more
+}
+
+// earKey is what an ear is bound to.
+type earKey struct {
+	name  string
+	index int
+	ipv6  bool
+	vrf   string // what the socket is bound to; empty: the interface
+}
+
+// via returns the index of the interface that packets are to leave by, or zero.
+func (k earKey) via() int {
+	if k.vrf != "" {
+		return 0
+	}
+	return k.index
+}
+
+const (
+	// earBuffer holds the adverts of all virtual routers of an interface many times over.
+	earBuffer = 1 << 20
+	// earBatch is how many packets are read before others may have the ear.
+	earBatch = 64
+)
+
+// hear returns a Conn of the ear of key, which is made if there is none.
+func (h *Host) hear(key earKey, e Endpoint) (*Conn, error) {
+	if e.Group.IsValid() && (e.Group.Is6() != e.IPv6 || !e.Group.IsMulticast()) {
+		return nil, fmt.Errorf("group %s: want a multicast address of the family", e.Group)
+	}
+	if e.Group.IsValid() && e.VRF != "" {
+		return nil, fmt.Errorf("group %s in %s: want unicast only", e.Group, e.VRF)
+	}
+	h.hearing.Lock()
+	defer h.hearing.Unlock()
+	r := h.ears[key]
+	if r == nil || r.failed() {
+		var err error
+		if r, err = h.newEar(key); err != nil {
+			return nil, err
+		}
+		h.ears[key] = r
+	}
+	c := &Conn{ear: r, endpoint: e, over: make(chan struct{})}
+	if err := r.add(c); err != nil {
+		return nil, errors.Join(err, h.discard(r))
+	}
+	return c, nil
+}
+
+// unhear closes c and, with the last one, its ear.
+func (h *Host) unhear(c *Conn) error {
+	h.hearing.Lock()
+	defer h.hearing.Unlock()
+	err := c.ear.remove(c)
+	return errors.Join(err, h.discard(c.ear))
+}
+
+// discard closes an ear that has no Conn any more. A second call does nothing.
+func (h *Host) discard(r *ear) error {
+	r.mu.Lock()
+	used := r.count > 0
+	r.mu.Unlock()
+	if used || r.file == nil {
+		return nil
+	}
+	if h.ears[r.key] == r {
+		delete(h.ears, r.key)
+	}
+	err := r.file.Close()
+	r.file = nil
+	<-r.ended
+	return err
+}
+
+func (h *Host) newEar(key earKey) (*ear, error) {
+	r := &ear{
+		host: h, key: key, wire: wire4{}, ended: make(chan struct{}),
+		buf: make([]byte, maxPacket), groups: map[netip.Addr]int{},
+	}
+	if key.ipv6 {
+		r.wire = wire6{}
+	}
+	err := h.inside(func() (err error) {
+		r.file, err = r.open()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.raw, err = r.file.SyscallConn(); err != nil {
+		return nil, errors.Join(err, r.file.Close())
+	}
+	go r.run()
+	return r, nil
+}
+
+// open opens the socket, which hears nothing yet.
+func (r *ear) open() (*os.File, error) {
+	fd, err := r.wire.socket()
+	if err != nil {
+		return nil, fmt.Errorf("open raw socket: %w", err)
+	}
+	// The filter and the device come first, so that nothing else is ever heard.
+	err = attach(fd, r.filter())
+	if err == nil {
+		err = bind(fd, cmp.Or(r.key.vrf, r.key.name))
+	}
+	if err == nil {
+		err = r.wire.prepare(fd, r.key.via())
+	}
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	// Without the right to a larger buffer the default one serves.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, earBuffer)
+	return os.NewFile(uintptr(fd), "vrrp on "+r.key.name), nil
+}
+
+// add has c hear.
+func (r *ear) add(c *Conn) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g := c.endpoint.Group; g.IsValid() {
+		if r.groups[g] == 0 {
+			err := r.control(func(fd int) error { return r.wire.join(fd, r.key.index, g) })
+			if err != nil {
+				return fmt.Errorf("join %s: %w", g, err)
+			}
+		}
+		r.groups[g]++
+	}
+	vrid := c.endpoint.VRID
+	r.conns[vrid] = append(r.conns[vrid], c)
+	r.count++
+	return r.refilter(vrid)
+}
+
+// remove has c hear no more. A second call does nothing.
+func (r *ear) remove(c *Conn) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	if c.err == nil {
+		close(c.over)
+	}
+	vrid := c.endpoint.VRID
+	r.conns[vrid] = slices.DeleteFunc(r.conns[vrid], func(o *Conn) bool { return o == c })
+	r.count--
+	if r.count == 0 { // the socket goes, and leaves all groups
+		return nil
+	}
+	var err error
+	if g := c.endpoint.Group; g.IsValid() {
+		if r.groups[g]--; r.groups[g] == 0 {
+			err = r.control(func(fd int) error { return r.wire.leave(fd, r.key.index, g) })
+		}
+	}
+	if errors.Is(err, unix.EADDRNOTAVAIL) { // left with the interface
+		err = nil
+	}
+	return errors.Join(err, r.refilter(vrid))
+}
+
+// refilter has the kernel pass what the Conns hear, after the first or the last of vrid.
+func (r *ear) refilter(vrid uint8) error {
+	if len(r.conns[vrid]) > 1 {
+		return nil
+	}
+	return r.control(func(fd int) error { return attach(fd, r.filter()) })
+}
+
+// filter passes the adverts of the virtual routers that are heard, whose number it looks up in a set
+// of bits.
+func (r *ear) filter() []bpf.Instruction {
+	const words, bits = 8, 32
+	var set [words]uint32
+	for vrid, conns := range r.conns {
+		if len(conns) > 0 {
+			set[vrid/bits] |= 1 << (vrid % bits)
+		}
+	}
+	if len(r.conns[0]) > 0 {
+		return []bpf.Instruction{bpf.RetConstant{Val: maxPacket}}
+	}
+	program := append(r.wire.vrid(),
+		bpf.StoreScratch{Src: bpf.RegA, N: 0},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: bits - 1},
+		bpf.TAX{},
+		bpf.LoadConstant{Dst: bpf.RegA, Val: 1},
+		bpf.ALUOpX{Op: bpf.ALUOpShiftLeft},
+		bpf.TAX{}, // the bit
+		bpf.LoadScratch{Dst: bpf.RegA, N: 0},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 5}, // the word
+	)
+	for i, word := range set {
+		program = append(program,
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(i), SkipTrue: 4},
+			bpf.LoadConstant{Dst: bpf.RegA, Val: word},
+			bpf.ALUOpX{Op: bpf.ALUOpAnd},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: uint8(5*(words-i) - 4)},
+			bpf.RetConstant{Val: maxPacket},
+		)
+	}
+	return append(program, bpf.RetConstant{Val: 0})
+}
+
+// control calls do with the socket.
+func (r *ear) control(do func(fd int) error) error {
+	var err error
+	ctrlErr := r.raw.Control(func(fd uintptr) { err = do(int(fd)) })
+	return errors.Join(ctrlErr, err)
+}
+
+// send sends a packet without waiting.
+func (r *ear) send(payload []byte, src, dst netip.Addr, ttl int) error {
+	var sent error
+	err := r.raw.Control(func(fd uintptr) {
+		sent = r.wire.send(int(fd), r.key.via(), payload, src, dst, ttl)
+	})
+	if err != nil {
+		return err
+	}
+	return sent
+}
+
+// run reads until the socket is closed or fails.
+func (r *ear) run() {
+	defer close(r.ended)
+	for {
+		var failed error
+		err := r.raw.Read(func(fd uintptr) bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			failed = r.read(int(fd), earBatch)
+			return !errors.Is(failed, unix.EAGAIN)
+		})
+		if errors.Is(err, os.ErrClosed) {
+			return
+		}
+		if err = errors.Join(err, failed); err != nil {
+			r.fail(fmt.Errorf("receive: %w", err))
+			return
+		}
+	}
+}
+
+// drain reads what there is. r.mu is held.
+func (r *ear) drain() error {
+	err := r.control(func(fd int) (err error) {
+		for err == nil {
+			err = r.read(fd, earBatch)
+		}
+		return err
+	})
+	if errors.Is(err, unix.EAGAIN) {
+		return nil
+	}
+	return err
+}
+
+// read delivers at most that many packets, or returns EAGAIN when there are no more.
+func (r *ear) read(fd, most int) error {
+	for range most {
+		p, ok, err := r.wire.receive(fd, r.buf)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return err
+		case ok:
+			r.dispatch(p)
+		}
+	}
+	return nil
+}
+
+// dispatch gives a packet to those who hear its virtual router.
+func (r *ear) dispatch(p Packet) {
+	if len(p.Payload) < 2 {
+		r.give(p, 0, r.conns[0])
+		return
+	}
+	vrid := p.Payload[1]
+	if vrid != 0 {
+		r.give(p, vrid, r.conns[vrid])
+	}
+	r.give(p, vrid, r.conns[0])
+}
+
+func (r *ear) give(p Packet, vrid uint8, conns []*Conn) {
+	payload := p.Payload
+	for i, c := range conns {
+		if !c.endpoint.wants(vrid, p.To) {
+			continue
+		}
+		if i > 0 {
+			p.Payload = slices.Clone(payload)
+		}
+		switch {
+		case c.deliver != nil:
+			c.deliver(p)
+		case len(c.waiting) < maxWaiting:
+			c.waiting = append(c.waiting, p)
+		}
+	}
+}
+
+// fail ends all Conns.
+func (r *ear) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+	for _, conns := range r.conns {
+		for _, c := range conns {
+			c.err = err
+			close(c.over)
+			if c.ended != nil {
+				c.ended(err)
+			}
+		}
+	}
+}
+
+func (r *ear) failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err != nil
+}

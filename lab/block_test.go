@@ -1,0 +1,77 @@
+package lab_test
+
+import (
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/tandemlb/tandem/lab"
+)
+
+var _ = Describe("A block", func() {
+	const vrrp, icmp = 112, 1
+	var l *lab.Lab
+	var lb1, lb2, client *lab.Node
+
+	BeforeEach(func(ctx SpecContext) {
+		l = up(ctx, preset("fig7"), lab.Options{})
+		lb1, lb2, client = node(l, "lb1"), node(l, "lb2"), node(l, "client1")
+	})
+
+	carries := func(ctx SpecContext, from, to *lab.Node, protocol uint8) bool {
+		GinkgoHelper()
+		ok, err := from.Carries(ctx, "eth0", to, "eth0", protocol)
+		Expect(err).NotTo(HaveOccurred())
+		return ok
+	}
+
+	block := func(ctx SpecContext, protocol uint8, from *lab.Node, to ...*lab.Node) func() {
+		GinkgoHelper()
+		var b lab.Block
+		var err error
+		b.From, err = from.Port("eth0")
+		Expect(err).NotTo(HaveOccurred())
+		b.Protocol = protocol
+		for _, n := range to {
+			port, err := n.Port("eth0")
+			Expect(err).NotTo(HaveOccurred())
+			b.To = append(b.To, port)
+		}
+		end, err := l.Fabric().Block(ctx, b)
+		Expect(err).NotTo(HaveOccurred())
+		return func() {
+			GinkgoHelper()
+			Expect(end(ctx)).To(Succeed())
+		}
+	}
+
+	It("drops frames one way, between two interfaces, until it ends", func(ctx SpecContext) {
+		end := block(ctx, 0, lb1, lb2)
+		Expect(carries(ctx, lb1, lb2, 0)).To(BeFalse())
+		Expect(carries(ctx, lb1, lb2, vrrp)).To(BeFalse())
+		Expect(carries(ctx, lb2, lb1, 0)).To(BeTrue(), "the other way")
+		Expect(carries(ctx, lb1, client, 0)).To(BeTrue(), "to somebody else")
+		end()
+		Expect(carries(ctx, lb1, lb2, 0)).To(BeTrue())
+		end()
+	}, SpecTimeout(specTimeout))
+
+	It("drops one protocol to everybody", func(ctx SpecContext) {
+		end := block(ctx, vrrp, lb1)
+		Expect(carries(ctx, lb1, lb2, vrrp)).To(BeFalse())
+		Expect(carries(ctx, lb1, client, vrrp)).To(BeFalse())
+		Expect(carries(ctx, lb1, lb2, icmp)).To(BeTrue(), "another protocol")
+		Expect(carries(ctx, lb1, lb2, 0)).To(BeTrue(), "no IP")
+		Expect(carries(ctx, client, lb2, vrrp)).To(BeTrue(), "from somebody else")
+		end()
+		Expect(carries(ctx, lb1, lb2, vrrp)).To(BeTrue())
+	}, SpecTimeout(specTimeout))
+
+	It("holds beside others", func(ctx SpecContext) {
+		first, second := block(ctx, 0, lb1, lb2), block(ctx, 0, lb2, lb1)
+		first()
+		Expect(carries(ctx, lb1, lb2, 0)).To(BeTrue())
+		Expect(carries(ctx, lb2, lb1, 0)).To(BeFalse())
+		second()
+		Expect(carries(ctx, lb2, lb1, 0)).To(BeTrue())
+	}, SpecTimeout(specTimeout))
+})

@@ -1,0 +1,136 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// etherTypeTest is for experiments of whoever runs the network: no program listens to it.
+	//
+	// Source: IEEE 802, Section 9.2.3.
+	etherTypeTest = 0x88b5
+	// frameTravel is several times what a frame takes through the fabric.
+	frameTravel = 50 * time.Millisecond
+	// frameRounds is how many frames are sent before the fabric counts as not carrying them.
+	frameRounds = 2
+)
+
+// Carries reports whether a frame that an interface of a node sends reaches an interface of another
+// one on the same network, by sending some: packets of a protocol of IPv4, or with protocol 0
+// frames of a type that nobody uses. The receiver's kernel drops them, whatever the protocol: they
+// come from nowhere.
+func (n *Node) Carries(
+	ctx context.Context, iface string, to *Node, toIface string, protocol uint8,
+) (bool, error) {
+	from, err := n.port(iface)
+	if err != nil {
+		return false, err
+	}
+	there, err := to.port(toIface)
+	if err != nil {
+		return false, err
+	}
+	kind := etherTypeTest
+	if protocol != 0 {
+		kind = unix.ETH_P_IP
+	}
+	send, err := n.Listen(ctx, iface, kind)
+	if err != nil {
+		return false, err
+	}
+	defer send.Close()
+	receive, err := to.Listen(ctx, toIface, kind)
+	if err != nil {
+		return false, err
+	}
+	defer receive.Close()
+	mac := HardwareAddr(there.link.Addr.Addr())
+	frame := testFrame(mac, HardwareAddr(from.link.Addr.Addr()), protocol)
+	for range frameRounds {
+		if _, err := send.WriteTo(frame, &packet.Addr{HardwareAddr: mac}); err != nil {
+			return false, fmt.Errorf("send test frame from %s:%s: %w", n, iface, err)
+		}
+		heard, err := hears(receive, frame)
+		if heard || err != nil {
+			return heard, err
+		}
+	}
+	return false, nil
+}
+
+// Listen opens a packet socket on an interface of the node that gets whole frames of an Ethernet
+// type, also those that the node does not take for itself, and sends such. The caller closes it.
+func (n *Node) Listen(ctx context.Context, iface string, etherType int) (*packet.Conn, error) {
+	p, err := n.port(iface)
+	if err != nil {
+		return nil, err
+	}
+	var conn *packet.Conn
+	err = n.Do(ctx, func() error {
+		device := &net.Interface{Index: p.index, Name: iface}
+		conn, err = packet.Listen(device, packet.Raw, etherType, nil)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s:%s: %w", n, iface, err)
+	}
+	return conn, nil
+}
+
+// hears waits for a frame, or until it must have come.
+func hears(conn *packet.Conn, frame []byte) (bool, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(frameTravel)); err != nil {
+		return false, fmt.Errorf("set deadline: %w", err)
+	}
+	buffer := make([]byte, 1<<16)
+	for {
+		size, _, err := conn.ReadFrom(buffer)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("await test frame: %w", err)
+		case bytes.HasPrefix(buffer[:size], frame):
+			return true, nil
+		}
+	}
+}
+
+// testFrame is a frame that does nothing where it arrives: of a type that nobody uses, or a packet
+// from 0.0.0.0, which the kernel refuses to route, to an address for documentation.
+//
+// Source: RFC 5737, Section 3; net/ipv4/route.c, ip_route_input_slow.
+func testFrame(to, from net.HardwareAddr, protocol uint8) []byte {
+	frame := append(append([]byte{}, to...), from...)
+	if protocol == 0 {
+		return append(binary.BigEndian.AppendUint16(frame, etherTypeTest), "tandem-lab"...)
+	}
+	frame = binary.BigEndian.AppendUint16(frame, unix.ETH_P_IP)
+	header := []byte{0x45, 0, 0, 32, 0, 0, 0, 0, 1, protocol, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1}
+	binary.BigEndian.PutUint16(header[10:], Checksum(header))
+	return append(append(frame, header...), "tandem-lab\x00\x00"...)
+}
+
+// Checksum is the Internet checksum of some bytes, in which its own field is zero.
+//
+// Source: RFC 1071.
+func Checksum(b []byte) uint16 {
+	var sum uint32
+	for i, octet := range b {
+		sum += uint32(octet) << (8 * (1 - i%2))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
