@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"time"
 
@@ -171,7 +172,7 @@ func (r *outageRun) startUnits(ctx context.Context) error {
 	}
 	for _, n := range r.lab.NodesOf(topology.Director) {
 		file := filepath.Join(r.dir, n.Name()+".conf")
-		text := scenarios.Config(r.topology, n.Spec())
+		text := withStatement(scenarios.Config(r.topology, n.Spec()), r.order.Case.Statement)
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write configuration: %w", err)
 		}
@@ -186,6 +187,14 @@ func (r *outageRun) startUnits(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// withStatement adds a statement to each instance of a configuration; an empty one adds nothing.
+func withStatement(config, statement string) string {
+	if statement == "" {
+		return config
+	}
+	return regexp.MustCompile(`(?m)^vrrp_instance .*\{$`).ReplaceAllString(config, "$0\n    "+statement)
 }
 
 // awaitMaster waits until lb1 has every VIP, and lb2 none.

@@ -94,7 +94,7 @@ func TestFamily(t *testing.T) {
 func TestVirtualOutage(t *testing.T) {
 	skipWithoutGuest(t)
 	advert := 100 * time.Millisecond
-	c := Case{"power off", faults.PowerOff, "lb1"}
+	c := Case{"power off", faults.PowerOff, "lb1", ""}
 	out, err := measureOutage(context.Background(), OutageOrder{c, advert, tandemd(t)})
 	if err != nil && strings.Contains(err.Error(), "race detector") {
 		t.Skip(err)

@@ -20,19 +20,25 @@ type Case struct {
 	Kind faults.Kind
 	// Target is the node, or NODE:INTERFACE.
 	Target string
+	// Statement is added to each instance of the configuration; empty is none.
+	Statement string
 }
+
+// fastTakeover is a statement of tandemd's, which others do not know.
+const fastTakeover = "fast_takeover"
 
 // Cases are the faults that outages are measured for, in the order of tables.
 func Cases() []Case {
 	return []Case{
-		{"terminate", faults.DirectorTerminated, "lb1"},
-		{"kill", faults.DirectorKilled, "lb1"},
-		{"kill worker", faults.WorkerKilled, "lb1"},
-		{"freeze", faults.DirectorFrozen, "lb1"},
-		{"freeze worker", faults.WorkerFrozen, "lb1"},
-		{"power off", faults.PowerOff, "lb1"},
-		{"client link down", faults.LinkDown, "lb1:eth0"},
-		{"server link down", faults.LinkDown, "lb1:eth1"},
+		{"terminate", faults.DirectorTerminated, "lb1", ""},
+		{"kill", faults.DirectorKilled, "lb1", ""},
+		{"kill worker", faults.WorkerKilled, "lb1", ""},
+		{"freeze", faults.DirectorFrozen, "lb1", ""},
+		{"freeze worker", faults.WorkerFrozen, "lb1", ""},
+		{"power off", faults.PowerOff, "lb1", ""},
+		{"client link down", faults.LinkDown, "lb1:eth0", ""},
+		{"server link down", faults.LinkDown, "lb1:eth1", ""},
+		{"fast link down", faults.LinkDown, "lb1:eth1", fastTakeover},
 	}
 }
 

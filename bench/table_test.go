@@ -25,6 +25,9 @@ func sample() *Results {
 				Takeover: skew(advert, backupPriority) + ms, Settled: time.Second}
 			theirs := Outage{Client: 29 * advert / 10, Lost: 290, Sent: 700, Neither: 2 * advert,
 				Both: 4 * time.Second, Takeover: 29 * advert / 10, Settled: Never}
+			if c.Statement == fastTakeover {
+				ours.Takeover = ms
+			}
 			if c.Name == "freeze worker" && i == 2 {
 				ours.Both = 252 * ms
 			}
@@ -133,6 +136,8 @@ func TestOutageTargets(t *testing.T) {
 		{"client link down", good, 0},
 		{"server link down", change(func(o *Outage) { o.Takeover = link + 1 }), 1},
 		{"server link down", change(func(o *Outage) { o.Takeover = Never }), 1},
+		{"fast link down", change(func(o *Outage) { o.Takeover = fastLimit }), 0},
+		{"fast link down", change(func(o *Outage) { o.Takeover = fastLimit + 1 }), 1},
 	} {
 		i := slices.IndexFunc(Cases(), func(one Case) bool { return one.Name == c.name })
 		targets := outageTargets(Cases()[i], advert, c.out)

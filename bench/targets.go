@@ -32,6 +32,7 @@ const (
 	takeoverSlack   = 5*time.Millisecond + schedulingQuantum
 	ownerLimit      = 4 * time.Second
 	freezeLimit     = 300 * time.Millisecond
+	fastLimit       = 50 * time.Millisecond
 	cpuLimit        = 1.0
 	memoryLimit     = 40_000_000
 	targetInstances = manyInstances
@@ -105,6 +106,10 @@ func outageTargets(c Case, advert time.Duration, o Outage) []Target {
 	case faults.PowerOff:
 		within("takeover", down, o.Takeover)
 	case faults.LinkDown:
+		if c.Statement == fastTakeover {
+			within("takeover", fastLimit, o.Takeover)
+			break
+		}
 		within("takeover", skew(advert, backupPriority)+takeoverSlack, o.Takeover)
 	}
 	return all

@@ -67,6 +67,7 @@ func electionSettings() []setting {
 		{"owner_ignore_adverts", change, func(c *c) any { return c.Router.OwnerIgnoreAdverts }, false},
 		{"skip_check_adv_addr", change, func(c *c) any { return c.Router.SkipCheckAddrs }, false},
 		{"strict_mode", change, func(c *c) any { return c.Router.Strict }, false},
+		{"step_down_if_vip_deleted", change, func(c *c) any { return c.StepDown }, false},
 		{"dont_track_primary", change, func(c *c) any { return c.DontTrackPrimary }, false},
 		{"unicast_fault_no_peer", change, func(c *c) any { return c.Router.FaultNoPeer }, false},
 		{"timer_expired_backup", change, func(c *c) any { return c.Router.LatePriority }, false},

@@ -54,6 +54,7 @@ func member(cfg *config.Config, i *config.Instance) instance.Config {
 		Routes:      newRouting(cfg).routes(i.Routes),
 
 		DontTrackPrimary:   i.DontTrackPrimary,
+		StepDown:           i.Rules.StepDown,
 		PromoteSecondaries: i.PromoteSecondaries,
 		PaceGroups:         paceGroups(cfg),
 	}

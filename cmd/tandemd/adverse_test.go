@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,8 +32,9 @@ const (
 )
 
 // TestAdverse runs many instances whose log is a pipe that nobody reads, which all start a script
-// at once that takes its time, and beside which addresses come and go as fast as the kernel lets
-// them: no gap between two adverts is long enough for a peer to take over, and TERM still ends all.
+// at once that takes its time, and beside which addresses come and go by the thousand: no gap between
+// two adverts is long enough for a peer to take over, and TERM still ends all. A machine that makes
+// the test itself wait makes a longer gap no fault of the director's.
 func TestAdverse(t *testing.T) {
 	node, peer := netiftest.PairOn(t, crowdDevices)
 	dir := t.TempDir()
@@ -54,15 +56,15 @@ func TestAdverse(t *testing.T) {
 	}
 	defer process.Process.Kill() // does nothing to one that has ended
 	_ = write.Close()            // the director has its own
-	stop := storm(t, node)
+	stop, stalled := storm(t, node), watchStalls(t)
 	waitFor(t, "all masters", func() bool { return heard.routers() == crowd })
 	<-time.After(adverse) // this long it is watched
 	changes := stop()
 	gap, router := heard.longest()
-	t.Logf("%d instances, %d changes of addresses; longest gap %s, of %s", crowd, changes, gap, router)
-	if gap > patienceOfPeers {
-		t.Errorf("longest gap between adverts: got %s of %s, want at most %s", gap, router,
-			patienceOfPeers)
+	t.Logf("%d instances, %d changes of addresses; longest gap %s, of %s; the machine stalled for %s",
+		crowd, changes, gap, router, stalled())
+	if limit := patienceOfPeers + stalled(); gap > limit {
+		t.Errorf("longest gap between adverts: got %s of %s, want at most %s", gap, router, limit)
 	}
 	waitFor(t, "scripts", func() bool { return filesIn(t, filepath.Join(dir, "ran")) == crowd })
 	if err := process.Process.Signal(unix.SIGTERM); err != nil {
@@ -114,6 +116,37 @@ func fillPipe(t *testing.T, w *os.File) {
 	}
 }
 
+// watchStalls returns what says by how much this process was late at most, so far.
+func watchStalls(t *testing.T) (longest func() time.Duration) {
+	t.Helper()
+	const every = 10 * time.Millisecond
+	var worst atomic.Int64
+	done := make(chan struct{})
+	t.Cleanup(func() { close(done) })
+	go func() {
+		last := time.Now()
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(every):
+			}
+			now := time.Now()
+			if late := now.Sub(last) - every; int64(late) > worst.Load() {
+				worst.Store(int64(late))
+			}
+			last = now
+		}
+	}()
+	return func() time.Duration { return time.Duration(worst.Load()) }
+}
+
+// stormEvery is the time between two rounds of stormRound changes each.
+const (
+	stormEvery = time.Millisecond
+	stormRound = 4
+)
+
 // storm adds and deletes addresses of the node until the returned function is called, which says how
 // often.
 func storm(t *testing.T, node *netiftest.Node) (stop func() int) {
@@ -127,11 +160,15 @@ func storm(t *testing.T, node *netiftest.Node) (stop func() int) {
 			t.Errorf("add link: %v", err)
 			return
 		}
+		tick := time.NewTicker(stormEvery)
+		defer tick.Stop()
 		for {
-			select {
-			case <-done:
-				return
-			default:
+			if changes%stormRound == 0 {
+				select {
+				case <-done:
+					return
+				case <-tick.C:
+				}
 			}
 			a := &netlink.Addr{IPNet: &net.IPNet{
 				IP: net.IPv4(10, 99, byte(changes>>8), byte(changes)), Mask: net.CIDRMask(32, 32),

@@ -155,6 +155,8 @@ type AdvertRules struct {
 	DownTimer                                                    int
 	LowerPriorityNoAdvert, HigherPrioritySendAdvert, OwnerIgnore bool
 	CheckUnicastSource, ChecksumAsV2, PriorityChanges            bool
+	// StepDown has a master resign whose VIP somebody deletes, instead of only putting it back.
+	StepDown bool
 	// FastTakeover has a backup take over at once from a master that resigns, in a group of two.
 	FastTakeover bool
 }

@@ -63,8 +63,8 @@ var diagnosticCases = []saying{
 		`5:17: error: track_interface "eth1": expected { after the keyword`}},
 	{"twice", instance, "priority 7\npriority 8", []string{
 		`6:1: warning: priority: expected once in vrrp_instance; this one replaces line 5`}},
-	{"no effect yet", instance, "vrf eth1", []string{
-		`5:1: warning: vrf: has no effect yet in this version`}},
+	{"no effect yet", instance, "use_ipvlan x", []string{
+		`5:1: warning: use_ipvlan: has no effect yet in this version`}},
 	{"no effect yet, and what to do", "net_namespace x\n%" + instance, "", []string{
 		`1:1: warning: net_namespace: has no effect yet in this version; use option -s`}},
 	{"no effect needed", instance, "debug 2", []string{

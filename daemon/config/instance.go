@@ -46,7 +46,8 @@ func instanceTable() *table[instanceBlock] {
 		electionKeywords(),
 		pendingBut([]string{"skip_check_adv_addr", "down_timer_adverts", "lower_prio_no_advert",
 			"higher_prio_send_advert", "owner_ignore_adverts", "check_unicast_src",
-			"v3_checksum_as_v2", "notify_priority_changes", "fast_takeover", "strict_mode"},
+			"v3_checksum_as_v2", "notify_priority_changes", "fast_takeover",
+			"step_down_if_vip_deleted", "strict_mode"},
 			electionRules()...),
 		transportKeywords(),
 		pendingBut([]string{"use_vmac", "vmac_xmit_base", "use_vmac_addr", "vrf"},
@@ -132,6 +133,10 @@ func electionRules() []keyword[instanceBlock] {
 		rule("notify_priority_changes",
 			func(r *AdvertRules) *bool { return &r.PriorityChanges },
 			"tells scripts and FIFOs of changes of the priority"),
+		leaf("step_down_if_vip_deleted", "", boolean(),
+			func(b *b) *bool { return &b.Rules.StepDown },
+			"a master resigns whose VIP somebody deletes; otherwise it is only put back; not in "+
+				"keepalived").as(otherwise[b]("off")),
 		leaf("fast_takeover", "", boolean(), func(b *b) *bool { return &b.Rules.FastTakeover },
 			"takes over at once from a master that resigns; for two routers only; not in keepalived").
 			as(otherwise[b]("off")),

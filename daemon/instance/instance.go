@@ -77,6 +77,9 @@ type Config struct {
 	// AddrVMACs are likewise for the VIPs on other interfaces, their parents; those without one have
 	// their VIPs on them themselves.
 	AddrVMACs []netif.Macvlan
+	// StepDown has a master resign whose VIP somebody deletes, unless that is NoTrack; otherwise it
+	// only puts it back.
+	StepDown bool
 	// DontTrackPrimary has the instance take part while Interface is down, if it is there.
 	DontTrackPrimary bool
 	// VRF, if not empty, is the device of the routing domain that unicast adverts are sent and heard

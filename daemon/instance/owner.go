@@ -115,6 +115,10 @@ func (r *Runner) read(tasks *crew) bool {
 			r.tracked(r.members[item.member], item.well, tasks)
 		case change:
 			r.change(item, tasks)
+		case deprived:
+			if r.members[item.member].cfg.StepDown {
+				r.step(item.member, vrrp.StepDown{})
+			}
 		case settled:
 			r.settled(r.members[item.member], item)
 		case ping:

@@ -2,6 +2,7 @@ package instance
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/vrrp"
@@ -115,6 +116,9 @@ func (r *Runner) restored(member int, vips []VIP) {
 	if was := n - uint64(len(vips)); n == 1 || bits.Len64(was) != bits.Len64(n) {
 		r.warn(m, "VIP deleted by somebody else; put back", "vip", vips[0].Prefix.String(),
 			"device", vips[0].Device, "count", n)
+	}
+	if slices.ContainsFunc(vips, func(v VIP) bool { return !v.NoTrack }) {
+		r.inbox.put(deprived{member})
 	}
 }
 

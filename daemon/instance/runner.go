@@ -86,6 +86,8 @@ type (
 	}
 	// loss is that of a route or a rule of a member that holds it.
 	loss struct{ member int }
+	// deprived is the keeper's word that somebody had deleted a VIP which is there again.
+	deprived struct{ member int }
 	// settled is the keeper's word that a member's addresses are as it was told in that turn.
 	settled struct {
 		member int
