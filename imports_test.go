@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"daemon/status":         {},
 	"daemon/ipvs":           {},
 	"daemon/bfd":            {},
-	"daemon/check":          {},
+	"daemon/check":          {"daemon/script"},
 	"daemon/instance":       {"daemon/vrrp", "daemon/netif"},
 	"daemon/pool":           {"daemon/config", "daemon/check", "daemon/ipvs"},
 	"daemon/track":          {"daemon/script"},

@@ -61,6 +61,9 @@ func trackerParts(cfg *config.Config) map[string]any {
 	for _, p := range c.Processes {
 		parts["process "+p.Name] = p
 	}
+	for i := range cfg.BFDs {
+		parts["bfd "+cfg.BFDs[i].Name] = cfg.BFDs[i]
+	}
 	for instance, uses := range usesOf(cfg) {
 		if len(uses) > 0 {
 			parts["what vrrp_instance "+instance+" depends on"] = uses

@@ -140,6 +140,9 @@ type director struct {
 	tracking        *tracking
 	telling         *telling
 	watcher, teller *worker
+	// bfd, and speaker, who runs it, are nil before the first session.
+	bfd     *sessionWatch
+	speaker *worker
 	// questions are those of the control socket.
 	questions chan question
 	// public is what snapshots tell.
@@ -182,7 +185,7 @@ func (d *director) run(ctx context.Context, first *transition) error {
 		errs = append(errs, r.wait())
 	}
 	d.tracking.unwatch()
-	for _, w := range []*worker{d.watcher, d.still, d.rear, d.teller} {
+	for _, w := range []*worker{d.speaker, d.watcher, d.still, d.rear, d.teller} {
 		if w != nil {
 			errs = append(errs, w.end())
 		}

@@ -153,6 +153,11 @@ func checkNotices(cfg *config.Config) error {
 	if err := set.Configure(tracked(cfg)); err != nil {
 		return err
 	}
+	for _, s := range sessions(cfg) {
+		if err := s.Validate(); err != nil {
+			return fmt.Errorf("bfd_instance %s: %w", s.Name, err)
+		}
+	}
 	run := func(context.Context, notify.Script, []string, []string) error { return nil }
 	return notify.New(notify.Options{Run: run}).Configure(notifications(cfg))
 }
@@ -225,6 +230,7 @@ func (d *director) setNotices(ctx context.Context, t *transition) {
 		d.telling.repeat()
 	}
 	d.tracking.watchInterfaces(ctx, t.config, d.links)
+	d.speak(ctx, t.config)
 	if err := d.tracking.configure(t.config, t.working(), t.resumed); err != nil {
 		d.log.Error("reload: the old trackers stay", "err", err) // they have been prepared
 	}

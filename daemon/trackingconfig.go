@@ -21,6 +21,11 @@ func tracked(cfg *config.Config) track.Config {
 		}
 	}
 	slices.Sort(c.Interfaces)
+	for i := range cfg.BFDs {
+		if name := cfg.BFDs[i].Name; used[track.Key{Kind: track.BFDKind, Name: name}] {
+			c.BFDs = append(c.BFDs, name)
+		}
+	}
 	for i := range cfg.Scripts {
 		if s := &cfg.Scripts[i]; used[track.Key{Kind: track.ScriptKind, Name: s.Name}] {
 			c.Scripts = append(c.Scripts, trackedScript(cfg, s))
@@ -133,6 +138,10 @@ func weightsOf(cfg *config.Config) weights {
 		p := &cfg.Processes[i]
 		w[track.Key{Kind: track.ProcessKind, Name: p.Name}] = p.Weight
 	}
+	for i := range cfg.BFDs {
+		b := &cfg.BFDs[i]
+		w[track.Key{Kind: track.BFDKind, Name: b.Name}] = b.Weight
+	}
 	return w
 }
 
@@ -150,6 +159,7 @@ func (w weights) uses(interfaces []config.TrackInterface, t *config.Tracks) []tr
 		tracks []config.Track
 	}{
 		{track.ScriptKind, t.Scripts}, {track.FileKind, t.Files}, {track.ProcessKind, t.Processes},
+		{track.BFDKind, t.BFDs},
 	} {
 		for _, use := range of.tracks {
 			k := track.Key{Kind: of.kind, Name: use.Name}

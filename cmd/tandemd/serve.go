@@ -99,7 +99,10 @@ func work(c command, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "tandemd: %v\n", err)
 		return exitFatal
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	told, forget := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer forget()
+	// Not forget: the kernel sends SIGTERM when the guard is gone, which would then end the process.
+	ctx, stop := context.WithCancel(told)
 	defer stop()
 	out := newLogWriter(stderr)
 	defer out.Close(logPatience)

@@ -6,12 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"os"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Checker asks once. Check returns nil if the server is healthy, and otherwise why it is not; it
@@ -23,44 +17,64 @@ type Checker interface {
 // Reason is why a check failed, as a label. Zero is unset.
 type Reason uint8
 
-// The reasons. Local is a fault on this side, such as no free descriptor or a bind address that is
-// not there: the server was never asked. Failed is all that is known of an error that is no
-// Failure.
+// The reasons: a closed set, fit to be labels of metrics.
 const (
+	// Timeout is no answer, or not the whole of it, in time.
 	Timeout Reason = iota + 1
+	// Refused and Unreachable are what the server's kernel and the network said.
 	Refused
 	Unreachable
+	// Closed is a connection that ended too early.
 	Closed
+	// Malformed is what is not of the protocol, or is without end.
 	Malformed
+	// Status, Digest and Pattern are an HTTP answer that is not as wanted.
 	Status
 	Digest
+	Pattern
+	// Reply is an answer by SMTP, DNS or UDP that is not as wanted.
+	Reply
+	// Handshake is TLS that could not begin, or did not end as it should; Certificate is one that
+	// cannot be trusted.
+	Handshake
+	Certificate
+	// Exit and Signal are how a script ended; NotRun is one that could not be started.
+	Exit
+	Signal
+	NotRun
+	// File and Session are a tracked file and a BFD session that say so.
+	File
+	Session
+	// Local is a fault on this side, such as no free descriptor or a bind address that is not
+	// there: the server was never asked.
 	Local
+	// Failed is all that is known of an error that is no Failure.
 	Failed
 )
 
+var reasonNames = [...]string{
+	Timeout: "timeout", Refused: "refused", Unreachable: "unreachable", Closed: "closed",
+	Malformed: "malformed", Status: "status", Digest: "digest", Pattern: "pattern",
+	Reply: "reply", Handshake: "handshake", Certificate: "certificate", Exit: "exit",
+	Signal: "signal", NotRun: "not-run", File: "file", Session: "session", Local: "local",
+	Failed: "failed",
+}
+
 // String returns the label.
 func (r Reason) String() string {
-	switch r {
-	case Timeout:
-		return "timeout"
-	case Refused:
-		return "refused"
-	case Unreachable:
-		return "unreachable"
-	case Closed:
-		return "closed"
-	case Malformed:
-		return "malformed"
-	case Status:
-		return "status"
-	case Digest:
-		return "digest"
-	case Local:
-		return "local"
-	case Failed:
-		return "failed"
+	if int(r) < len(reasonNames) && r != 0 {
+		return reasonNames[r]
 	}
 	return fmt.Sprintf("Reason(%d)", uint8(r))
+}
+
+// Reasons returns all of them.
+func Reasons() []Reason {
+	var all []Reason
+	for r := Timeout; r <= Failed; r++ {
+		all = append(all, r)
+	}
+	return all
 }
 
 // Failure is the error of the checkers in this package.
@@ -83,6 +97,20 @@ func (f *Failure) Error() string {
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// All finds a server healthy that each of its checkers does. They are asked in order, up to the
+// first that fails; none at all is healthy.
+type All []Checker
+
+// Check implements Checker; its error is that of the checker that failed.
+func (a All) Check(ctx context.Context) error {
+	for _, c := range a {
+		if err := c.Check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ReasonOf returns the reason of a failed check: Failed for an error that is no Failure, zero for
 // nil.
 func ReasonOf(err error) Reason {
@@ -94,40 +122,4 @@ func ReasonOf(err error) Reason {
 		return f.Reason
 	}
 	return Failed
-}
-
-// dial connects within timeout. Its error is a *Failure.
-func dial(
-	ctx context.Context, target, bind netip.AddrPort, timeout time.Duration,
-) (net.Conn, error) {
-	d := net.Dialer{Timeout: timeout, KeepAlive: -1}
-	if bind.Addr().IsValid() || bind.Port() != 0 {
-		d.LocalAddr = net.TCPAddrFromAddrPort(bind)
-	}
-	conn, err := d.DialContext(ctx, "tcp", target.String())
-	if err == nil {
-		return conn, nil
-	}
-	detail := "connect to " + target.String()
-	switch {
-	case isTimeout(err):
-		detail = fmt.Sprintf("connect to %s: no answer within %s", target, timeout)
-		return nil, &Failure{Reason: Timeout, Detail: detail}
-	case errors.Is(err, unix.ECONNREFUSED):
-		return nil, &Failure{Reason: Refused, Detail: detail, Err: unix.ECONNREFUSED}
-	case errors.Is(err, unix.ECONNRESET):
-		return nil, &Failure{Reason: Closed, Detail: detail, Err: unix.ECONNRESET}
-	}
-	for _, e := range []error{unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ETIMEDOUT} {
-		if errors.Is(err, e) {
-			return nil, &Failure{Reason: Unreachable, Detail: detail, Err: e}
-		}
-	}
-	return nil, &Failure{Reason: Local, Detail: detail, Err: err}
-}
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &t) && t.Timeout() && !errors.Is(err, unix.ETIMEDOUT)
 }

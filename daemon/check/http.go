@@ -2,6 +2,7 @@ package check
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/md5"
@@ -10,29 +11,34 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// maxHeader bounds the status line and header of an answer, in bytes.
-const maxHeader = 64 << 10
+const (
+	// maxHeader bounds the status line and header of an answer, in bytes.
+	maxHeader = 64 << 10
+	// maxPage bounds a body that is kept for a Regex, in bytes; others have no bound but time.
+	maxPage = 4 << 20
+)
 
 // HTTP finds a server healthy that answers every URL as wanted. A redirect is an answer, and is not
-// followed.
+// followed. Each attempt asks all URLs, so that a server is back after one good attempt.
 type HTTP struct {
 	// Target is where it connects to, anew for each URL.
 	Target netip.AddrPort
 	// Bind is where it connects from; zero is anywhere.
 	Bind netip.AddrPort
+	// Dialer is how it gets there; nil is plainly.
+	Dialer *Dialer
 	// Timeout bounds each URL from connecting to the last byte; 0 leaves that to the context.
 	Timeout time.Duration
 	// Version is that of the request; zero is HTTP10.
 	Version HTTPVersion
+	// TLS makes it HTTPS; nil is without.
+	TLS *TLS
 	// URLs are asked in order, up to the first that fails.
 	URLs []URL
 }
@@ -51,12 +57,15 @@ const (
 type URL struct {
 	// Path is the request's target; it starts with a slash.
 	Path string
-	// Host is the Host header; empty is the target's address, with the port if that is not 80.
+	// Host is the Host header; empty is the target's address, with the port if that is not 80, or
+	// 443 with TLS.
 	Host string
 	// Status are the accepted status codes; empty is 200 to 299.
 	Status []StatusRange
-	// Digest is the MD5 of the body in hexadecimal; empty is any body.
+	// Digest is the MD5 of the body in hexadecimal, as DigestOf counts it; empty is any body.
 	Digest string
+	// Regex is what the body must match, or must not; nil is any body.
+	Regex *Regex
 }
 
 // StatusRange is a range of HTTP status codes, both ends included.
@@ -89,30 +98,128 @@ func (c HTTP) Check(ctx context.Context) error {
 }
 
 func (c HTTP) checkURL(ctx context.Context, u URL) error {
-	if c.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
-		defer cancel()
-	}
-	conn, err := dial(ctx, c.Target, c.Bind, c.Timeout)
+	x, err := c.open(ctx, u)
 	if err != nil {
 		return err
 	}
-	unblock := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer func() {
-		unblock()
-		_ = conn.Close()
-	}()
-	if _, err := io.WriteString(conn, c.request(u)); err != nil {
-		return c.broken(err, "send HTTP request", 0)
+	defer func() { _ = x.Close() }()
+	p, err := c.ask(x, u)
+	if err != nil {
+		return err
 	}
-	return c.judge(conn, u)
+	if want := u.accepted(); !accepts(want, p.Status) {
+		detail := fmt.Sprintf("HTTP %d, wanted %s", p.Status, ranges(want))
+		return &Failure{Reason: Status, Detail: detail}
+	}
+	body, err := p.read(u.Regex != nil)
+	if err != nil {
+		return err
+	}
+	return u.judge(p, body)
+}
+
+// judge compares a page of an accepted status, whose body is there if u has a Regex.
+func (u URL) judge(p *page, body []byte) error {
+	if u.Digest != "" && !strings.EqualFold(p.Digest, u.Digest) {
+		detail := fmt.Sprintf("HTTP body has digest %s, wanted %s", p.Digest,
+			strings.ToLower(u.Digest))
+		return &Failure{Reason: Digest, Detail: detail}
+	}
+	if u.Regex != nil {
+		return u.Regex.judge(body)
+	}
+	return nil
+}
+
+// Page is what was got.
+type Page struct {
+	// Status is the status code.
+	Status int
+	// Digest is that of the body, as DigestOf counts it; Length is its length in bytes.
+	Digest string
+	Length int64
+}
+
+// Get gets one page as Check does, whatever its status, and reads it to its end. Its error is a
+// *Failure.
+func (c HTTP) Get(ctx context.Context, u URL) (Page, error) {
+	x, err := c.open(ctx, u)
+	if err != nil {
+		return Page{}, err
+	}
+	defer func() { _ = x.Close() }()
+	p, err := c.ask(x, u)
+	if err != nil {
+		return Page{}, err
+	}
+	_, err = p.read(false)
+	return p.Page, err
+}
+
+// DigestOf returns the digest of a body, as in URL.Digest: the MD5 in lower case hexadecimal of
+// what is left when the transfer coding (chunked) is undone. keepalived counts the coding too,
+// which differs only if HTTP11 is asked for.
+func DigestOf(body []byte) string {
+	sum := md5.Sum(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// open connects, and shakes hands for TLS.
+func (c HTTP) open(ctx context.Context, u URL) (*exchange, error) {
+	x, err := endpoint{c.Target, c.Bind, c.Dialer, c.Timeout}.open(ctx, "tcp")
+	if err != nil || c.TLS == nil {
+		return x, err
+	}
+	if err := c.TLS.begin(x, u.Host); err != nil {
+		_ = x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// ask sends the request and reads the answer up to its body.
+func (c HTTP) ask(x *exchange, u URL) (*page, error) {
+	if _, err := io.WriteString(x, c.request(u)); err != nil {
+		return nil, x.broken(err, "send HTTP request", 0)
+	}
+	in := &meter{from: x, limit: maxHeader}
+	answer, err := finalAnswer(bufio.NewReader(in))
+	switch {
+	case errors.Is(in.err, errLimit):
+		detail := fmt.Sprintf("read HTTP answer: header of more than %d KiB", maxHeader>>10)
+		return nil, &Failure{Reason: Malformed, Detail: detail}
+	case err != nil:
+		// Of a line that is cut short the library says only that it is malformed.
+		return nil, x.broken(cmp.Or(in.err, err), "read HTTP answer", in.read)
+	}
+	in.limit = math.MaxInt64
+	p := &page{Page: Page{Status: answer.StatusCode}, x: x, answer: answer}
+	if c.TLS != nil && c.TLS.Compliant {
+		p.end = in
+	}
+	return p, nil
+}
+
+// finalAnswer reads up to the body of the answer that is not of the 100s, which only come before it
+// (RFC 9110, Section 15.2).
+func finalAnswer(in *bufio.Reader) (*http.Response, error) {
+	for {
+		answer, err := http.ReadResponse(in, nil)
+		if err != nil || answer.StatusCode/100 != 1 ||
+			answer.StatusCode == http.StatusSwitchingProtocols {
+			return answer, err
+		}
+	}
 }
 
 func (c HTTP) request(u URL) string {
 	host := u.Host
 	if host == "" {
-		host = strings.TrimSuffix(c.Target.String(), ":80")
+		usual := ":80"
+		if c.TLS != nil {
+			usual = ":443"
+		}
+		host = strings.TrimSuffix(c.Target.String(), usual)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET %s HTTP/%s\r\n", u.Path, c.Version.number())
@@ -131,73 +238,37 @@ func (v HTTPVersion) number() string {
 	return "1.0"
 }
 
-// judge reads the answer. The body is read to its end in any case: a server that cannot finish an
-// answer is not well.
-func (c HTTP) judge(conn net.Conn, u URL) error {
-	in := &meter{from: conn, limit: maxHeader}
-	answer, err := http.ReadResponse(bufio.NewReader(in), nil)
-	switch {
-	case errors.Is(in.err, errLimit):
-		detail := fmt.Sprintf("read HTTP answer: header of more than %d KiB", maxHeader>>10)
-		return &Failure{Reason: Malformed, Detail: detail}
-	case err != nil:
-		// Of a line that is cut short the library says only that it is malformed.
-		return c.broken(cmp.Or(in.err, err), "read HTTP answer", in.read)
-	}
-	if want := u.accepted(); !accepts(want, answer.StatusCode) {
-		detail := fmt.Sprintf("HTTP status %d, want %s", answer.StatusCode, ranges(want))
-		return &Failure{Reason: Status, Detail: detail}
-	}
-	in.limit = math.MaxInt64
+// page is an answer whose body is still to come.
+type page struct {
+	Page
+	x      *exchange
+	answer *http.Response
+	// end is what is read to its end after the body; nil is nothing.
+	end io.Reader
+}
+
+// read reads the body, and returns it if it is to be kept. It is read to its end in any case: a
+// server that cannot finish an answer is not well.
+func (p *page) read(keep bool) ([]byte, error) {
 	sum := md5.New()
-	n, err := io.Copy(sum, answer.Body)
+	var kept bytes.Buffer
+	var to io.Writer = sum
+	in := &meter{from: p.answer.Body, limit: math.MaxInt64}
+	if keep {
+		to, in.limit = io.MultiWriter(sum, &kept), maxPage
+	}
+	n, err := io.Copy(to, in)
 	if err != nil {
-		return c.broken(err, "read HTTP body", n)
+		return nil, p.x.broken(err, "read HTTP body", n)
 	}
-	got := hex.EncodeToString(sum.Sum(nil))
-	if u.Digest != "" && !strings.EqualFold(got, u.Digest) {
-		detail := fmt.Sprintf("HTTP body has digest %s, want %s", got, strings.ToLower(u.Digest))
-		return &Failure{Reason: Digest, Detail: detail}
+	p.Digest, p.Length = hex.EncodeToString(sum.Sum(nil)), n
+	if p.end == nil {
+		return kept.Bytes(), nil
 	}
-	return nil
-}
-
-var errLimit = errors.New("too long")
-
-// meter reads up to limit bytes from a connection, counts them, and keeps the error that ended it.
-type meter struct {
-	from        io.Reader
-	read, limit int64
-	err         error
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	if m.read >= m.limit {
-		m.err = errLimit
-		return 0, m.err
+	if _, err := io.Copy(io.Discard, p.end); err != nil {
+		return nil, p.x.broken(err, "end TLS session", n)
 	}
-	n, err := m.from.Read(p[:min(int64(len(p)), m.limit-m.read)])
-	m.read += int64(n)
-	m.err = err
-	return n, err
-}
-
-// broken returns the failure for an exchange that err ended after n bytes of it came in.
-func (c HTTP) broken(err error, what string, n int64) error {
-	switch {
-	case isTimeout(err):
-		within := "in time"
-		if c.Timeout > 0 {
-			within = "within " + c.Timeout.String()
-		}
-		detail := fmt.Sprintf("%s: not complete %s (%d bytes)", what, within, n)
-		return &Failure{Reason: Timeout, Detail: detail}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
-		detail := fmt.Sprintf("%s: connection closed after %d bytes", what, n)
-		return &Failure{Reason: Closed, Detail: detail}
-	}
-	return &Failure{Reason: Malformed, Detail: what, Err: err}
+	return kept.Bytes(), endedWell(p.x)
 }
 
 func (u URL) accepted() []StatusRange {

@@ -29,21 +29,25 @@ func TestHTTPAnswers(t *testing.T) {
 	}{
 		{"200", "HTTP/1.0 200 OK\r\n\r\nhello", check.URL{}, 0, "<nil>"},
 		{"any 2xx", "HTTP/1.1 204 No Content\r\n\r\n", check.URL{}, 0, "<nil>"},
+		{"200 after 100 and 103", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\n\r\n" +
+			"HTTP/1.1 200 OK\r\n\r\nhello", check.URL{Digest: helloDigest}, 0, "<nil>"},
+		{"101 is the last", "HTTP/1.1 101 Switching\r\n\r\n", check.URL{},
+			check.Status, "HTTP 101, wanted 200-299"},
 		{"503", "HTTP/1.0 503 Busy\r\n\r\n", check.URL{},
-			check.Status, "HTTP status 503, want 200-299"},
+			check.Status, "HTTP 503, wanted 200-299"},
 		{"redirect", "HTTP/1.0 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n", check.URL{},
-			check.Status, "HTTP status 302, want 200-299"},
+			check.Status, "HTTP 302, wanted 200-299"},
 		{"redirect that is wanted", "HTTP/1.0 302 Found\r\nLocation: /\r\n\r\n",
 			check.URL{Status: only204}, 0, "<nil>"},
 		{"200 that is not wanted", "HTTP/1.0 200 OK\r\n\r\n", check.URL{Status: only204},
-			check.Status, "HTTP status 200, want 204 301-302"},
+			check.Status, "HTTP 200, wanted 204 301-302"},
 		{"digest", "HTTP/1.0 200 OK\r\n\r\nhello", check.URL{Digest: helloDigest}, 0, "<nil>"},
 		{"digest in upper case", "HTTP/1.0 200 OK\r\n\r\nhello",
 			check.URL{Digest: strings.ToUpper(helloDigest)}, 0, "<nil>"},
 		{"digest of chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", check.URL{Digest: helloDigest}, 0, "<nil>"},
 		{"other digest", "HTTP/1.0 200 OK\r\n\r\nbye", check.URL{Digest: helloDigest},
-			check.Digest, "HTTP body has digest bfa99df33b137bc8fb5f5407d7e58da8, want " +
+			check.Digest, "HTTP body has digest bfa99df33b137bc8fb5f5407d7e58da8, wanted " +
 				helloDigest},
 		{"no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", check.URL{}, check.Malformed,
 			`read HTTP answer: malformed HTTP response "SSH-2.0-OpenSSH_9.2"`},
@@ -189,9 +193,9 @@ func TestHTTPAsksAllURLs(t *testing.T) {
 	})
 	c := check.HTTP{Target: target, Timeout: time.Second,
 		URLs: []check.URL{{Path: "/a"}, {Path: "/b"}, {Path: "/c"}}}
-	judge(t, c, target, time.Second, check.Status, "/b: HTTP status 404, want 200-299")
+	judge(t, c, target, time.Second, check.Status, "/b: HTTP 404, wanted 200-299")
 	c.URLs[1].Status = []check.StatusRange{{First: 404, Last: 404}}
-	judge(t, c, target, time.Second, check.Status, "/c: HTTP status 500, want 200-299")
+	judge(t, c, target, time.Second, check.Status, "/c: HTTP 500, wanted 200-299")
 	c.URLs = c.URLs[:2]
 	judge(t, c, target, time.Second, 0, "<nil>")
 }

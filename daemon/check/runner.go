@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -20,9 +22,11 @@ type Task struct {
 	Timeout time.Duration
 	// Params count the results; Interval is more than 0.
 	Params Params
-	// Warmup bounds the random delay of the first attempt, which spreads tasks with the same
-	// interval; 0 is none.
+	// Warmup bounds the delay of the first attempt, which spreads tasks with the same interval
+	// evenly; 0 is none.
 	Warmup time.Duration
+	// ReportAll also reports the failures that change nothing while it is up, with the change None.
+	ReportAll bool
 }
 
 func (t Task) validate() error {
@@ -41,11 +45,15 @@ func (t Task) validate() error {
 	return nil
 }
 
-// Report is a change of one task.
+// Report is a change of one task, or a failure that changes nothing.
 type Report struct {
-	ID     string
+	ID string
+	// Change is Up also if the task is up already and only its weight has changed. It is None only
+	// with Task.ReportAll.
 	Change Change
-	// Err is the failure that brought it down; nil when it came up.
+	// Weight is that of the deciding attempt; zero with Down, and for a checker that says none.
+	Weight Weight
+	// Err is the failure that brought it down, or changed nothing; nil when it came up.
 	Err error
 	// At is when the deciding attempt ended.
 	At time.Time
@@ -55,6 +63,8 @@ type Report struct {
 type State struct {
 	ID string
 	Up bool
+	// Weight is what the last success said.
+	Weight Weight
 	// Attempts and Failures count since the task was first set.
 	Attempts, Failures uint64
 	// Err is the result of the last attempt, At its end; nil and zero before the first.
@@ -62,26 +72,26 @@ type State struct {
 	At  time.Time
 }
 
-// Runner carries out tasks, each on its own clock.
+// Runner carries out tasks, each on its own clock. A task that waits costs a timer and no
+// goroutine.
 type Runner struct {
 	report func(Report)
-	wake   chan struct{}
 
-	mu    sync.Mutex
-	tasks map[string]*watch
+	mu      sync.Mutex
+	tasks   map[string]*watch
+	spread  spread
+	ctx     context.Context // of Run; nil before
+	over    bool
+	running sync.WaitGroup // tasks that are started and not ended
 
 	reporting sync.Mutex
 }
 
 // NewRunner returns a Runner without tasks. Changes go to report, one at a time, from the
-// goroutines of Run; checks that have changes wait for it. It must not be nil. A task starts with
-// what its Params.Alpha says, which is not reported.
+// goroutines of attempts; checks that have changes wait for it. It must not be nil. A task starts
+// with what its Params.Alpha says, which is not reported.
 func NewRunner(report func(Report)) *Runner {
-	return &Runner{
-		report: report,
-		wake:   make(chan struct{}, 1),
-		tasks:  make(map[string]*watch),
-	}
+	return &Runner{report: report, tasks: make(map[string]*watch), spread: make(spread)}
 }
 
 // Set says which tasks there are from now on. One whose ID is known goes on as it stands, with the
@@ -99,31 +109,36 @@ func (r *Runner) Set(tasks []Task) error {
 		named[t.ID] = true
 	}
 	r.mu.Lock()
-	for _, t := range tasks {
-		if w := r.tasks[t.ID]; w != nil {
-			w.set(t)
-		} else {
-			r.tasks[t.ID] = newWatch(t)
-		}
-	}
+	defer r.mu.Unlock()
 	for id, w := range r.tasks {
 		if !named[id] {
-			if w.end != nil {
-				w.end()
-			}
+			w.end()
 			delete(r.tasks, id)
 		}
 	}
-	r.mu.Unlock()
-	select {
-	case r.wake <- struct{}{}:
-	default:
+	for _, t := range tasks {
+		if w := r.tasks[t.ID]; w != nil {
+			w.set(t)
+			continue
+		}
+		w := newWatch(t, r.send)
+		r.tasks[t.ID] = w
+		r.start(w)
 	}
 	return nil
 }
 
-// AssumeDown makes the tasks of these IDs down, without a report, for one who knows that from before.
-// What is known of no task means nothing.
+// start starts a task if Run is at work.
+func (r *Runner) start(w *watch) {
+	if r.ctx == nil || r.over {
+		return
+	}
+	r.running.Add(1)
+	w.start(r.ctx, r.spread.next(w.task.Warmup), r.running.Done)
+}
+
+// AssumeDown makes the tasks of these IDs down, without a report, for one who knows that from
+// before. What is known of no task means nothing.
 func (r *Runner) AssumeDown(ids map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,6 +147,19 @@ func (r *Runner) AssumeDown(ids map[string]bool) {
 			w.mu.Lock()
 			w.tracker.AssumeDown()
 			w.mu.Unlock()
+		}
+	}
+}
+
+// Recheck has the tasks of these IDs make an attempt now, for one who knows that there is news. One
+// whose attempt is under way makes another after it. What is known of no task, and a Runner that is
+// not at work, mean nothing.
+func (r *Runner) Recheck(ids ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		if w := r.tasks[id]; w != nil {
+			w.recheck()
 		}
 	}
 }
@@ -151,24 +179,21 @@ func (r *Runner) States() []State {
 // Run carries out the tasks until ctx ends and all attempts under way have ended with it. It always
 // returns nil, and is called once.
 func (r *Runner) Run(ctx context.Context) error {
-	var running sync.WaitGroup
-	defer running.Wait()
-	for {
-		r.mu.Lock()
-		for _, w := range r.tasks {
-			if w.end == nil {
-				own, end := context.WithCancel(ctx)
-				w.end = end
-				running.Go(func() { w.run(own, r.send) })
-			}
-		}
-		r.mu.Unlock()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.wake:
-		}
+	r.mu.Lock()
+	r.ctx = ctx
+	for _, id := range slices.Sorted(maps.Keys(r.tasks)) {
+		r.start(r.tasks[id])
 	}
+	r.mu.Unlock()
+	<-ctx.Done()
+	r.mu.Lock()
+	r.over = true
+	for _, w := range r.tasks {
+		w.end()
+	}
+	r.mu.Unlock()
+	r.running.Wait()
+	return nil
 }
 
 func (r *Runner) send(p Report) {
@@ -177,100 +202,21 @@ func (r *Runner) send(p Report) {
 	r.report(p)
 }
 
-// watch is one task at work.
-type watch struct {
-	end     context.CancelFunc // of Runner.mu; nil before run is started
-	changed chan struct{}
+// spread gives the first attempts of tasks their delays. Those of one warmup start at a random
+// point of it, and go on by the golden ratio: that leaves no gap and no heap, however many there
+// are, where chance alone would make a burst of some.
+type spread map[time.Duration]float64
 
-	mu      sync.Mutex
-	task    Task
-	tracker Tracker
-	state   State
-}
-
-func newWatch(t Task) *watch {
-	return &watch{changed: make(chan struct{}, 1), task: t, tracker: NewTracker(t.Params)}
-}
-
-func (w *watch) set(t Task) {
-	w.mu.Lock()
-	w.task = t
-	w.tracker.Params = t.Params
-	w.mu.Unlock()
-	select {
-	case w.changed <- struct{}{}:
-	default:
-	}
-}
-
-func (w *watch) current() State {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.state
-	s.ID, s.Up = w.task.ID, w.tracker.Up()
-	return s
-}
-
-// run works until ctx ends.
-func (w *watch) run(ctx context.Context, send func(Report)) {
-	next := time.Now().Add(w.offset())
-	timer := time.NewTimer(time.Until(next))
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.changed:
-			next = w.noLaterThan(next)
-		case <-timer.C:
-			next = w.attempt(ctx, send)
-		}
-		timer.Reset(time.Until(next))
-	}
-}
-
-func (w *watch) offset() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.task.Warmup == 0 {
+// next returns a delay of less than warmup; 0 if that is 0.
+func (s spread) next(warmup time.Duration) time.Duration {
+	if warmup <= 0 {
 		return 0
 	}
-	return rand.N(w.task.Warmup)
-}
-
-// noLaterThan brings next forward for an interval that was made shorter.
-func (w *watch) noLaterThan(next time.Time) time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if soonest := time.Now().Add(w.task.Params.Interval); soonest.Before(next) {
-		return soonest
+	last, begun := s[warmup]
+	if !begun {
+		last = rand.Float64()
 	}
-	return next
-}
-
-// attempt checks once, reports what that changed, and returns the time of the next attempt. What
-// ctx cut short is no result.
-func (w *watch) attempt(ctx context.Context, send func(Report)) time.Time {
-	w.mu.Lock()
-	task := w.task
-	w.mu.Unlock()
-	bounded, cancel := context.WithTimeout(ctx, task.Timeout)
-	defer cancel()
-	err := task.Checker.Check(bounded)
-	now := time.Now()
-	if ctx.Err() != nil {
-		return now
-	}
-	w.mu.Lock()
-	change, next := w.tracker.Step(now, err)
-	w.state.Attempts++
-	w.state.Err, w.state.At = err, now
-	if err != nil {
-		w.state.Failures++
-	}
-	w.mu.Unlock()
-	if change != None {
-		send(Report{ID: task.ID, Change: change, Err: err, At: now})
-	}
-	return next
+	_, at := math.Modf(last + 1/math.Phi)
+	s[warmup] = at
+	return min(time.Duration(at*float64(warmup)), warmup-1)
 }

@@ -93,7 +93,8 @@ func (r *running) after(d time.Duration) {
 	synctest.Wait()
 }
 
-// expect compares the reports since the last call: "ID change at seconds: error".
+// expect compares the reports since the last call: "ID change at seconds: error", with the weight
+// after the change if there is one.
 func (r *running) expect(want ...string) {
 	r.t.Helper()
 	var got []string
@@ -101,7 +102,11 @@ func (r *running) expect(want ...string) {
 		select {
 		case p := <-r.reports:
 			at := p.At.Sub(r.start)
-			got = append(got, fmt.Sprintf("%s %s at %s: %v", p.ID, p.Change, at, p.Err))
+			change := p.Change.String()
+			if p.Weight != (check.Weight{}) {
+				change += " " + p.Weight.String()
+			}
+			got = append(got, fmt.Sprintf("%s %s at %s: %v", p.ID, change, at, p.Err))
 			continue
 		default:
 		}
@@ -141,6 +146,32 @@ func TestRunnerReportsChanges(t *testing.T) {
 		if diff := cmp.Diff(states, r.States()); diff != "" {
 			t.Errorf("states (-want +got):\n%s", diff)
 		}
+	})
+}
+
+func TestRunnerReportsAllFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &patient{}
+		tk := task("web1", p)
+		tk.ReportAll = true
+		r := run(t, tk)
+		r.after(5 * time.Second)
+		r.expect()
+		p.set(errDown)
+		r.after(5500 * time.Millisecond)
+		r.expect("web1 none at 10s: connect")
+		r.after(time.Minute)
+		r.expect("web1 down at 11s: connect")
+		p.set(errLocal)
+		r.after(10 * time.Second)
+		r.expect()
+		p.set(nil)
+		r.after(10 * time.Second)
+		p.set(errLocal)
+		r.expect("web1 up at 1m21s: <nil>")
+		r.after(10 * time.Second)
+		r.expect("web1 none at 1m31s: connect")
+		r.stop()
 	})
 }
 

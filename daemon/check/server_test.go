@@ -21,12 +21,17 @@ import (
 
 // serve hands each connection on a new loopback port to handle, and closes it afterwards. At the
 // end of the test all connections are closed under handle, and waited for.
-func serve(t *testing.T, handle func(net.Conn)) netip.AddrPort {
+func serve(t testing.TB, handle func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, l, handle)
+}
+
+// serveOn is serve with a listener, which it takes over.
+func serveOn(t testing.TB, l net.Listener, handle func(net.Conn)) netip.AddrPort {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var open []net.Conn
@@ -74,18 +79,19 @@ func endless(head, part string, pause time.Duration) func(net.Conn) {
 	return func(c net.Conn) {
 		_, err := io.WriteString(c, head)
 		for err == nil {
-			if err = c.SetReadDeadline(time.Now().Add(pause)); err == nil {
-				_, err = io.Copy(io.Discard, c)
+			if err = c.SetReadDeadline(time.Now().Add(pause)); err != nil {
+				return
 			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				_, err = io.WriteString(c, part)
+			if _, err = io.Copy(io.Discard, c); !errors.Is(err, os.ErrDeadlineExceeded) {
+				return // nil is the end that the other side made
 			}
+			_, err = io.WriteString(c, part)
 		}
 	}
 }
 
 // refused returns an address where nobody listens.
-func refused(t *testing.T) netip.AddrPort {
+func refused(t testing.TB) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -98,7 +104,7 @@ func refused(t *testing.T) netip.AddrPort {
 }
 
 // deaf returns an address whose listener accepts no connection: its queue is full.
-func deaf(t *testing.T) netip.AddrPort {
+func deaf(t testing.TB) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -146,4 +152,49 @@ func judge(t *testing.T, c check.Checker, target netip.AddrPort, timeout time.Du
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}
+}
+
+// serveUDP answers each datagram on a new loopback port by what answer returns, until the end of
+// the test; nil is no answer.
+func serveUDP(t testing.TB, answer func([]byte) []byte) netip.AddrPort {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b := make([]byte, 1<<16)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(b)
+			if err != nil {
+				return
+			}
+			if out := answer(b[:n]); out != nil {
+				_, _ = conn.WriteToUDPAddrPort(out, from)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = conn.Close()
+		<-ended
+	})
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// mute answers nothing.
+func mute([]byte) []byte { return nil }
+
+// refusedUDP returns an address where nobody listens.
+func refusedUDP(t testing.TB) netip.AddrPort {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }

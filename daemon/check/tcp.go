@@ -2,8 +2,13 @@ package check
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"os"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TCP finds a server healthy that accepts a connection. It sends nothing.
@@ -12,17 +17,70 @@ type TCP struct {
 	Target netip.AddrPort
 	// Bind is where it connects from; zero is anywhere.
 	Bind netip.AddrPort
+	// Dialer is how it gets there; nil is plainly.
+	Dialer *Dialer
 	// Timeout bounds the check; 0 leaves that to the context.
 	Timeout time.Duration
 }
 
 // Check implements Checker. Its error is a *Failure.
+//
+// It asks the kernel for no more than the answer: the connection of package net, which is there to
+// be used, costs twice the system calls.
 func (c TCP) Check(ctx context.Context) error {
-	conn, err := dial(ctx, c.Target, c.Bind, c.Timeout)
+	e := endpoint{c.Target, c.Bind, c.Dialer, c.Timeout}
+	if err := e.touch(ctx); err != nil {
+		return e.unconnected(err)
+	}
+	// The server has accepted: how it takes our going is its own affair.
+	return nil
+}
+
+// touch makes a connection and gives it up.
+func (e endpoint) touch(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	family := unix.AF_INET6
+	if e.target = unmap(e.target); e.target.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
-	// The server has accepted: how it takes our going is its own affair.
-	_ = conn.Close()
-	return nil
+	err = e.prepare(fd)
+	if !errors.Is(err, unix.EINPROGRESS) {
+		_ = unix.Close(fd)
+		return err
+	}
+	f := os.NewFile(uintptr(fd), "tcp")
+	defer func() { _ = f.Close() }()
+	if err := f.SetDeadline(e.deadline(ctx)); err != nil {
+		return err
+	}
+	unwatch := context.AfterFunc(ctx, func() { _ = f.SetDeadline(time.Unix(1, 0)) })
+	defer unwatch()
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return connected(conn, sockaddr(e.target))
+}
+
+// connected waits until a connection that is being made is there, or has failed. Asking for it
+// again says which (connect(2)).
+func connected(conn syscall.RawConn, to unix.Sockaddr) error {
+	var failed error
+	err := conn.Write(func(fd uintptr) bool {
+		failed = unix.Connect(int(fd), to)
+		return !errors.Is(failed, unix.EALREADY) && !errors.Is(failed, unix.EINPROGRESS)
+	})
+	switch {
+	case err != nil:
+		return err
+	case errors.Is(failed, unix.EISCONN):
+		return nil
+	}
+	return failed
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -66,6 +67,19 @@ func TestTCPEndsWithItsContext(t *testing.T) {
 	cancel()
 	if err := (check.TCP{Target: deaf(t)}).Check(ctx); err == nil {
 		t.Error("no error although the context has ended")
+	}
+}
+
+func TestIsTimeout(t *testing.T) {
+	for err, want := range map[error]bool{
+		nil: false, context.DeadlineExceeded: true, context.Canceled: true,
+		os.ErrDeadlineExceeded: true, unix.EAGAIN: false, unix.ETIMEDOUT: false,
+		&net.OpError{Op: "dial", Err: unix.ETIMEDOUT}:         false,
+		&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}: true,
+	} {
+		if got := check.IsTimeout(err); got != want {
+			t.Errorf("%v: %t, want %t", err, got, want)
+		}
 	}
 }
 

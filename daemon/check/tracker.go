@@ -31,8 +31,8 @@ func (c Change) String() string {
 // Params are how a Tracker counts, in keepalived's terms: delay_loop, delay_before_retry, retry and
 // alpha.
 type Params struct {
-	// Interval is between two checks, RetryInterval between a failure and the attempt that may
-	// forgive it.
+	// Interval is from the start of one check to that of the next, RetryInterval from the end of
+	// one that failed to the attempt that may forgive it.
 	Interval, RetryInterval time.Duration
 	// Retries is how many attempts after the first failure must fail as well before the server is
 	// down.
@@ -58,6 +58,7 @@ type Tracker struct {
 	up       bool
 	ran      bool
 	failures int
+	weight   Weight
 }
 
 // NewTracker returns a Tracker without results: up, or down with Alpha.
@@ -92,6 +93,20 @@ func (t *Tracker) Step(now time.Time, result error) (Change, time.Time) {
 		return t.turn(false), now.Add(t.Params.Interval)
 	}
 	return None, now.Add(t.Params.RetryInterval)
+}
+
+// Weight returns what the last success said of the weight.
+func (t *Tracker) Weight() Weight { return t.weight }
+
+// StepWeight is Step for a result that comes with a weight, which means nothing unless it is a
+// success. The change is Up also if only the weight is another than that of the last success.
+func (t *Tracker) StepWeight(now time.Time, w Weight, result error) (Change, time.Time) {
+	change, next := t.Step(now, result)
+	if result == nil && w != t.weight {
+		t.weight = w
+		return Up, next
+	}
+	return change, next
 }
 
 func (t *Tracker) turn(up bool) Change {

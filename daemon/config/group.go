@@ -17,7 +17,7 @@ func groupTable() *table[groupBlock] {
 				parseTrackInterface, (*TrackInterface).words,
 				func(b *b) *[]TrackInterface { return &b.TrackInterfaces },
 				"depends on these interfaces")},
-		pendingBut([]string{"track_script", "track_file", "track_process"},
+		pendingBut([]string{"track_script", "track_file", "track_process", "track_bfd"},
 			trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
 		[]keyword[b]{
 			leaf("global_tracking", "off", boolean(),

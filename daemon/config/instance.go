@@ -56,7 +56,7 @@ func instanceTable() *table[instanceBlock] {
 		routeKeywords(),
 		pending("", extra, extra.alias("vmac_garp_intvl")),
 		garpKeywords("", nil, func(b *b) *GARP { return &b.GARP }),
-		pendingBut([]string{"track_script", "track_file", "track_process"},
+		pendingBut([]string{"track_script", "track_file", "track_process", "track_bfd"},
 			trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
 		notifyKeywords(func(b *b) *Notify { return &b.Notify }),
 		instanceNotify(),

@@ -81,6 +81,9 @@ func drawServices(t *rapid.T, name string) ipvs.Services {
 			Persistence:     time.Duration(rapid.IntRange(0, 3).Draw(t, "seconds")) * time.Second,
 			PersistenceBits: rapid.SampledFrom([]int{0, 8, 24, 32}).Draw(t, "bits"),
 		}}
+		if s.Persistence > 0 {
+			s.Engine = rapid.SampledFrom([]ipvs.Engine{"", ipvs.SIP}).Draw(t, "engine")
+		}
 		octets := rapid.SliceOfNDistinct(rapid.IntRange(11, 15), 0, 4, rapid.ID[int])
 		for _, n := range octets.Draw(t, "destinations") {
 			s.Destinations = append(s.Destinations, drawDestination(t, k.IsIPv6(), n))
@@ -96,13 +99,19 @@ func drawDestination(t *rapid.T, ipv6 bool, n int) ipvs.Destination {
 		addr = netip.MustParseAddr(fmt.Sprintf("2001:db8:2::%d", n))
 	}
 	upper := rapid.Uint32Range(0, 3).Draw(t, "upper")
-	return ipvs.Destination{
+	d := ipvs.Destination{
 		Addr:    netip.AddrPortFrom(addr, 80),
 		Forward: rapid.SampledFrom([]ipvs.Forward{ipvs.NAT, ipvs.DR, ipvs.TUN}).Draw(t, "by"),
-		Weight:  rapid.SampledFrom([]int{0, 1, 2, ipvs.MaxWeight}).Draw(t, "weight"),
+		Weight:  rapid.SampledFrom([]int{0, 1, 2, 70000, ipvs.MaxWeight}).Draw(t, "weight"),
 		Upper:   upper,
 		Lower:   rapid.Uint32Range(0, upper).Draw(t, "lower"),
 	}
+	if d.Forward == ipvs.TUN {
+		d.Tunnel = rapid.SampledFrom([]ipvs.Tunnel{
+			{}, {Type: ipvs.GUE, Port: 6080}, {Type: ipvs.GRE, Checksum: ipvs.FullChecksum},
+		}).Draw(t, "tunnel")
+	}
+	return d
 }
 
 // fill returns a table that holds ss.

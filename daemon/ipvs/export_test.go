@@ -1,9 +1,11 @@
 package ipvs
 
-// DropHandle does what a request without an answer leaves behind.
-func (k *Kernel) DropHandle() {
-	if h := <-k.free; h != nil {
-		h.Close()
-	}
+// DropSocket does what an exchange without an answer leaves behind.
+func (k *Kernel) DropSocket() error {
+	w := <-k.free
 	k.free <- nil
+	if w == nil {
+		return nil
+	}
+	return w.close()
 }

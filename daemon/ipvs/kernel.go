@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
-	moby "github.com/moby/ipvs"
-	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -19,27 +17,31 @@ import (
 // ErrNoIPVS says that the kernel has no IPVS and could not load it.
 var ErrNoIPVS = errors.New("the kernel has no IPVS")
 
-// requestTimeout bounds one request to the kernel, which answers in well under a second even when
-// a table has 10,000 destinations.
+// errClosed is the error of a Kernel after Close.
+var errClosed = errors.New("table is closed")
+
+// requestTimeout bounds one exchange with the kernel, which answers in well under a second even
+// when a table has 10,000 destinations.
 const requestTimeout = 5 * time.Second
 
 // Kernel is the table of one network namespace. It may be used by several goroutines, from any
-// namespace; requests are made one after the other.
+// namespace; exchanges with the kernel are made one after the other.
 type Kernel struct {
-	// free holds the handle while no request is under way: nil inside after a request that had to
-	// be given up. Empty for good after Close.
-	free   chan *moby.Handle
+	// free holds the wire while no exchange is under way: nil inside after one that had to be
+	// given up. Empty for good after Close.
+	free   chan *wire
 	closed chan struct{}
-	ns     netns.NsHandle
+	// open makes a new wire in the table's namespace.
+	open func() (*wire, error)
+	ns   netns.NsHandle
 }
 
 // OpenKernel opens the table of the calling thread's network namespace. The error is ErrNoIPVS,
 // with the remedy, if there is none, and EPERM, with the capability that is missing, if it may not
 // be read. Close it after use.
 func OpenKernel(ctx context.Context) (*Kernel, error) {
-	// The library's own search for IPVS only logs that it found none, and remembers that for the
-	// life of the process: it is not asked before there is one. The lookup loads the module.
-	if _, err := netlink.GenlFamilyGet("IPVS"); err != nil {
+	family, err := netlink.GenlFamilyGet("IPVS") // loads the module
+	if err != nil {
 		return nil, fmt.Errorf("find IPVS: %w (%w): run modprobe ip_vs, "+
 			"or boot a kernel built with CONFIG_IP_VS", ErrNoIPVS, err)
 	}
@@ -47,22 +49,47 @@ func OpenKernel(ctx context.Context) (*Kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open network namespace: %w", err)
 	}
-	k := &Kernel{free: make(chan *moby.Handle, 1), closed: make(chan struct{}), ns: ns}
-	k.free <- nil
-	if _, err := k.services(ctx); err != nil {
+	k := newKernel(ns, func() (*wire, error) { return openWire(ns, family.ID) })
+	if _, err := k.Info(ctx); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
 	return k, nil
 }
 
-// Close gives back the sockets. It waits for a request under way. A second call is harmless.
+func newKernel(ns netns.NsHandle, open func() (*wire, error)) *Kernel {
+	k := &Kernel{
+		free: make(chan *wire, 1), closed: make(chan struct{}), open: open, ns: ns,
+	}
+	k.free <- nil
+	return k
+}
+
+// openWire opens a wire in a namespace.
+func openWire(ns netns.NsHandle, family uint16) (*wire, error) {
+	enter := int(ns)
+	if here, err := netns.Get(); err == nil {
+		if here.Equal(ns) {
+			enter = 0 // entering it would need CAP_SYS_ADMIN
+		}
+		if err := here.Close(); err != nil {
+			return nil, fmt.Errorf("close network namespace: %w", err)
+		}
+	}
+	s, err := openSocket(enter)
+	if err != nil {
+		return nil, fmt.Errorf("open IPVS socket: %w", err)
+	}
+	return &wire{transport: s, family: family}, nil
+}
+
+// Close gives back the socket. It waits for an exchange under way. A second call is harmless.
 func (k *Kernel) Close() error {
 	select {
-	case h := <-k.free:
-		if h != nil {
-			h.Close()
-		}
+	case w := <-k.free:
 		close(k.closed)
+		if w != nil {
+			return errors.Join(w.close(), k.ns.Close())
+		}
 		return k.ns.Close()
 	case <-k.closed:
 		return nil
@@ -71,13 +98,21 @@ func (k *Kernel) Close() error {
 
 // List implements Table. Equivalent to: ipvsadm -S -n --nosort.
 func (k *Kernel) List(ctx context.Context) (Services, error) {
-	found, err := k.services(ctx)
+	var found [][]byte
+	err := k.do(ctx, func(w *wire) (err error) {
+		found, err = w.dump(message{command: cmdGetService})
+		return err
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list services: %w", err)
 	}
 	var out Services
-	for _, m := range found {
-		s, err := k.complete(ctx, m)
+	for _, b := range found {
+		a, err := decodeService(b)
+		if err != nil {
+			return nil, fmt.Errorf("list services: %w", err)
+		}
+		s, err := k.complete(ctx, a.service)
 		if err != nil {
 			return nil, err
 		}
@@ -88,38 +123,52 @@ func (k *Kernel) List(ctx context.Context) (Services, error) {
 
 // Get implements Table. Equivalent to: ipvsadm -L -n --nosort -t ADDRESS.
 func (k *Kernel) Get(ctx context.Context, key Key) (Services, error) {
-	var m *moby.Service
-	err := k.do(ctx, func(h *moby.Handle) (err error) {
-		m, err = h.GetService(toMoby(key, Settings{}))
-		return err
-	})
+	a, err := k.service(ctx, key)
 	switch {
 	case errors.Is(err, unix.ESRCH):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("get service %s: %w", key, err)
+		return nil, err
 	}
-	return k.complete(ctx, m)
+	return k.complete(ctx, a.service)
 }
 
-// Loads implements Table. Equivalent to: ipvsadm -L -n -t ADDRESS.
+// service is that of the key, without its destinations.
+func (k *Kernel) service(ctx context.Context, key Key) (serviceAnswer, error) {
+	var a serviceAnswer
+	err := k.do(ctx, func(w *wire) error {
+		data, err := w.get(keyMessage(cmdGetService, key))
+		switch {
+		case err != nil:
+			return err
+		case len(data) != 1:
+			return fmt.Errorf("%d answers, want 1", len(data))
+		}
+		a, err = decodeService(data[0])
+		return err
+	})
+	if err != nil {
+		return a, fmt.Errorf("get service %s: %w", key, err)
+	}
+	return a, nil
+}
+
+// Loads implements Table. Equivalent to: ipvsadm -L -n -t ADDRESS, and --persistent-conn.
 func (k *Kernel) Loads(ctx context.Context, key Key) (map[netip.AddrPort]Load, error) {
-	ds, err := k.destinations(ctx, key, toMoby(key, Settings{}))
+	ds, err := k.destinations(ctx, key)
 	if err != nil && !errors.Is(err, unix.ESRCH) {
 		return nil, err
 	}
 	loads := make(map[netip.AddrPort]Load, len(ds))
 	for _, d := range ds {
-		loads[addrPort(d.Address, d.Port)] = Load{Weight: d.Weight,
-			Active: d.ActiveConnections, Inactive: d.InactiveConnections}
+		loads[d.destination.Addr] = d.load
 	}
 	return loads, nil
 }
 
 // complete returns a service with its destinations; nil if it has gone in the meantime.
-func (k *Kernel) complete(ctx context.Context, m *moby.Service) (Services, error) {
-	s := fromMoby(m)
-	ds, err := k.destinations(ctx, s.Key, m)
+func (k *Kernel) complete(ctx context.Context, s Service) (Services, error) {
+	ds, err := k.destinations(ctx, s.Key)
 	switch {
 	case errors.Is(err, unix.ESRCH):
 		return nil, nil
@@ -127,120 +176,104 @@ func (k *Kernel) complete(ctx context.Context, m *moby.Service) (Services, error
 		return nil, err
 	}
 	for _, d := range ds {
-		s.Destinations = append(s.Destinations, fromMobyDestination(d))
+		s.Destinations = append(s.Destinations, d.destination)
 	}
 	slices.Reverse(s.Destinations)
 	return Services{s}, nil
 }
 
 // destinations are those of a service, the newest first.
-func (k *Kernel) destinations(
-	ctx context.Context, key Key, m *moby.Service,
-) ([]*moby.Destination, error) {
-	var ds []*moby.Destination
-	err := k.do(ctx, func(h *moby.Handle) (err error) {
-		ds, err = h.GetDestinations(m)
-		return err
+func (k *Kernel) destinations(ctx context.Context, key Key) ([]destinationAnswer, error) {
+	var out []destinationAnswer
+	err := k.do(ctx, func(w *wire) error {
+		data, err := w.dump(keyMessage(cmdGetDest, key))
+		if err != nil {
+			return err
+		}
+		out = make([]destinationAnswer, len(data))
+		for i, b := range data {
+			if out[i], err = decodeDestination(b, key); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list destinations of %s: %w", key, err)
 	}
-	return ds, nil
+	return out, nil
 }
 
-func (k *Kernel) services(ctx context.Context) ([]*moby.Service, error) {
-	var found []*moby.Service
-	err := k.do(ctx, func(h *moby.Handle) (err error) {
-		found, err = h.GetServices()
-		return err
-	})
-	switch {
-	case errors.Is(err, unix.EPERM):
-		return nil, fmt.Errorf("list services: %w "+
-			"(needs CAP_NET_ADMIN in the initial user namespace)", err)
-	case err != nil:
-		return nil, fmt.Errorf("list services: %w", err)
-	}
-	return found, nil
-}
-
-// Apply implements Table. Equivalent to: the commands that the ops print.
+// Apply implements Table, in batches of 250 operations that need one system call each and one for
+// the answer. Equivalent to: the commands that the ops print.
 func (k *Kernel) Apply(ctx context.Context, ops []Op) error {
-	return ApplyEach(ctx, ops, func(op Op) error {
-		return k.do(ctx, func(h *moby.Handle) error { return request(h, op) })
+	return applyBatches(ctx, ops, maxBatch, func(batch []Op) ([]error, error) {
+		ms := make([]message, len(batch))
+		for i, op := range batch {
+			ms[i] = opMessage(op)
+		}
+		var results []error
+		err := k.do(ctx, func(w *wire) (err error) {
+			results, err = w.batch(ms)
+			return err
+		})
+		return results, err
 	})
 }
 
-func request(h *moby.Handle, op Op) error {
-	s, d := toMoby(op.Key, op.Settings), toMobyDestination(op.Destination)
-	switch op.Kind {
-	case AddService:
-		return h.NewService(s)
-	case SetService:
-		return h.UpdateService(s)
-	case DeleteService:
-		return h.DelService(s)
-	case AddDestination:
-		return h.NewDestination(s, d)
-	case SetDestination:
-		return h.UpdateDestination(s, d)
-	case DeleteDestination:
-		return h.DelDestination(s, d)
-	}
-	return fmt.Errorf("unknown operation %d", op.Kind)
-}
-
-// do runs one request alone. The library waits for ever for an answer that was lost; do closes its
-// socket after requestTimeout, which ends that wait, and the next request opens another.
-func (k *Kernel) do(ctx context.Context, f func(*moby.Handle) error) error {
+// do makes one exchange alone. One that is not answered by the end of ctx or of requestTimeout is
+// given up with its socket, so that a late answer is never taken for another's; the next exchange
+// opens a new one. f must not use its wire afterwards.
+func (k *Kernel) do(ctx context.Context, f func(*wire) error) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	var h *moby.Handle
+	var w *wire
 	select {
-	case h = <-k.free:
+	case w = <-k.free:
 	case <-k.closed:
-		return errors.New("table is closed")
+		return errClosed
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the request before: %w", ctx.Err())
 	}
-	defer func() { k.free <- h }()
-	if h == nil {
+	defer func() { k.free <- w }()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if w == nil {
 		opened, err := k.open()
 		if err != nil {
 			return err
 		}
-		h = opened
+		w = opened
 	}
-	done := make(chan error, 1)
-	go func(h *moby.Handle) { done <- f(h) }(h)
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		h.Close()
-		h = nil
-		return fmt.Errorf("wait for the kernel's answer: %w", ctx.Err())
+	err := exchange(ctx, w, f)
+	var unanswered *unansweredError
+	if errors.As(err, &unanswered) {
+		err = errors.Join(err, w.close())
+		w = nil
 	}
+	if errors.Is(err, unix.EPERM) {
+		err = fmt.Errorf("%w (needs CAP_NET_ADMIN in the initial user namespace)", err)
+	}
+	return err
 }
 
-// open makes a handle in the namespace of k.
-func (k *Kernel) open() (*moby.Handle, error) {
-	path := fmt.Sprintf("/proc/self/fd/%d", int(k.ns))
-	if here, err := netns.Get(); err == nil {
-		if here.Equal(k.ns) {
-			path = "" // entering it would need CAP_SYS_ADMIN
-		}
-		if err := here.Close(); err != nil {
-			return nil, fmt.Errorf("close network namespace: %w", err)
+// exchange runs f so that it ends with ctx.
+func exchange(ctx context.Context, w *wire, f func(*wire) error) error {
+	if err := w.setDeadline(time.Time{}); err != nil {
+		return &unansweredError{err}
+	}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = w.setDeadline(time.Unix(1, 0)) // fails on a closed socket only
+	})
+	err := f(w)
+	if !stop() {
+		<-ended
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return &unansweredError{ctx.Err()}
 		}
 	}
-	// The library logs a warning when modprobe cannot run, also where IPVS is built in.
-	out := logrus.StandardLogger().Out
-	logrus.SetOutput(io.Discard)
-	h, err := moby.New(path)
-	logrus.SetOutput(out)
-	if err != nil {
-		return nil, fmt.Errorf("open IPVS socket: %w", err)
-	}
-	return h, nil
+	return err
 }

@@ -2,6 +2,7 @@ package ipvs
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func (op Op) Validate() error {
 	case AddService, SetService:
 		return op.Settings.Validate(op.Key)
 	case AddDestination, SetDestination:
-		return op.Destination.Validate()
+		return op.Destination.validateIn(op.Key)
 	case DeleteDestination:
 		return validateAddr("destination", op.Destination.Addr)
 	case DeleteService:
@@ -72,6 +73,9 @@ func (op Op) Validate() error {
 // String returns the command that op equals, such as
 // "ipvsadm -a -t 192.168.1.1:80 -r 192.168.2.11:80 -m -w 1".
 func (op Op) String() string { return "ipvsadm " + op.arguments() }
+
+// LogValue is String, made only where it is logged.
+func (op Op) LogValue() slog.Value { return slog.StringValue(op.String()) }
 
 func (op Op) arguments() string {
 	key := keyArguments(op.Key)
@@ -115,6 +119,9 @@ func settingArguments(op Op) string {
 		if s.PersistenceBits > 0 {
 			fmt.Fprintf(&b, " -M %s", netmask(op.Key, s.PersistenceBits))
 		}
+		if s.Engine != "" {
+			fmt.Fprintf(&b, " --pe %s", s.Engine)
+		}
 	}
 	if s.Flags&OnePacket != 0 {
 		b.WriteString(" -o")
@@ -134,17 +141,10 @@ func netmask(k Key, bits int) string {
 }
 
 func schedulerFlags(s Settings) []string {
-	sched1, sched2 := "flag-1", "flag-2"
-	if s.Scheduler == SourceHash || s.Scheduler == MaglevHash {
-		sched1, sched2 = string(s.Scheduler)+"-fallback", string(s.Scheduler)+"-port"
-	}
 	var names []string
-	for _, f := range []struct {
-		flag Flags
-		name string
-	}{{Sched1, sched1}, {Sched2, sched2}, {Sched3, "flag-3"}} {
-		if s.Flags&f.flag != 0 {
-			names = append(names, f.name)
+	for _, f := range []Flags{Sched1, Sched2, Sched3} {
+		if s.Flags&f != 0 {
+			names = append(names, f.name(s.Scheduler))
 		}
 	}
 	return names
@@ -153,8 +153,23 @@ func schedulerFlags(s Settings) []string {
 func destinationArguments(d Destination) string {
 	forward := map[Forward]string{NAT: "-m", DR: "-g", TUN: "-i"}[d.Forward]
 	s := fmt.Sprintf(" -r %s %s -w %d", d.Addr, forward, d.Weight)
+	if d.Forward == TUN {
+		s += tunnelArguments(d.Tunnel)
+	}
 	if d.Upper > 0 {
 		s += fmt.Sprintf(" -x %d -y %d", d.Upper, d.Lower)
 	}
 	return s
+}
+
+// tunnelArguments returns nothing for IPIP, the default.
+func tunnelArguments(t Tunnel) string {
+	if t.Type == IPIP {
+		return ""
+	}
+	s := " --tun-type " + t.Type.String()
+	if t.Type == GUE {
+		s += fmt.Sprintf(" --tun-port %d", t.Port)
+	}
+	return s + " --tun-" + t.Checksum.String()
 }

@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Interval is the time between two looks at the table.
-const Interval = 2 * time.Second
+// Interval is the time between two looks at the table: what another changed in it is right again
+// within 2 s.
+const Interval = 1500 * time.Millisecond
 
 const (
 	firstRetry  = 100 * time.Millisecond
@@ -337,52 +338,70 @@ func (r *Reconciler) forget(have, want Services) {
 	maps.DeleteFunc(r.retry, func(k Key, _ *retry) bool { return gone(k) })
 }
 
-// repair carries out ops service by service, so that one that fails does not hold up the others,
-// counts them in status, and returns the services that are not right.
+// repair carries out ops, in one go but for those of services whose retry is not due, counts them
+// in status, and returns the services that are not right. One that fails does not hold up the
+// others.
 func (r *Reconciler) repair(
 	ctx context.Context, now time.Time, ops []Op, status *Status,
 ) map[Key]bool {
-	pending := make(map[Key][]Op)
-	var keys []Key
+	wrong := make(map[Key]bool)
+	due := make([]Op, 0, len(ops))
 	for _, op := range ops {
-		k := op.Key
-		if len(pending[k]) == 0 {
+		if t := r.retry[op.Key]; t != nil && now.Before(t.at) {
+			wrong[op.Key] = true
+			continue
+		}
+		due = append(due, op)
+	}
+	if len(due) == 0 {
+		return wrong
+	}
+	errs := make(map[Key][]error)
+	done := make(map[Key][]Op)
+	var keys []Key // in the order of ops
+	for i, err := range outcome(due, r.table.Apply(ctx, due)) {
+		k := due[i].Key
+		if i == 0 || k != due[i-1].Key {
 			keys = append(keys, k)
 		}
-		pending[k] = append(pending[k], op)
+		switch {
+		case err == nil:
+			done[k] = append(done[k], due[i])
+			continue
+		case !errors.Is(err, errLeftOut):
+			errs[k] = append(errs[k], err)
+		}
+		status.Failures++
+		wrong[k] = true
 	}
-	wrong := make(map[Key]bool)
 	for _, k := range keys {
-		if t := r.retry[k]; t != nil && now.Before(t.at) {
-			wrong[k] = true
-		} else if err := r.repairService(ctx, pending[k], status); err != nil {
-			r.fail(now, k, err)
-			wrong[k] = true
+		r.count(k, done[k], status)
+		if wrong[k] {
+			r.fail(now, k, errors.Join(slices.Compact(errs[k])...))
 		}
 	}
 	return wrong
 }
 
-func (r *Reconciler) repairService(ctx context.Context, ops []Op, status *Status) error {
-	k := ops[0].Key
-	err := r.table.Apply(ctx, ops)
-	done, failed := outcome(ops, err)
-	status.Failures += uint64(failed)
-	// A service that was right, and differs now although nothing else is wanted, was changed by
-	// another.
-	drift := r.settled[k] && r.retry[k] == nil
-	for _, op := range done {
-		if drift {
-			status.Repairs++
-			r.options.Log.Warn("virtual service was changed by another; repaired",
-				"service", k, "reason", "drift", "command", op.String())
-			continue
-		}
-		status.Changes++
-		r.options.Log.Debug("virtual service changed",
-			"service", k, "reason", "wanted", "command", op.String())
+// count notes operations that were carried out on a service. One that was right, and differs now
+// although nothing else is wanted, was changed by another.
+func (r *Reconciler) count(k Key, ops []Op, status *Status) {
+	if len(ops) == 0 {
+		return
 	}
-	return err
+	what := "virtual service changed"
+	reason := "wanted"
+	if r.settled[k] {
+		status.Repairs += uint64(len(ops))
+		r.options.Log.Warn("virtual service was changed by another; repaired",
+			"service", k, "reason", "drift", "operations", len(ops), "first", ops[0])
+		what, reason = "virtual service repaired", "drift"
+	} else {
+		status.Changes += uint64(len(ops))
+	}
+	for _, op := range ops {
+		r.options.Log.Debug(what, "service", k, "reason", reason, "command", op)
+	}
 }
 
 // fail notes that a service is not right, and plans the next attempt.
@@ -437,11 +456,15 @@ func (r *Reconciler) withdraw(ctx context.Context) error {
 		}
 		slices.SortFunc(have, func(a, b Service) int { return a.Key.compare(b.Key) })
 	}
+	ops := Diff(have, nil)
 	var errs []error
-	for _, op := range Diff(have, nil) {
-		err := r.table.Apply(ctx, []Op{op})
+	for _, err := range outcome(ops, r.table.Apply(ctx, ops)) {
 		if err != nil && !errors.Is(err, unix.ESRCH) {
 			errs = append(errs, fmt.Errorf("withdraw: %w", err))
+		}
+		var oe *OpError
+		if errors.As(err, &oe) && oe.Rest {
+			break
 		}
 	}
 	return errors.Join(errs...)

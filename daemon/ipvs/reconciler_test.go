@@ -103,7 +103,12 @@ func TestReconcilerMakesItSoAtOnce(t *testing.T) {
 // counting counts looks at the table it wraps, and at services in it.
 type counting struct {
 	ipvs.Table
-	lists, gets atomic.Int64
+	lists, gets, applies atomic.Int64
+}
+
+func (c *counting) Apply(ctx context.Context, ops []ipvs.Op) error {
+	c.applies.Add(1)
+	return c.Table.Apply(ctx, ops)
 }
 
 func (c *counting) List(ctx context.Context) (ipvs.Services, error) {

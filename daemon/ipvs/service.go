@@ -153,71 +153,15 @@ func Schedulers() []Scheduler {
 	}
 }
 
-// Flags are a service's flags, with the kernel's values (IP_VS_SVC_F_ in linux/ip_vs.h).
-// Persistence and the kernel's own bookkeeping are not among them.
-type Flags uint32
+// Engine is the kernel's name of a persistence engine. Any name is passed on; one that the kernel
+// does not have, built in or as module ip_vs_pe_NAME, is refused by it with ENOENT.
+type Engine string
 
-// The flags that can be set. What SchedN means is up to the scheduler: for sh and mh, Sched1 is
-// fallback and Sched2 is port.
-const (
-	OnePacket Flags = 0x04
-	Sched1    Flags = 0x08
-	Sched2    Flags = 0x10
-	Sched3    Flags = 0x20
-)
+// SIP sends one call to one server, by the Call-ID of its messages; for UDP.
+const SIP Engine = "sip"
 
-// Forward is how packets reach a destination. Zero is unset; List returns it for a method that is
-// none of the three.
-type Forward uint8
-
-// The forwarding methods.
-const (
-	NAT Forward = iota + 1
-	DR
-	TUN
-)
-
-// String returns keepalived's word for f.
-func (f Forward) String() string {
-	switch f {
-	case NAT:
-		return "NAT"
-	case DR:
-		return "DR"
-	case TUN:
-		return "TUN"
-	}
-	return fmt.Sprintf("Forward(%d)", uint8(f))
-}
-
-// MaxWeight is the largest weight that can be told from the kernel's answer.
-const MaxWeight = 65535
-
-// Destination is one real server of a virtual service. Addr identifies it within the service.
-type Destination struct {
-	Addr    netip.AddrPort
-	Forward Forward
-	// Weight is 0 to MaxWeight; 0 takes no new connections and keeps those that it has.
-	Weight int
-	// Upper is the number of connections from which on the destination gets no new ones, Lower
-	// the one below which it gets some again. Upper 0 is no limit; Lower 0 is three quarters of
-	// Upper.
-	Upper, Lower uint32
-}
-
-// Validate returns an error if d cannot be in a table, or would not come back from it as it is.
-func (d Destination) Validate() error {
-	switch {
-	case d.Forward != NAT && d.Forward != DR && d.Forward != TUN:
-		return fmt.Errorf("destination %s: unknown forwarding method", d.Addr)
-	case d.Weight < 0 || d.Weight > MaxWeight:
-		return fmt.Errorf("destination %s: weight %d is not 0 to %d", d.Addr, d.Weight, MaxWeight)
-	case d.Lower > d.Upper:
-		return fmt.Errorf("destination %s: lower threshold %d above the upper, %d",
-			d.Addr, d.Lower, d.Upper)
-	}
-	return validateAddr("destination", d.Addr)
-}
+// maxName is the longest name of a scheduler or an engine (IP_VS_SCHEDNAME_MAXLEN with its end).
+const maxName = 15
 
 // Settings are what can be changed of a virtual service.
 type Settings struct {
@@ -229,6 +173,8 @@ type Settings struct {
 	// PersistenceBits is the length of the prefix by which clients are taken as one: 1 to 32 or
 	// 128. 0 is the whole address. -1 is what List returns for a netmask that is no prefix.
 	PersistenceBits int
+	// Engine tells clients of a persistent service apart by more than their address. Empty is none.
+	Engine Engine
 }
 
 // Validate returns an error if a service of that key cannot have the settings, or if they would not
@@ -238,7 +184,11 @@ func (s Settings) Validate(k Key) error {
 	switch {
 	case s.Scheduler == "":
 		return fmt.Errorf("service %s: no scheduler", k)
-	case s.Flags&^(OnePacket|Sched1|Sched2|Sched3) != 0:
+	case len(s.Scheduler) > maxName || len(s.Engine) > maxName:
+		return fmt.Errorf("service %s: a name of more than %d bytes", k, maxName)
+	case s.Engine != "" && s.Persistence == 0:
+		return fmt.Errorf("service %s: engine %s without persistence", k, s.Engine)
+	case s.Flags&^allFlags != 0:
 		return fmt.Errorf("service %s: unknown flags %#x", k, uint32(s.Flags))
 	case s.Persistence < 0 || s.Persistence%time.Second != 0:
 		return fmt.Errorf("service %s: persistence %s is not whole seconds", k, s.Persistence)

@@ -32,11 +32,12 @@ func _() {
 	_ = x[FileKind-2]
 	_ = x[ProcessKind-3]
 	_ = x[InterfaceKind-4]
+	_ = x[BFDKind-5]
 }
 
-const _Kind_name = "scriptfileprocessinterface"
+const _Kind_name = "scriptfileprocessinterfacebfd"
 
-var _Kind_index = [...]uint8{0, 6, 10, 17, 26}
+var _Kind_index = [...]uint8{0, 6, 10, 17, 26, 29}
 
 func (i Kind) String() string {
 	idx := int(i) - 1

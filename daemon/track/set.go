@@ -36,7 +36,7 @@ type Set struct {
 }
 
 // New returns a Set without trackers. Changes go to report, one at a time, those of one tracker in
-// their order, from the goroutines of Run and from SetInterface, which wait for it. It must not be
+// their order, from the goroutines of Run and from SetInterface and SetBFD, which wait for it. It must not be
 // nil and must not call Run; it may call everything else.
 func New(report func(Change)) *Set {
 	return &Set{
@@ -76,6 +76,9 @@ func (s *Set) Configure(c Config) error {
 	}
 	for _, link := range c.Interfaces {
 		named[Key{InterfaceKind, link}] = true
+	}
+	for _, session := range c.BFDs {
+		named[Key{BFDKind, session}] = true
 	}
 	for k := range s.status {
 		if !named[k] {
@@ -126,6 +129,23 @@ func (s *Set) SetInterface(name string, up bool) {
 	s.mu.Unlock()
 	if changed {
 		s.change(Key{InterfaceKind, name}, nil, state, 0, reason)
+	}
+}
+
+// SetBFD says that a session is up or down, and why. One that is not tracked is left out; only
+// changes are reported. Calls for one session must not overlap.
+func (s *Set) SetBFD(name string, up bool, reason string) {
+	state := Down
+	if up {
+		state = Up
+	}
+	k := Key{BFDKind, name}
+	s.mu.Lock()
+	status := s.status[k]
+	changed := status != nil && status.State != state
+	s.mu.Unlock()
+	if changed {
+		s.change(k, nil, state, 0, reason)
 	}
 }
 

@@ -33,6 +33,7 @@ const (
 	FileKind                      // file
 	ProcessKind                   // process
 	InterfaceKind                 // interface
+	BFDKind                       // bfd
 )
 
 // Key names a tracker.
@@ -80,6 +81,8 @@ type Config struct {
 	Processes []Process
 	// Interfaces are names; SetInterface says how they are doing.
 	Interfaces []string
+	// BFDs are names of sessions; SetBFD says how they are doing.
+	BFDs []string
 }
 
 // Script is a command that is run again and again; exit status 0 is good.
@@ -185,6 +188,11 @@ func (c *Config) validate() error {
 	}
 	for _, link := range c.Interfaces {
 		if err := name(Key{InterfaceKind, link}); err != nil {
+			return err
+		}
+	}
+	for _, session := range c.BFDs {
+		if err := name(Key{BFDKind, session}); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ var guestModules = []string{
 	"nf_tables", "nft_compat", "nf_conntrack",
 	"ip_vs",
 	"ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_lblc", "ip_vs_lblcr", "ip_vs_dh",
-	"ip_vs_sh", "ip_vs_mh", "ip_vs_sed", "ip_vs_nq", "ip_vs_fo", "ip_vs_ovf", "ip_vs_twos",
+	"ip_vs_pe_sip", "ip_vs_sh", "ip_vs_mh", "ip_vs_sed", "ip_vs_nq", "ip_vs_fo", "ip_vs_ovf", "ip_vs_twos",
 }
 
 // moduleOrder reads a modules.dep and returns the files to load for the wanted modules, each after

@@ -23,6 +23,8 @@ type Memory struct {
 	fail     func(ipvs.Op) error
 	failList error
 	loads    map[ipvs.Key]map[netip.AddrPort]ipvs.Load
+	timeouts ipvs.Timeouts // zero is the default
+	daemons  []ipvs.SyncDaemon
 }
 
 // Connect says how many connections a destination has until the next call; its weight is that of
@@ -152,6 +154,9 @@ func (m *Memory) apply(op ipvs.Op) error {
 func (m *Memory) applyService(op ipvs.Op) error {
 	i := m.index(op.Key)
 	if op.Kind != ipvs.DeleteService && !slices.Contains(ipvs.Schedulers(), op.Settings.Scheduler) {
+		return unix.ENOENT
+	}
+	if e := op.Settings.Engine; e != "" && e != ipvs.SIP {
 		return unix.ENOENT
 	}
 	switch {

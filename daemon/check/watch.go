@@ -1,0 +1,181 @@
+package check
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// watch is one task at work. It is idle, with its timer running; or at work, from begin to rest; or
+// ended, and then tells done once.
+//
+//	        start              timer
+//	new ──────────▶ idle ◀──────────────▶ at work
+//	                 │ end        rest      │ end, and the attempt is over
+//	                 └───────▶ ended ◀──────┘
+type watch struct {
+	send func(Report)
+
+	mu      sync.Mutex
+	task    Task
+	tracker Tracker
+	state   State
+
+	ctx    context.Context // nil before start
+	done   func()
+	timer  *time.Timer
+	due    time.Time          // of the attempt that is next, or at work
+	cancel context.CancelFunc // of the attempt under way
+	again  bool               // another attempt follows at once
+	sooner bool               // the task was changed: the next attempt may be due earlier
+	ended  bool
+}
+
+func newWatch(t Task, send func(Report)) *watch {
+	return &watch{send: send, task: t, tracker: NewTracker(t.Params)}
+}
+
+// start makes the first attempt after delay, and calls done when the watch has ended.
+func (w *watch) start(ctx context.Context, delay time.Duration, done func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ctx, w.done = ctx, done
+	w.due = time.Now().Add(delay)
+	w.timer = time.AfterFunc(delay, w.attempt)
+}
+
+// end ends the watch, and the attempt under way; a second call does nothing.
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return
+	}
+	w.ended = true
+	if w.cancel != nil {
+		w.cancel()
+	}
+	if w.timer != nil && w.timer.Stop() {
+		w.done() // otherwise the attempt does
+	}
+}
+
+func (w *watch) set(t Task) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.task, w.tracker.Params = t, t.Params
+	w.sooner = true
+	if w.timer != nil && !w.ended && w.timer.Stop() {
+		w.arm(w.due)
+	}
+}
+
+func (w *watch) recheck() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil || w.ended {
+		return
+	}
+	w.again = true
+	if w.timer.Stop() {
+		w.arm(w.due)
+	}
+}
+
+// arm sets the timer for next, or earlier if something says so.
+func (w *watch) arm(next time.Time) {
+	now := time.Now()
+	if soonest := now.Add(w.task.Params.Interval); w.sooner && soonest.Before(next) {
+		next = soonest
+	}
+	if w.again {
+		next = now
+	}
+	w.sooner, w.again = false, false
+	w.due = next
+	w.timer.Reset(next.Sub(now))
+}
+
+func (w *watch) current() State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.state
+	s.ID, s.Up, s.Weight = w.task.ID, w.tracker.Up(), w.tracker.Weight()
+	return s
+}
+
+// attempt checks once, and reports what that changed. What the end cut short is no result.
+func (w *watch) attempt() {
+	ctx, task, ok := w.begin()
+	if !ok {
+		return
+	}
+	weight, err := weigh(ctx, task.Checker)
+	report, next := w.note(weight, err)
+	if report.Change != None || task.ReportAll && report.Err != nil {
+		w.send(report)
+	}
+	w.rest(next)
+}
+
+// begin returns what is to be asked, and false if that is nothing any more.
+func (w *watch) begin() (context.Context, Task, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		w.done()
+		return nil, Task{}, false
+	}
+	w.again = false
+	ctx, cancel := context.WithTimeout(w.ctx, w.task.Timeout)
+	w.cancel = cancel
+	return ctx, w.task, true
+}
+
+// note takes a result, and returns what to report and when to try next.
+func (w *watch) note(weight Weight, err error) (Report, time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cancel()
+	w.cancel = nil
+	now := time.Now()
+	if w.ended || w.ctx.Err() != nil {
+		return Report{}, now
+	}
+	w.state.Attempts++
+	w.state.Err, w.state.At = err, now
+	if err != nil {
+		w.state.Failures++
+	}
+	change, next := w.tracker.StepWeight(now, weight, err)
+	r := Report{ID: w.task.ID, Change: change, Err: err, At: now}
+	switch {
+	case change == Up:
+		r.Weight = weight
+	case change == None && !w.tracker.Up():
+		r.Err = nil // nothing new
+	}
+	return r, w.inTurn(now, next)
+}
+
+// inTurn takes from a next attempt that is a whole interval away the time that this one took and
+// was late by. So tasks that were spread once stay so, and attempts are an interval apart.
+func (w *watch) inTurn(now, next time.Time) time.Time {
+	interval := w.task.Params.Interval
+	if next.Sub(now) != interval {
+		return next
+	}
+	return next.Add(-(now.Sub(w.due) % interval))
+}
+
+// rest waits for the next attempt, or ends.
+func (w *watch) rest(next time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended || w.ctx.Err() != nil {
+		w.ended = true
+		w.done()
+		return
+	}
+	w.arm(next)
+}
