@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netns"
@@ -34,6 +35,8 @@ func sessions(cfg *config.Config) []bfd.Config {
 type sessionWatch struct {
 	*bfd.Speaker
 	tracking *tracking
+	// services has the checks that are about sessions; nil before the first virtual service.
+	services atomic.Pointer[services]
 	// changed has room for one: states are asked for, so that none has to be kept.
 	changed chan struct{}
 	// home is the network namespace of the director.
@@ -65,6 +68,7 @@ func (d *director) speak(ctx context.Context, cfg *config.Config) {
 	if err := d.bfd.Set(wanted); err != nil {
 		d.log.Error("reload: the old BFD sessions stay", "err", err) // they have been validated
 	}
+	d.bfd.services.Store(d.services)
 	d.bfd.rouse()
 }
 
@@ -122,6 +126,9 @@ func (w *sessionWatch) watch(ctx context.Context) error {
 			w.known[name] = w.known[name] || up || !patient
 			if w.known[name] {
 				w.tracking.set.SetBFD(name, up, bfdReason(&s))
+				if checks := w.services.Load(); checks != nil {
+					checks.setSession(name, up, bfdReason(&s))
+				}
 			}
 		}
 	}

@@ -65,6 +65,7 @@ func examine(file string, o config.Options) (*config.Config, config.Diagnostics)
 		return nil, ds
 	}
 	ds = append(ds, checkRouting(cfg)...)
+	ds = append(ds, checkCheckers(cfg)...)
 	ds.Sort()
 	return cfg, ds
 }

@@ -111,7 +111,7 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 		return t, nil
 	}
 	var err error
-	t.services, err = newServices(cfg.VirtualServers, d.table, d.options.KeepServices, d.log)
+	t.services, err = servicesOf(cfg, d.table, d.options.KeepServices, d.log)
 	if err == nil {
 		err = d.inheritHealth(t.services, cfg)
 	}
@@ -268,8 +268,8 @@ func (d *director) setServices(ctx context.Context, t *transition) error {
 		d.services = t.services
 		// Their end is not that of ctx: they outlast the routers.
 		d.rear = begin(context.WithoutCancel(ctx), "virtual servers", d.services.run)
-	case d.services != nil && len(t.plan.services) > 0:
-		return d.services.set(t.config.VirtualServers)
+	case d.services != nil && (len(t.plan.services) > 0 || checksDiffer(d.config, t.config)):
+		return d.services.configure(t.config)
 	}
 	return nil
 }

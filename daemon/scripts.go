@@ -89,6 +89,11 @@ func unsafeScripts(cfg *config.Config) config.Diagnostics {
 		for j := range vs.RealServers {
 			rs := &vs.RealServers[j]
 			add(rs.Pos, rs.NotifyUp, rs.NotifyDown)
+			for k := range rs.Checks {
+				if c := &rs.Checks[k]; c.Misc != nil && c.Misc.Script != nil {
+					ds = append(ds, unsafeScript(cfg, c.Pos, c.Misc.Script, miscAccount(c.Misc))...)
+				}
+			}
 		}
 	}
 	return ds

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/notify"
 	"github.com/tandemlb/tandem/daemon/pool"
+	"github.com/tandemlb/tandem/daemon/track"
 )
 
 // drainRhythm is the time between two looks at the real servers that drain.
@@ -40,9 +40,13 @@ type services struct {
 
 	mu    sync.Mutex
 	index pool.Index
-	// up is what the checks said last, by ID.
-	up  map[string]bool
-	all map[ipvs.Key]*service
+	// up and said are what the checks said last, by ID; said has no weights that are as configured.
+	up   map[string]bool
+	said map[string]check.Weight
+	all  map[ipvs.Key]*service
+	// config is what was configured last; told is what its checks are told, see checks.go.
+	config *config.Config
+	told   hearsay
 
 	// blind is why the table could not be read at the last look; of drain's goroutine alone.
 	blind error
@@ -53,24 +57,36 @@ type service struct {
 	config *config.VirtualServer
 	// health has each real server that has checks.
 	health pool.Health
-	quorum pool.Quorum
-	drains []pool.Drain
+	// weights are those that the checks want.
+	weights pool.Weights
+	quorum  pool.Quorum
+	drains  []pool.Drain
 	// destinations are those wanted.
 	destinations []ipvs.Destination
 	// since says of each real server since when it has been up or down, as far as is known.
 	since map[netip.AddrPort]time.Time
 }
 
-// newServices returns the services of servers in table, which Run will fill. With keep they stay
-// there at the end.
+// newServices returns the services of servers in table, which Run will fill, as servicesOf does in
+// a configuration that has nothing else. With keep they stay there at the end.
 func newServices(
 	servers []config.VirtualServer, table ipvs.Table, keep bool, log *slog.Logger,
 ) (*services, error) {
+	return servicesOf(&config.Config{VirtualServers: servers}, table, keep, log)
+}
+
+// servicesOf returns the services of cfg in table, which run will fill. With keep they stay there
+// at the end. An error says what of cfg cannot be.
+func servicesOf(
+	cfg *config.Config, table ipvs.Table, keep bool, log *slog.Logger,
+) (*services, error) {
 	s := &services{table: table, log: log, draining: make(chan struct{}, 1),
-		up: map[string]bool{}}
+		up: map[string]bool{}, said: map[string]check.Weight{}}
 	s.checks = check.NewRunner(s.report)
+	s.told.set = track.New(s.news)
+	s.told.set.Log = log
 	s.reconciler = ipvs.New(table, ipvs.Options{Keep: keep, Log: log})
-	if err := s.set(servers); err != nil {
+	if err := s.configure(cfg); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -80,7 +96,8 @@ func newServices(
 // connection. The error says what could not be taken out.
 func (s *services) run(ctx context.Context) error {
 	var others sync.WaitGroup
-	others.Go(func() { _ = s.checks.Run(ctx) }) // it has no error to return
+	others.Go(func() { _ = s.checks.Run(ctx) })   // it has no error to return
+	others.Go(func() { _ = s.told.set.Run(ctx) }) // it has no error to return
 	others.Go(func() { s.drain(ctx) })
 	err := s.reconciler.Run(ctx)
 	others.Wait()
@@ -110,25 +127,37 @@ func (s *services) tellEnd() {
 	}
 }
 
-// set replaces the servers. What is known of checks that stay is kept. A service that is gone goes
-// at once, with its real servers; a real server that is gone from a service that stays drains.
+// set replaces the servers, and leaves the rest of the configuration as it is.
 func (s *services) set(servers []config.VirtualServer) error {
-	tasks, index, err := pool.Tasks(servers)
+	s.mu.Lock()
+	cfg := *s.config
+	s.mu.Unlock()
+	cfg.VirtualServers = servers
+	return s.configure(&cfg)
+}
+
+// configure replaces the configuration; an error changes nothing. What is known of checks that stay
+// is kept. A service that is gone goes at once, with its real servers; a real server that is gone
+// from a service that stays drains.
+func (s *services) configure(cfg *config.Config) error {
+	index, err := s.setChecks(cfg)
 	if err != nil {
 		return err
-	}
-	if err := s.checks.Set(tasks); err != nil {
-		return fmt.Errorf("set health checks: %w", err)
 	}
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.index = index
+	s.config, s.index = cfg, index
 	clear(s.up)
+	clear(s.said)
 	for _, state := range s.checks.States() {
 		s.up[state.ID] = state.Up
+		if state.Up {
+			s.weigh(state.ID, state.Weight)
+		}
 	}
 	was := s.all
+	servers := cfg.VirtualServers
 	s.all = make(map[ipvs.Key]*service, len(servers))
 	want := make(ipvs.Services, 0, len(servers))
 	for i := range servers {
@@ -140,12 +169,22 @@ func (s *services) set(servers []config.VirtualServer) error {
 	return nil
 }
 
+// weigh keeps what a check has said of the weight.
+func (s *services) weigh(id string, w check.Weight) {
+	if w == (check.Weight{}) {
+		delete(s.said, id)
+		return
+	}
+	s.said[id] = w
+}
+
 // setService replaces one service, and returns what is wanted of it. was is nil for a new one.
 func (s *services) setService(
 	vs *config.VirtualServer, was *service, now time.Time,
 ) ipvs.Service {
 	v := &service{config: vs, health: s.index.HealthOf(vs, s.up),
-		since: make(map[netip.AddrPort]time.Time, len(vs.RealServers))}
+		weights: s.index.WeightsOf(vs, s.said),
+		since:   make(map[netip.AddrPort]time.Time, len(vs.RealServers))}
 	s.all[pool.Key(vs)] = v
 	var before pool.Health
 	if was != nil {
@@ -170,32 +209,47 @@ func (s *services) setService(
 	return s.decide(v)
 }
 
-// report takes a change of one check. One whose real server has left says nothing any more.
+// report takes a change of one check, or a failure that changes nothing. One whose real server has
+// left says nothing any more.
 func (s *services) report(r check.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	server, known := s.index.Server(r.ID)
+	id, known := s.index.Server(r.ID)
 	if !known {
 		return
 	}
-	v := s.all[server.Service]
-	before := v.health[server.Server]
+	v := s.all[id.Service]
+	if r.Change == check.None {
+		s.logFailure(id, r)
+		return
+	}
+	rs := v.server(id.Server)
+	before, weight := v.health[id.Server], v.weight(rs)
 	s.up[r.ID] = r.Change == check.Up
+	s.weigh(r.ID, r.Weight)
 	if s.note != nil {
 		s.note(r.ID, !s.up[r.ID])
 	}
-	s.index.Note(v.health, server, s.up)
-	if now := v.health[server.Server]; now != before {
-		s.logServer(v.config, server.Server, before, now, r.Err)
-		v.since[server.Server] = r.At
-		s.tellServer(v.config, server.Server, now, r.Err)
+	s.index.Note(v.health, id, s.up)
+	s.index.Weigh(v.weights, id, rs.Weight, s.said)
+	now, heavy := v.health[id.Server], v.weight(rs)
+	if now != before {
+		s.logServer(v.config, id.Server, before, now, r.Err)
+		v.since[id.Server] = r.At
+		s.tellServer(v.config, id.Server, now, r.Err)
+	}
+	if now && heavy != weight {
+		s.log.Info("weight", "service", id.Service.String(), "server", id.Server.String(),
+			"from", weight, "to", heavy)
+	}
+	if now != before || heavy != weight {
 		s.reconciler.SetService(s.decide(v))
 	}
 }
 
 // decide works out what is wanted of a service, and returns it.
 func (s *services) decide(v *service) ipvs.Service {
-	want, quorum := pool.Desired(v.config, v.health, v.quorum, v.drains)
+	want, quorum := pool.Desired(v.config, v.health, v.weights, v.quorum, v.drains)
 	var resumed []netip.AddrPort
 	v.drains, resumed = pool.Resume(want, v.drains)
 	for _, server := range resumed {
@@ -309,11 +363,7 @@ func (s *services) tellServer(
 	if cause != nil {
 		reason = cause.Error()
 	}
-	for i := range vs.RealServers {
-		if rs := &vs.RealServers[i]; rs.Address == server {
-			s.tell(serverSubject(vs, rs), up, reason)
-		}
-	}
+	s.tell(serverSubject(vs, realServer(vs, server)), up, reason)
 }
 
 func upOrDown(up bool) string {

@@ -154,10 +154,8 @@ func (d *decoder) completeReal(s *serverBlock, r *realBlock) {
 		r.Address = netip.AddrPortFrom(r.Address.Addr(), port)
 	}
 	d.checkRealFamily(s, r.Pos, "real_server", r.Address)
-	for _, cs := range [][]Check{r.Checks, r.IdleChecks} {
-		for i := range cs {
-			d.completeCheck(s, r, &cs[i])
-		}
+	for i := range r.Checks {
+		d.completeCheck(s, r, &r.Checks[i])
 	}
 	if r.LowerThreshold > 0 && r.LowerThreshold >= r.UpperThreshold {
 		d.warn(r.Pos, "lthreshold \"%d\": expected less than uthreshold, %d",

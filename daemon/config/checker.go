@@ -37,23 +37,19 @@ func checkerBlocks() []keyword[realBlock] {
 		}, doc).as(isLate).as(isMany).
 			as(writes(inner, newCheck, func(r *b) []checkBlock { return blocksOf(r, k) }, nil))
 	}
-	ks := []keyword[b]{
+	return []keyword[b]{
 		checker(CheckTCP, "a connection can be made"),
 		checker(CheckHTTP, "pages are as expected", httpKeywords()),
-	}
-	return append(ks, pending("",
 		checker(CheckSSL, "pages are as expected over TLS", httpKeywords()),
-		checker(CheckMisc, "a command says so", miscKeywords()),
 		checker(CheckSMTP, "a mail server answers", smtpKeywords()),
 		checker(CheckDNS, "a name server answers", dnsKeywords()),
 		checker(CheckUDP, "a datagram is answered, or not refused", udpKeywords()),
 		checker(CheckPing, "the address answers to ICMP echo"),
+		checker(CheckMisc, "a command says so", miscKeywords()),
 		checker(CheckFile, "a file has a good number in it", fileCheckKeywords()),
-		checker(CheckBFD, "a BFD session is up", bfdKeywords()))...)
+		checker(CheckBFD, "a BFD session is up", bfdKeywords()),
+	}
 }
-
-// carriedOut are the kinds of checks that this version carries out.
-func carriedOut(k CheckKind) bool { return k == CheckTCP || k == CheckHTTP }
 
 // commonKeywords are those of every checker.
 func commonKeywords(k CheckKind) []keyword[checkBlock] {
@@ -75,13 +71,13 @@ func commonKeywords(k CheckKind) []keyword[checkBlock] {
 		// The last of them is the Host header of HTTP checks.
 		ks = ks[:len(ks)-1]
 	}
-	return append(ks, pending("",
+	return append(ks,
 		leaf("bind_if", "", deviceName(), func(b *b) *string { return &b.BindInterface },
 			"connects from this interface").as(otherwise[b]("any")),
 		leaf("fwmark", "0", number[uint32](0, 1<<32-1), func(b *b) *uint32 { return &b.Mark },
 			"firewall mark of its packets"),
 		leaf("log_all_failures", "off", boolean(), func(b *b) *bool { return &b.LogAllFailures },
-			"logs each failed attempt"))...)
+			"logs each failed attempt"))
 }
 
 func miscKeywords() []keyword[checkBlock] {
@@ -265,11 +261,7 @@ func addCheck(d *decoder, r *realBlock, c *checkBlock, k CheckKind, n *Node) {
 	case CheckTCP, CheckPing:
 	}
 	c.Retry, c.DelayBeforeRetry = given(c.retry, retry), given(c.retryDelay, delay)
-	if carriedOut(k) {
-		r.Checks = append(r.Checks, c.Check)
-	} else {
-		r.IdleChecks = append(r.IdleChecks, c.Check)
-	}
+	r.Checks = append(r.Checks, c.Check)
 }
 
 func (d *decoder) settleMisc(c *checkBlock, n *Node) {

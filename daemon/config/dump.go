@@ -57,11 +57,9 @@ func blockOfServer(s VirtualServer) serverBlock {
 // blocksOf are the checks of one kind as blocks.
 func blocksOf(r *realBlock, kind CheckKind) []checkBlock {
 	var bs []checkBlock
-	for _, cs := range [][]Check{r.Checks, r.IdleChecks} {
-		for i := range cs {
-			if cs[i].Kind == kind {
-				bs = append(bs, blockOfCheck(&cs[i]))
-			}
+	for i := range r.Checks {
+		if r.Checks[i].Kind == kind {
+			bs = append(bs, blockOfCheck(&r.Checks[i]))
 		}
 	}
 	return bs

@@ -17,16 +17,16 @@ func httpKeywords() []keyword[checkBlock] {
 		leaf("http_protocol", "1.0", oneOf(httpVersions),
 			func(b *b) *HTTPVersion { return &b.http.Version }, "version of the request"),
 		retries,
-	}
-	return append(ks, pending("",
 		leaf("enable_sni", "off", boolean(), func(b *b) *bool { return &b.http.SNI },
 			"names the host in the TLS handshake"),
 		leaf("sni_name", "", text("one host name"), func(b *b) *string { return &b.http.SNIName },
 			"that name").as(otherwise[b]("virtualhost")),
-		leaf("fast_recovery", "off", boolean(), func(b *b) *bool { return &b.http.FastRecovery },
-			"does not check the other pages again after one that failed"),
 		leaf("tls_compliant", "off", boolean(), func(b *b) *bool { return &b.http.TLSCompliant },
-			"wants TLS sessions to be ended as they should"))...)
+			"wants TLS sessions to be ended as they should"),
+	}
+	return append(ks, needless("each attempt asks for all pages, and one good attempt is enough",
+		leaf("fast_recovery", "off", boolean(), func(b *b) *bool { return &b.http.FastRecovery },
+			"does not check the other pages again after one that failed"))...)
 }
 
 func urlTable() *table[URL] {
@@ -47,20 +47,21 @@ func urlTable() *table[URL] {
 	offset := func(name string, at func(*URL) *int, doc string) keyword[URL] {
 		return leaf(name, "0", number[int](0, 1<<31-1), at, doc)
 	}
-	return newTable("url", ks, pending("",
+	return newTable("url", ks, []keyword[URL]{
 		regex,
 		leaf("regex_no_match", "off", boolean(), func(u *URL) *bool { return &u.RegexNoMatch },
 			"the page does not match it"),
 		leaf("regex_options", "", words("names of options of PCRE", 1, 100),
 			func(u *URL) *[]string { return &u.RegexOptions }, "how it matches"),
-		leaf("regex_stack", "", words("two numbers of bytes", 2, 2),
-			func(u *URL) *[]string { return &u.Stack }, "stack of PCRE: at the start, at most"),
 		offset("regex_min_offset", func(u *URL) *int { return &u.MinOffset },
 			"first byte at which it may match"),
 		offset("regex_max_offset", func(u *URL) *int { return &u.MaxOffset },
 			"last byte at which it may match; 0 is any"),
 		leaf("tls_compliant", "off", boolean(), func(u *URL) *bool { return &u.TLSCompliant },
-			"wants TLS sessions to be ended as they should")))
+			"wants TLS sessions to be ended as they should"),
+	}, needless("the search needs no stack",
+		leaf("regex_stack", "", words("two numbers of bytes", 2, 2),
+			func(u *URL) *[]string { return &u.Stack }, "stack of PCRE: at the start, at most")))
 }
 
 // path is a path that can stand in a request line.

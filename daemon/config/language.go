@@ -65,7 +65,7 @@ func rootTable() *table[root] {
 		needless("the kernel reports the state of every link", pollKeywords()...),
 		[]keyword[root]{globalKeyword()},
 		pendingBut([]string{"vrrp_script", "track_file", "vrrp_track_file", "vrrp_track_process",
-			"garp_group", "bfd_instance"},
+			"garp_group", "bfd_instance", "SSL"},
 			trackerBlocks()...),
 		pendingBut([]string{"static_ipaddress", "static_routes", "static_rules"},
 			staticKeywords()...),

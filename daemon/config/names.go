@@ -64,7 +64,7 @@ const (
 // CheckKind is the kind of a health check.
 type CheckKind uint8
 
-// The kinds; this version carries out CheckTCP and CheckHTTP.
+// The kinds.
 const (
 	CheckTCP CheckKind = iota + 1
 	CheckHTTP

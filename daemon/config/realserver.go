@@ -1,6 +1,10 @@
 package config
 
-import "strconv"
+import (
+	"cmp"
+	"slices"
+	"strconv"
+)
 
 // realBlock is a RealServer while it is read, with what its checks inherit.
 type realBlock struct {
@@ -52,6 +56,8 @@ func addReal(d *decoder, s *serverBlock, r *realBlock, n *Node) {
 		return
 	}
 	r.Pos, r.Address, r.Alpha = n.Pos(), a, r.timing.alpha
+	// By kind, as they are written: their order in the file means nothing.
+	slices.SortStableFunc(r.Checks, func(a, b Check) int { return cmp.Compare(a.Kind, b.Kind) })
 	s.reals = append(s.reals, *r)
 }
 

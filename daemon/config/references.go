@@ -115,7 +115,7 @@ func (d *decoder) checkTrackers(known *knownNames, c *Config) {
 	for i := range c.SyncGroups {
 		d.checkTracks(known, &c.SyncGroups[i].Tracks)
 	}
-	eachIdleCheck(c, func(k *Check) {
+	eachCheck(c, func(k *Check) {
 		switch k.Kind {
 		case CheckFile:
 			d.refer(k.Pos, "track_file", k.File.Tracker, "track_file", known.files)
@@ -142,13 +142,13 @@ func (d *decoder) checkTracks(known *knownNames, t *Tracks) {
 	}
 }
 
-func eachIdleCheck(c *Config, f func(*Check)) {
+func eachCheck(c *Config, f func(*Check)) {
 	for _, vss := range [][]VirtualServer{c.VirtualServers, c.MarkServers} {
 		for i := range vss {
 			for j := range vss[i].RealServers {
 				rs := &vss[i].RealServers[j]
-				for k := range rs.IdleChecks {
-					f(&rs.IdleChecks[k])
+				for k := range rs.Checks {
+					f(&rs.Checks[k])
 				}
 			}
 		}

@@ -58,7 +58,7 @@ func reportSample(t *testing.T, file string) string {
 		for _, s := range vss {
 			reals += len(s.RealServers)
 			for _, rs := range s.RealServers {
-				checks += len(rs.Checks) + len(rs.IdleChecks)
+				checks += len(rs.Checks)
 			}
 		}
 	}

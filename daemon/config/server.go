@@ -78,8 +78,6 @@ type RealServer struct {
 	NotifyUp, NotifyDown *Script
 	// Checks are its health checks; it is up while all of them succeed. None means always up.
 	Checks []Check
-	// IdleChecks are those of kinds that this version does not carry out; they hold nothing back.
-	IdleChecks []Check
 	// Forward is how packets reach it; unset means as the virtual server's. Tunnel is the
 	// encapsulation then.
 	Forward Forward

@@ -195,10 +195,7 @@ var serverCases = []saying{
 		`4:8: error: weight "65536": expected a whole number from 0 to 65535`}},
 	{"checker with a word", real4, "TCP_CHECK x { }", []string{
 		`4:11: error: TCP_CHECK "x": expected { after the keyword`}},
-	{"checker without effect", real4, "MISC_CHECK { misc_path /bin/true }", []string{
-		`4:1: warning: MISC_CHECK: has no effect yet in this version`}},
 	{"checker's keyword", real4, "MISC_CHECK { misc_pth /bin/true }", []string{
-		`4:1: warning: MISC_CHECK: has no effect yet in this version`,
 		`4:1: error: MISC_CHECK: expected misc_path in it`,
 		`4:14: error: misc_pth "/bin/true": expected a keyword of MISC_CHECK ` +
 			`(did you mean misc_path?)`}},

@@ -57,6 +57,27 @@ func (l *notedLease) Renewed() time.Time {
 	return l.renewed
 }
 
+// touched returns how often it was touched.
+func (l *notedLease) touched() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.touches
+}
+
+// over says whether it was ended.
+func (l *notedLease) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
+}
+
+// backdate has it renewed that long ago.
+func (l *notedLease) backdate(ago time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewed = time.Now().Add(-ago)
+}
+
 func (l *notedLease) End() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,8 +93,8 @@ func (n *noted) last(t *testing.T, what string, count int, ended bool) *notedLea
 		t.Fatalf("%s: %d leases, want %d", what, len(n.all), count)
 	}
 	for i, l := range n.all {
-		if want := ended || i < count-1; l.ended != want {
-			t.Errorf("%s: lease %d ended: %t, want %t", what, i, l.ended, want)
+		if want := ended || i < count-1; l.over() != want {
+			t.Errorf("%s: lease %d ended: %t, want %t", what, i, !want, want)
 		}
 	}
 	return n.all[count-1]
@@ -90,9 +111,9 @@ func TestLeases(t *testing.T) {
 		pass(10 * time.Second)
 		typing(link.simLink)
 		first := link.leases.last(t, "master", 1, false)
-		if n := len(first.addrs); n != 1 || first.addrs[0].Prefix != vip || first.touches < 9 {
+		if n := len(first.addrs); n != 1 || first.addrs[0].Prefix != vip || first.touched() < 9 {
 			t.Errorf("leased %v, touched %d times, want %s and 9 or more",
-				first.addrs, first.touches, vip)
+				first.addrs, first.touched(), vip)
 		}
 		pass(10 * time.Second)
 		wantTyped(t, "while it is renewed", typing(link.simLink))
@@ -108,9 +129,7 @@ func TestLeases(t *testing.T) {
 		synctest.Wait()
 		link.leases.last(t, "of an old one", 2, false)
 
-		second.mu.Lock()
-		second.renewed = time.Now().Add(-5 * time.Second) // longer ago than the lease lasts
-		second.mu.Unlock()
+		second.backdate(5 * time.Second) // longer ago than the lease lasts
 		second.failed(nil)
 		synctest.Wait()
 		wantTyped(t, "late", typing(link.simLink),

@@ -17,7 +17,11 @@ func TestStepDown(t *testing.T) {
 		return func(g *instance.Group) {
 			g.Members[0].StepDown = true
 			g.Members[0].VIPs[0].NoTrack = noTrack
-			g.Members[0].Lease = 2 * time.Second
+			// A renewal may put it back before the news of its loss is there: none comes, or one soon.
+			g.Members[0].Lease = time.Hour
+			if noTrack {
+				g.Members[0].Lease = 2 * time.Second
+			}
 		}
 	}
 	for _, tt := range []struct {

@@ -33,7 +33,7 @@ func without(vs config.VirtualServer, i int) config.VirtualServer {
 
 // wanted are the destinations of a service that is new.
 func wanted(vs config.VirtualServer, h pool.Health, drains ...pool.Drain) []ipvs.Destination {
-	service, _ := pool.Desired(&vs, h, 0, drains)
+	service, _ := pool.Desired(&vs, h, nil, 0, drains)
 	return service.Destinations
 }
 
@@ -117,7 +117,7 @@ func TestResume(t *testing.T) {
 			"12=0, 0s", "[192.168.2.13:80]", "13=1 12=0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			service, _ := pool.Desired(&tt.vs, health(tt.health), 0, drains)
+			service, _ := pool.Desired(&tt.vs, health(tt.health), nil, 0, drains)
 			if diff := cmp.Diff(tt.want, show(service.Destinations)); diff != "" {
 				t.Errorf("destinations (-want +got):\n%s", diff)
 			}
@@ -180,7 +180,7 @@ func TestLook(t *testing.T) {
 func TestReloadsNeverDeleteWhatMayHaveConnections(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		vs, h, now := web(1, 1, 1, 1), pool.Health{}, began
-		service, quorum := pool.Desired(&vs, h, 0, nil)
+		service, quorum := pool.Desired(&vs, h, nil, 0, nil)
 		var drains []pool.Drain
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second)
@@ -208,7 +208,7 @@ func TestReloadsNeverDeleteWhatMayHaveConnections(t *testing.T) {
 					over[d.Server] = true
 				}
 			}
-			service, quorum = pool.Desired(&vs, h, quorum, drains)
+			service, quorum = pool.Desired(&vs, h, nil, quorum, drains)
 			drains, _ = pool.Resume(service, drains)
 			demandDrains(t, before, was, had, over, vs, service)
 		}

@@ -23,6 +23,18 @@ type ID struct {
 // has not been heard of: it is up, or down if it is configured with alpha and has checks.
 type Health map[netip.AddrPort]bool
 
+// Weights are those of the real servers of one virtual service whose checks want another than the
+// configured one. Nil is none.
+type Weights map[netip.AddrPort]int
+
+// Of returns the weight of a real server.
+func (w Weights) Of(rs *config.RealServer) int {
+	if weight, other := w[rs.Address]; other {
+		return weight
+	}
+	return rs.Weight
+}
+
 // Quorum says whether a virtual service had a quorum when it was last looked at. Zero is that it is
 // new: it had one, unless it is configured with alpha.
 type Quorum uint8
@@ -59,18 +71,18 @@ func Serves(vs *config.VirtualServer) bool {
 // next call. Whether this director is master plays no part: a backup has the same services, so that
 // they are there when the addresses come.
 //
-// A real server that is up has its weight; one that is down is left out, or has weight 0 with
-// inhibit_on_failure. While the quorum is lost and there is a sorry server, it takes the place of
-// all real servers; without one, those that are up go on. Those that drain come last, unless they
-// are in already.
+// A real server that is up has its weight, which counts for the quorum too; one that is down is left
+// out, or has weight 0 with inhibit_on_failure. While the quorum is lost and there is a sorry
+// server, it takes the place of all real servers; without one, those that are up go on. Those that
+// drain come last, unless they are in already.
 func Desired(
-	vs *config.VirtualServer, health Health, was Quorum, drains []Drain,
+	vs *config.VirtualServer, health Health, weights Weights, was Quorum, drains []Drain,
 ) (ipvs.Service, Quorum) {
 	now := Lost
-	if hasQuorum(vs, health, was == Kept || was == 0 && !vs.Alpha) {
+	if hasQuorum(vs, health, weights, was == Kept || was == 0 && !vs.Alpha) {
 		now = Kept
 	}
-	ds := destinations(vs, health, now == Kept)
+	ds := destinations(vs, health, weights, now == Kept)
 	for _, d := range drains {
 		if !contains(ds, d.Destination.Addr) {
 			ds = append(ds, d.Destination)
@@ -107,15 +119,16 @@ func alpha(rs *config.RealServer) bool {
 	return rs.Alpha
 }
 
-// hasQuorum compares the weight of the live real servers with the quorum, which is hysteresis lower
+// hasQuorum compares the weight of the live real servers, by what their checks say, with the
+// quorum, which is hysteresis lower
 // for a service that has it, and higher for one that has not.
-func hasQuorum(vs *config.VirtualServer, health Health, had bool) bool {
+func hasQuorum(vs *config.VirtualServer, health Health, weights Weights, had bool) bool {
 	live, total := 0, 0
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
 		total += rs.Weight
 		if health.Up(rs) {
-			live += rs.Weight
+			live += weights.Of(rs)
 		}
 	}
 	// What all real servers together cannot reach is no sensible demand, and a hysteresis as large
@@ -130,7 +143,9 @@ func hasQuorum(vs *config.VirtualServer, health Health, had bool) bool {
 
 // destinations returns the real servers in the order of the configuration, then the sorry server.
 // A sorry server that is also a real server is in once.
-func destinations(vs *config.VirtualServer, health Health, quorum bool) []ipvs.Destination {
+func destinations(
+	vs *config.VirtualServer, health Health, weights Weights, quorum bool,
+) []ipvs.Destination {
 	sorry := vs.SorryServer.IsValid() && !quorum
 	var ds []ipvs.Destination
 	for i := range vs.RealServers {
@@ -140,7 +155,7 @@ func destinations(vs *config.VirtualServer, health Health, quorum bool) []ipvs.D
 		}
 		switch {
 		case health.Up(rs) && !sorry:
-			ds = append(ds, destination(vs, rs.Address, rs.Weight))
+			ds = append(ds, destination(vs, rs.Address, weights.Of(rs)))
 		case rs.InhibitOnFailure:
 			ds = append(ds, destination(vs, rs.Address, 0))
 		}

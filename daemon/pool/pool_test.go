@@ -102,7 +102,7 @@ type desire struct {
 }
 
 func (d desire) judge(t *testing.T) {
-	service, quorum := pool.Desired(&d.vs, health(d.health), 0, nil)
+	service, quorum := pool.Desired(&d.vs, health(d.health), nil, 0, nil)
 	if diff := cmp.Diff(d.want, show(service.Destinations)); diff != "" {
 		t.Errorf("destinations (-want +got):\n%s", diff)
 	}
@@ -172,7 +172,7 @@ func TestDesiredServices(t *testing.T) {
 	var services ipvs.Services
 	for _, vs := range []config.VirtualServer{web(3), dns, sctp, {}} {
 		if pool.Serves(&vs) {
-			service, _ := pool.Desired(&vs, nil, 0, nil)
+			service, _ := pool.Desired(&vs, nil, nil, 0, nil)
 			services = append(services, service)
 		}
 	}
@@ -231,7 +231,7 @@ func TestQuorumHysteresis(t *testing.T) {
 			vs.Quorum, vs.Hysteresis = tt.quorum, tt.hysteresis
 			var quorum pool.Quorum
 			for i, s := range tt.steps {
-				_, quorum = pool.Desired(&vs, health(s.health), quorum, nil)
+				_, quorum = pool.Desired(&vs, health(s.health), nil, quorum, nil)
 				if kept := quorum == pool.Kept; kept != s.quorum {
 					t.Fatalf("step %d, %s: quorum %s, want %t", i, s.health, quorum, s.quorum)
 				}
@@ -298,7 +298,7 @@ func TestDesiredProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
 		vs := &d.vs
-		service, quorum := pool.Desired(vs, d.health, d.was, d.drains)
+		service, quorum := pool.Desired(vs, d.health, nil, d.was, d.drains)
 		for _, op := range ipvs.Diff(nil, ipvs.Services{service}) {
 			if err := op.Validate(); err != nil {
 				t.Fatalf("not fit for the kernel: %v", err)
@@ -345,8 +345,8 @@ func TestDesiredProperties(t *testing.T) {
 func TestDesiredIsSettledAfterOneCall(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
-		service, quorum := pool.Desired(&d.vs, d.health, d.was, d.drains)
-		again, quorumAgain := pool.Desired(&d.vs, d.health, quorum, d.drains)
+		service, quorum := pool.Desired(&d.vs, d.health, nil, d.was, d.drains)
+		again, quorumAgain := pool.Desired(&d.vs, d.health, nil, quorum, d.drains)
 		if quorum != quorumAgain {
 			t.Fatalf("quorum flaps: %s, then %s", quorum, quorumAgain)
 		}
@@ -359,10 +359,10 @@ func TestDesiredIsSettledAfterOneCall(t *testing.T) {
 func TestRecoveryNeverCostsTheQuorum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
-		_, before := pool.Desired(&d.vs, d.health, d.was, nil)
+		_, before := pool.Desired(&d.vs, d.health, nil, d.was, nil)
 		i := rapid.IntRange(0, len(d.vs.RealServers)-1).Draw(t, "recovers")
 		d.health[server(i)] = true
-		_, after := pool.Desired(&d.vs, d.health, d.was, nil)
+		_, after := pool.Desired(&d.vs, d.health, nil, d.was, nil)
 		if before == pool.Kept && after == pool.Lost {
 			t.Fatalf("%s came up and the quorum was lost", server(i))
 		}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/check"
@@ -21,32 +22,87 @@ type Index struct {
 
 // Tasks returns the checks of all real servers, in the order of the configuration, and their
 // index. Their IDs say what is checked for whom, not where in the file, so that a check keeps its
-// past over a reload that changes others. An error names a check of a kind that is not known.
-func Tasks(vss []config.VirtualServer) ([]check.Task, Index, error) {
+// past over a reload that changes others. An error names the first check that cannot be carried
+// out; see Faults.
+func Tasks(vss []config.VirtualServer, m Means) ([]check.Task, Index, error) {
 	var tasks []check.Task
 	index := Index{servers: make(map[string]ID), checks: make(map[ID][]string)}
 	err := eachCheck(vss, func(server ID, id string, c *config.Check) error {
-		checker, timeout, err := checker(c)
-		tasks = append(tasks, check.Task{
-			ID:      id,
-			Checker: checker,
-			Timeout: timeout,
-			Params: check.Params{
-				Interval:      c.DelayLoop,
-				RetryInterval: c.DelayBeforeRetry,
-				Retries:       c.Retry,
-				Alpha:         c.Alpha,
-			},
-			Warmup: c.Warmup,
-		})
+		checker, timeout, err := m.checker(c)
+		if err != nil {
+			return fmt.Errorf("check %s: %w", id, err)
+		}
+		tasks = append(tasks, task(id, c, checker, timeout, m.ReportAll))
 		index.servers[id] = server
 		index.checks[server] = append(index.checks[server], id)
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, Index{}, err
 	}
 	return tasks, index, nil
+}
+
+func task(
+	id string, c *config.Check, checker check.Checker, timeout time.Duration, all bool,
+) check.Task {
+	t := check.Task{
+		ID:      id,
+		Checker: checker,
+		Timeout: timeout,
+		Params: check.Params{
+			Interval:      c.DelayLoop,
+			RetryInterval: c.DelayBeforeRetry,
+			Retries:       c.Retry,
+			Alpha:         c.Alpha,
+		},
+		Warmup:    c.Warmup,
+		ReportAll: all || c.LogAllFailures,
+	}
+	if known(c.Kind) {
+		t.Params.Retries, t.Warmup = 0, 0
+	}
+	return t
+}
+
+// known says whether checks of that kind ask nobody: another part of this daemon tells them.
+func known(k config.CheckKind) bool { return k == config.CheckFile || k == config.CheckBFD }
+
+// Fault is a check that cannot be carried out.
+type Fault struct {
+	// Pos is where its block starts.
+	Pos config.Pos
+	// Err says why not.
+	Err error
+}
+
+// Faults returns the checks that Tasks has an error for, all of them, in the order of the
+// configuration.
+func Faults(vss []config.VirtualServer, m Means) []Fault {
+	var faults []Fault
+	_ = eachCheck(vss, func(_ ID, _ string, c *config.Check) error {
+		if _, _, err := m.checker(c); err != nil {
+			faults = append(faults, Fault{c.Pos, fmt.Errorf("%s: %w", c.Kind, err)})
+		}
+		return nil // goes on to the next
+	})
+	return faults
+}
+
+// Known returns the IDs of the FILE_CHECKs by the name of their track_file, and of the BFD_CHECKs
+// by that of their session: whoever knows that one of these has changed has them made anew.
+func Known(vss []config.VirtualServer) (files, sessions map[string][]string) {
+	files, sessions = map[string][]string{}, map[string][]string{}
+	_ = eachCheck(vss, func(_ ID, id string, c *config.Check) error {
+		switch c.Kind {
+		case config.CheckFile:
+			files[c.File.Tracker] = append(files[c.File.Tracker], id)
+		case config.CheckBFD:
+			sessions[c.BFD] = append(sessions[c.BFD], id)
+		}
+		return nil // there is nothing to go wrong
+	})
+	return files, sessions
 }
 
 // Server returns the real server that the check of that ID is of; false if it is of none.
@@ -79,6 +135,32 @@ func (x Index) HealthOf(vs *config.VirtualServer, up map[string]bool) Health {
 	return health
 }
 
+// WeightsOf returns the weights of all real servers of a virtual service that its checks change, by
+// what those have said by their IDs.
+func (x Index) WeightsOf(vs *config.VirtualServer, said map[string]check.Weight) Weights {
+	weights := make(Weights)
+	key := Key(vs)
+	for i := range vs.RealServers {
+		x.Weigh(weights, ID{key, vs.RealServers[i].Address}, vs.RealServers[i].Weight, said)
+	}
+	return weights
+}
+
+// Weigh puts into weights that of one real server, or takes it out if it is as configured.
+func (x Index) Weigh(weights Weights, server ID, configured int, said map[string]check.Weight) {
+	var all []check.Weight
+	for _, id := range x.checks[server] {
+		if w := said[id]; w != (check.Weight{}) {
+			all = append(all, w)
+		}
+	}
+	if weight := check.EffectiveWeight(configured, all...); weight != configured {
+		weights[server.Server] = weight
+		return
+	}
+	delete(weights, server.Server)
+}
+
 // eachCheck calls f with each check and its task's ID, until f returns an error, and returns that.
 func eachCheck(
 	vss []config.VirtualServer, f func(server ID, id string, c *config.Check) error,
@@ -91,12 +173,12 @@ func eachCheck(
 			seen := make(map[string]int)
 			for k := range rs.Checks {
 				c := &rs.Checks[k]
-				id := fmt.Sprintf("%s, %s: %s %s", server.Service, server.Server, c.Kind, c.Target)
+				id := fmt.Sprintf("%s, %s: %s %s", server.Service, server.Server, c.Kind, what(c))
 				if seen[id]++; seen[id] > 1 {
 					id = fmt.Sprintf("%s #%d", id, seen[id])
 				}
 				if err := f(server, id, c); err != nil {
-					return fmt.Errorf("check %s: %w", id, err)
+					return err
 				}
 			}
 		}
@@ -104,41 +186,17 @@ func eachCheck(
 	return nil
 }
 
-// checker returns the checker for c, and the time that it can take.
-func checker(c *config.Check) (check.Checker, time.Duration, error) {
-	switch c.Kind {
-	case config.CheckTCP:
-		tcp := check.TCP{Target: c.Target, Bind: c.Bind, Timeout: c.ConnectTimeout}
-		return tcp, c.ConnectTimeout + grace, nil
-	case config.CheckHTTP:
-		web := check.HTTP{
-			Target:  c.Target,
-			Bind:    c.Bind,
-			Timeout: c.ConnectTimeout,
-			Version: httpVersion(c.HTTP.Version),
-		}
-		for _, u := range c.HTTP.URLs {
-			web.URLs = append(web.URLs, url(u))
-		}
-		return web, time.Duration(len(web.URLs))*c.ConnectTimeout + grace, nil
+// what says what a check looks at, to tell it from others of its kind.
+func what(c *config.Check) string {
+	switch {
+	case c.Kind == config.CheckMisc && c.Misc.Script != nil:
+		return strings.Join(c.Misc.Script.Args, " ")
+	case c.Kind == config.CheckFile:
+		return c.File.Tracker
+	case c.Kind == config.CheckBFD:
+		return c.BFD
+	case c.Kind == config.CheckPing:
+		return c.Target.Addr().String()
 	}
-	return nil, 0, fmt.Errorf("unknown kind %s", c.Kind)
-}
-
-func url(u config.URL) check.URL {
-	out := check.URL{Path: u.Path, Host: u.Host, Digest: u.Digest}
-	for _, r := range u.Status {
-		out.Status = append(out.Status, check.StatusRange(r))
-	}
-	return out
-}
-
-func httpVersion(v config.HTTPVersion) check.HTTPVersion {
-	switch v {
-	case config.HTTP10Close:
-		return check.HTTP10Close
-	case config.HTTP11:
-		return check.HTTP11
-	}
-	return check.HTTP10
+	return c.Target.String()
 }

@@ -40,7 +40,7 @@ func TestTasks(t *testing.T) {
 	vs := web(1)
 	rs := &vs.RealServers[0]
 	rs.Checks = append(rs.Checks, rs.Checks[0], httpCheck())
-	got, _, err := pool.Tasks([]config.VirtualServer{vs})
+	got, _, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestTasks(t *testing.T) {
 func TestTasksUnknownKind(t *testing.T) {
 	vs := web(1)
 	vs.RealServers[0].Checks[0].Kind = 0
-	_, _, err := pool.Tasks([]config.VirtualServer{vs})
+	_, _, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{})
 	want := "check TCP 192.168.1.1:80, 192.168.2.11:80: unset 192.168.2.11:80: unknown kind unset"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
@@ -92,7 +92,7 @@ func TestTasksUnknownKind(t *testing.T) {
 func TestHealthOf(t *testing.T) {
 	vs := web(1, 1, 1)
 	vs.RealServers[0].Checks = append(vs.RealServers[0].Checks, httpCheck())
-	tasks, index, err := pool.Tasks([]config.VirtualServer{vs})
+	tasks, index, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestHealthOf(t *testing.T) {
 func TestIndexServer(t *testing.T) {
 	vs := web(1, 1)
 	vs.RealServers[1].Checks = append(vs.RealServers[1].Checks, httpCheck())
-	tasks, index, err := pool.Tasks([]config.VirtualServer{vs})
+	tasks, index, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{})
 	if err != nil {
 		t.Fatal(err)
 	}
