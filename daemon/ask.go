@@ -15,8 +15,12 @@ import (
 // Question is what a director can be asked through its control socket: one line of JSON, which it
 // answers with JSON; then the connection ends.
 type Question struct {
-	// Ask is what is asked for: DoReload or TellStatus.
+	// Ask is what is asked for: DoReload, DoOverride or TellStatus.
 	Ask string `json:"ask"`
+	// Server is the real server that DoOverride is about, as VIRTUAL/REAL.
+	Server string `json:"server,omitempty"`
+	// Weight is what DoOverride gives it, from 0, which drains it; nil undoes that.
+	Weight *int `json:"weight,omitempty"`
 	// File is the configuration that the asker means, absolute; empty is whichever the director
 	// runs. A director that runs another one refuses.
 	File string `json:"file,omitempty"`
@@ -27,19 +31,23 @@ const (
 	// DoReload asks to read the configuration again, and for its outcome, one line. It waits for a
 	// reload under way.
 	DoReload = "reload"
+	// DoOverride asks to give a real server the weight of an operator, in place of what the
+	// configuration and its checks say, or to undo that. Its outcome is one step.
+	DoOverride = "override"
 	// TellStatus asks for a status.Snapshot, as status.JSON writes it, and waits for nothing.
 	TellStatus = "status"
 )
 
-// Outcome is what came of a reload. Exactly one of Applied and Error is set.
+// Outcome is what came of a question. Exactly one of Applied and Error is set.
 type Outcome struct {
-	// Applied says that the file runs now.
+	// Applied says that it is done: the file runs now, or the weight is as asked for.
 	Applied bool `json:"applied"`
 	// Steps are what was done; nil if nothing differed.
 	Steps []string `json:"steps,omitempty"`
 	// Diagnostics is what there is to say about the file, one a line.
 	Diagnostics string `json:"diagnostics,omitempty"`
-	// Error is why nothing was changed; Invalid says that it is the file's fault.
+	// Error is why nothing was changed; Invalid says that it is the fault of the file, or of what
+	// was asked.
 	Error   string `json:"error,omitempty"`
 	Invalid bool   `json:"invalid,omitempty"`
 }

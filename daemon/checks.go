@@ -41,8 +41,9 @@ func (s *services) setChecks(cfg *config.Config) (pool.Index, error) {
 	// They come before the tasks: of no news between can a check not have heard.
 	s.mu.Lock()
 	s.told.checks = users
+	s.suspend(cfg.VirtualServers, index)
 	s.mu.Unlock()
-	if err := s.checks.Set(tasks); err != nil {
+	if err := s.checks.Set(s.failures.counted(tasks, index)); err != nil {
 		return pool.Index{}, fmt.Errorf("set health checks: %w", err)
 	}
 	return index, nil
@@ -150,7 +151,7 @@ func checkCheckers(cfg *config.Config) config.Diagnostics {
 		ds = append(ds, config.Diagnostic{Pos: at, Severity: config.Error, Text: err.Error()})
 	}
 	if _, err := loadTLS(cfg); err != nil {
-		add(firstSSL(cfg).Pos, err)
+		add(cfg.TLS.Pos, err)
 	}
 	m := pool.Means{
 		Script: func(*config.MiscCheck) (check.Script, time.Duration) { return checkScript{}, 0 },
@@ -269,6 +270,3 @@ func realServer(vs *config.VirtualServer, addr netip.AddrPort) *config.RealServe
 	}
 	return nil
 }
-
-// weight returns the weight of a real server by its checks.
-func (v *service) weight(rs *config.RealServer) int { return v.weights.Of(rs) }

@@ -76,7 +76,16 @@ func (c *checking) comes(words string) {
 // port.
 func oneCheck(t *testing.T, text string, port uint16) *config.Config {
 	t.Helper()
-	cfg, ds := config.Parse("test.conf", []byte(strings.ReplaceAll(`virtual_server 192.168.1.1 80 {
+	cfg, ds := config.Parse("test.conf", []byte(checkText(text, port)))
+	if err := ds.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// checkText is the text of oneCheck.
+func checkText(text string, port uint16) string {
+	return strings.ReplaceAll(`virtual_server 192.168.1.1 80 {
 protocol TCP
 delay_loop 0.05
 delay_before_retry 0
@@ -86,11 +95,7 @@ alpha
 connect_timeout 2
 real_server 127.0.0.1 % {
 weight 10
-`+text+"\n}\n}\n", "%", fmt.Sprint(port))))
-	if err := ds.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return cfg
+`+text+"\n}\n}\n", "%", fmt.Sprint(port))
 }
 
 // withCheck is oneCheck with a check that has no words in the language yet.
@@ -326,9 +331,10 @@ func TestScriptOfCheck(t *testing.T) {
 
 func TestCheckCheckers(t *testing.T) {
 	cfg := oneCheck(t, "SSL_GET {\nurl {\npath /\nregex \"(\"\n}\n}", 80)
-	cfg.TLS = &config.TLS{CA: "/nowhere/ca"}
-	want := "test.conf:11:1: error: SSL: load CA: open /nowhere/ca: no such file or directory\n" +
-		"test.conf:11:1: error: SSL_GET: url /: compile regex \"(\": error parsing regexp: " +
+	cfg.TLS = &config.TLS{Pos: config.Pos{File: "test.conf", Line: 30, Column: 1},
+		CA: "/nowhere/ca"}
+	want := "test.conf:30:1: error: SSL: load CA: open /nowhere/ca: no such file or directory\n" +
+		"test.conf:14:1: error: SSL_GET: url /: compile regex \"(\": error parsing regexp: " +
 		"missing closing ): `(`\n"
 	if diff := cmp.Diff(want, checkCheckers(cfg).String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -43,14 +43,17 @@ func Cleanup(ctx context.Context, o Options, claims string) error {
 		}
 	}
 	if len(cfg.VirtualServers) > 0 && !o.KeepServices {
-		errs = append(errs, removeServices(ctx, cfg.VirtualServers))
+		errs = append(errs, removeServices(ctx, cfg))
+	}
+	if !o.KeepServices {
+		errs = append(errs, cleanLVS(ctx, host, cfg))
 	}
 	return errors.Join(errs...)
 }
 
 // removeServices takes the virtual services of a configuration out of the kernel.
-func removeServices(ctx context.Context, servers []config.VirtualServer) (err error) {
-	table, err := ipvs.OpenKernel(ctx)
+func removeServices(ctx context.Context, cfg *config.Config) (err error) {
+	table, err := openTable(ctx, cfg.Global.Namespace)
 	if err != nil {
 		return fmt.Errorf("open table of virtual services: %w", err)
 	}
@@ -60,8 +63,10 @@ func removeServices(ctx context.Context, servers []config.VirtualServer) (err er
 		return err
 	}
 	configured := map[ipvs.Key]bool{}
-	for i := range servers {
-		configured[pool.Key(&servers[i])] = true
+	for i := range cfg.VirtualServers {
+		for _, k := range pool.Keys(&cfg.VirtualServers[i]) {
+			configured[k] = true
+		}
 	}
 	var ours ipvs.Services
 	for _, s := range all {

@@ -6,21 +6,20 @@ import (
 	"reflect"
 
 	"github.com/tandemlb/tandem/daemon/config"
-	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/pool"
 )
 
 // compareServices returns what makes the virtual services before those after, but for those that
 // stay as they are.
 func compareServices(before, after []config.VirtualServer) []step {
-	wanted := make(map[ipvs.Key]*config.VirtualServer, len(after))
+	wanted := make(map[pool.Name]*config.VirtualServer, len(after))
 	for i := range after {
-		wanted[pool.Key(&after[i])] = &after[i]
+		wanted[pool.NameOf(&after[i])] = &after[i]
 	}
 	var steps []step
-	had := make(map[ipvs.Key]bool, len(before))
+	had := make(map[pool.Name]bool, len(before))
 	for i := range before {
-		k := pool.Key(&before[i])
+		k := pool.NameOf(&before[i])
 		had[k] = true
 		next, stays := wanted[k]
 		if !stays {
@@ -31,22 +30,26 @@ func compareServices(before, after []config.VirtualServer) []step {
 		}
 	}
 	for i := range after {
-		if k := pool.Key(&after[i]); !had[k] {
+		if k := pool.NameOf(&after[i]); !had[k] {
 			steps = append(steps, step{verb: start, key: serviceKey(k), reasons: []string{"new"}})
 		}
 	}
 	return steps
 }
 
-func serviceKey(k ipvs.Key) string { return "virtual_server " + k.String() }
+func serviceKey(k pool.Name) string { return "virtual_server " + k.String() }
 
 // compareService returns how the services differ; nil if they do not.
 func compareService(before, after *config.VirtualServer) []string {
 	var reasons []string
 	a, b := *before, *after
 	a.RealServers, b.RealServers = nil, nil
+	a.Members, b.Members = nil, nil
 	if !same(&a, &b) {
 		reasons = append(reasons, "settings")
+	}
+	if !same(&before.Members, &after.Members) {
+		reasons = append(reasons, "members of the group")
 	}
 	if same(&before.RealServers, &after.RealServers) {
 		return reasons

@@ -222,6 +222,8 @@ func another(t *testing.T, v reflect.Value) reflect.Value {
 		return reflect.ValueOf(netip.MustParseAddr("192.168.1.7"))
 	case []instance.VIP:
 		return reflect.ValueOf([]instance.VIP{{Device: "eth0"}})
+	case []uint8:
+		return reflect.ValueOf([]uint8{7})
 	case []vrrp.Peer:
 		return reflect.ValueOf([]vrrp.Peer{{Addr: netip.MustParseAddr("192.168.1.7")}})
 	case []netif.Route:

@@ -20,6 +20,7 @@ func compareOthers(before, after *config.Config) []step {
 		{"trackers", trackerParts},
 		{"notifications", noticeParts},
 		{"static entries", staticParts},
+		{"connections", lvsParts},
 	} {
 		if reasons := compareParts(part.parts(before), part.parts(after)); len(reasons) > 0 {
 			steps = append(steps, step{verb: change, key: part.key, reasons: reasons})
@@ -64,6 +65,12 @@ func trackerParts(cfg *config.Config) map[string]any {
 	for i := range cfg.BFDs {
 		parts["bfd "+cfg.BFDs[i].Name] = cfg.BFDs[i]
 	}
+	for instance, groups := range groupsOf(cfg) {
+		parts["track_groups of vrrp_instance "+instance] = groups
+	}
+	if delays := linkDelays(cfg); len(delays) > 0 {
+		parts["interface_up_down_delays"] = fmt.Sprint(delays)
+	}
 	for instance, uses := range usesOf(cfg) {
 		if len(uses) > 0 {
 			parts["what vrrp_instance "+instance+" depends on"] = uses
@@ -107,6 +114,9 @@ func staticParts(cfg *config.Config) map[string]any {
 	}
 	if len(s.Rules) > 0 {
 		parts["rules"] = fmt.Sprint(s.Rules)
+	}
+	if len(s.Groups) > 0 {
+		parts["track_groups"] = fmt.Sprint(s.Groups)
 	}
 	return parts
 }

@@ -44,7 +44,7 @@ func (d *director) openControl(ctx context.Context) *worker {
 	}
 	c, err := newControl(d.options.Control, d.questions, d.log)
 	if err != nil {
-		d.log.Warn("no control socket; --reload and --status will not reach this daemon",
+		d.log.Warn("no control socket; --reload, --status and --drain will not reach this daemon",
 			"err", err)
 		return nil
 	}
@@ -54,8 +54,13 @@ func (d *director) openControl(ctx context.Context) *worker {
 
 // answer does what is asked.
 func (d *director) answer(ctx context.Context, q Question) Outcome {
-	if q.Ask != DoReload {
-		return Outcome{Error: fmt.Sprintf("ask %q: expected %q or %q", q.Ask, DoReload, TellStatus)}
+	switch q.Ask {
+	case DoReload:
+	case DoOverride:
+		return d.override(q)
+	default:
+		return Outcome{Error: fmt.Sprintf("ask %q: expected %q, %q or %q", q.Ask, DoReload,
+			DoOverride, TellStatus)}
 	}
 	if own, err := filepath.Abs(d.options.File); err == nil && q.File != "" && q.File != own {
 		return Outcome{Error: fmt.Sprintf("file %q: this director runs %q", q.File, own)}

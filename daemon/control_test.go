@@ -218,7 +218,7 @@ func TestAnswer(t *testing.T) {
 		q    Question
 		want string
 	}{
-		{Question{Ask: "dance"}, `ask "dance": expected "reload" or "status"`},
+		{Question{Ask: "dance"}, `ask "dance": expected "reload", "override" or "status"`},
 		{Question{Ask: DoReload, File: "/b.conf"},
 			`file "/b.conf": this director runs "/a.conf"`},
 	} {

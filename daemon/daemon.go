@@ -37,6 +37,9 @@ type Options struct {
 	// Control is the path of the socket that answers to Ask; empty means none. A director that
 	// cannot have it says so in its log, and goes on.
 	Control string
+	// Overrides is the file that keeps the weights which operators have given real servers, for the
+	// next process; empty means that none does.
+	Overrides string
 	// Ready is called once, when every instance takes part in its election or knows why it cannot.
 	// Nil means nobody is told.
 	Ready func()
@@ -79,6 +82,7 @@ func Run(ctx context.Context, o Options) error {
 	d := director{options: o, log: o.Log, config: &config.Config{}, questions: make(chan question),
 		born:  time.Now(),
 		pulse: pulse{ledger: o.Ledger}}
+	d.overrides = openOverrides(o.Overrides, o.Log)
 	defer d.pulse.begin()()
 	cfg, err := d.first()
 	if err != nil {
@@ -91,8 +95,12 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer d.close()
 	d.atStart(ctx, cfg)
+	defer d.schedule(cfg)()
 	next, err := d.prepare(ctx, cfg)
 	if err != nil {
+		return err
+	}
+	if err := d.flushAtStart(ctx, cfg); err != nil {
 		return err
 	}
 	return d.run(ctx, next)
@@ -124,6 +132,8 @@ type director struct {
 	// config is what runs.
 	config *config.Config
 	host   *netif.Host
+	// delays hold back changes of the links of host.
+	delays instance.LinkDelays
 	// links are those of host, or a test's; nil before the first instance.
 	links   instance.Links
 	routers []*worker
@@ -135,6 +145,9 @@ type director struct {
 	kernel   *ipvs.Kernel
 	services *services
 	rear     *worker
+	// lvs, and syncer, who runs it, are nil until something beside virtual services is wanted.
+	lvs    *lvs
+	syncer *worker
 	// tracking and telling, and watcher and teller, who run them, are nil before equip and the first
 	// configuration.
 	tracking        *tracking
@@ -143,6 +156,10 @@ type director struct {
 	// bfd, and speaker, who runs it, are nil before the first session.
 	bfd     *sessionWatch
 	speaker *worker
+	// place is where the first configuration has put it.
+	place config.Namespace
+	// overrides are what operators have said of real servers.
+	overrides *overrides
 	// questions are those of the control socket.
 	questions chan question
 	// public is what snapshots tell.
@@ -185,7 +202,7 @@ func (d *director) run(ctx context.Context, first *transition) error {
 		errs = append(errs, r.wait())
 	}
 	d.tracking.unwatch()
-	for _, w := range []*worker{d.speaker, d.watcher, d.still, d.rear, d.teller} {
+	for _, w := range []*worker{d.speaker, d.watcher, d.still, d.rear, d.syncer, d.teller} {
 		if w != nil {
 			errs = append(errs, w.end())
 		}

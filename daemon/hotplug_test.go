@@ -39,7 +39,7 @@ func direct(t *testing.T, node *netiftest.Node, text string) *directed {
 			t.Errorf("Run: %v", err)
 		}
 		if t.Failed() {
-			t.Log(r.log.text.String())
+			t.Log(r.log.String())
 		}
 	})
 	select {
@@ -211,7 +211,7 @@ func TestManyInterfaces(t *testing.T) {
 	until(t, "all VIPs", func() bool { return everywhere() == many })
 	node.Delete()
 	until(t, "all VIPs but one", func() bool { return everywhere() == many-1 })
-	if strings.Count(r.log.text.String(), "to=Fault") != 1 {
+	if strings.Count(r.log.String(), "to=Fault") != 1 {
 		t.Errorf("transitions to Fault: want one")
 	}
 }

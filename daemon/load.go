@@ -66,6 +66,7 @@ func examine(file string, o config.Options) (*config.Config, config.Diagnostics)
 	}
 	ds = append(ds, checkRouting(cfg)...)
 	ds = append(ds, checkCheckers(cfg)...)
+	ds = append(ds, checkLVS(cfg)...)
 	ds.Sort()
 	return cfg, ds
 }
@@ -87,11 +88,15 @@ func load(o Options) (*config.Config, string, error) {
 		return nil, said, fmt.Errorf("read configuration %s: %w", o.File, ErrConfig)
 	}
 	if o.WithoutVRRP {
+		settleSync(cfg)
 		cfg.Instances, cfg.SyncGroups = nil, nil
 		cfg.Addresses, cfg.Routes, cfg.Rules = nil, nil, nil
 	}
 	if o.WithoutServices {
-		cfg.VirtualServers = nil
+		cfg.VirtualServers, cfg.Global.LVS = nil, config.LVS{}
+		for i := range cfg.Instances {
+			cfg.Instances[i].SyncInterface = ""
+		}
 	}
 	return cfg, said, nil
 }

@@ -42,6 +42,8 @@ func tyingSettings() []setting {
 		{"use_vmac_addr", restart, func(c *c) any { return fmt.Sprint(c.AddrVMACs) }, false},
 		{"vrf", restart, func(c *c) any { return c.VRF }, false},
 		{"vmac_xmit_base", restart, func(c *c) any { return c.AdvertsOnParent }, false},
+		{"log_unknown_vrids", change, func(c *c) any { return c.HearAll }, false},
+		{"other virtual_router_ids", change, func(c *c) any { return fmt.Sprint(c.Siblings) }, false},
 	}
 }
 
@@ -88,6 +90,8 @@ func announceSettings() []setting {
 		{"garp_interval", change, func(c *c) any { return c.ARPInterval }, false},
 		{"garp_group", change, func(c *c) any { return fmt.Sprint(c.PaceGroups) }, false},
 		{"gna_interval", change, func(c *c) any { return c.NAInterval }, false},
+		{"garp_extra_if", change, func(c *c) any { return c.ExtraEvery }, false},
+		{"garp_extra_if all", change, func(c *c) any { return c.ExtraAll }, false},
 	}
 }
 
@@ -101,6 +105,7 @@ func masterSettings() []setting {
 		{"promote_secondaries", change, func(c *c) any { return c.PromoteSecondaries }, false},
 		{"no_accept", change, func(c *c) any { return c.ShieldTable }, false},
 		{"nftables_priority", change, func(c *c) any { return c.ShieldPriority }, false},
+		{"nftables_counters", change, func(c *c) any { return c.ShieldCounters }, false},
 	}
 }
 

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/instance"
-	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/notify"
 	"github.com/tandemlb/tandem/daemon/track"
@@ -64,6 +64,7 @@ func (d *director) reload(ctx context.Context) (out Outcome) {
 
 // reread is load, but does not wait for a pipe that somebody may write to.
 func (d *director) reread() (*config.Config, string, error) {
+	defer d.lock()()
 	info, err := os.Stat(d.options.File)
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return nil, "", fmt.Errorf("read configuration %s: %w: expected a file, got %s",
@@ -91,10 +92,15 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 	t := &transition{config: cfg, plan: compare(d.config, cfg), routers: map[string]router{},
 		resumed: map[string]bool{}}
 	d.equip()
+	if err := d.stay(cfg); err != nil {
+		return nil, err
+	}
 	if err := checkNotices(cfg); err != nil {
 		return nil, err
 	}
-	if err := d.open(ctx, instances, servers); err != nil {
+	want := lvsOf(cfg)
+	lvs := !want.empty()
+	if err := d.open(ctx, instances || lvs, servers || lvs); err != nil {
 		return nil, err
 	}
 	if still {
@@ -117,6 +123,9 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 	}
 	if err == nil {
 		t.services.tell = d.telling.server
+		if d.kernel != nil { // not so for a table in memory, which is on no machine
+			err = t.services.lookAround()
+		}
 	}
 	return t, err
 }
@@ -173,10 +182,10 @@ func (d *director) open(ctx context.Context, instances, servers bool) error {
 		if d.host, err = netif.Open(); err != nil {
 			return err
 		}
-		d.links = instance.OnHost(d.host)
+		d.links = instance.OnHostWith(d.host, &d.delays)
 	}
 	if servers {
-		if d.kernel, err = ipvs.OpenKernel(ctx); err != nil {
+		if d.kernel, err = openTable(ctx, d.place); err != nil {
 			return fmt.Errorf("open table of virtual services: %w", err)
 		}
 		d.table = d.kernel
@@ -191,8 +200,10 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 	if err := d.setServices(ctx, t); err != nil {
 		return err
 	}
+	d.setLVS(ctx, t.config)
 	before := d.config
 	d.config = t.config
+	d.delays.Set(linkDelays(t.config))
 	defer d.settled()
 	d.setStatics(ctx, t)
 	d.telling.part(before, t.config)
@@ -247,12 +258,27 @@ func (d *director) settled() {
 	if err := bequeath(d.options.Ledger, d.config); err != nil {
 		d.log.Warn("configuration was not noted", "err", err)
 	}
+	if large(d.config) {
+		debug.FreeOSMemory()
+	}
+}
+
+// large says whether what reading the configuration has used is worth giving back at once: with
+// thousands of real servers it is as much again as what is kept. It takes some 10 ms.
+func large(cfg *config.Config) bool {
+	const many = 1000
+	servers := 0
+	for i := range cfg.VirtualServers {
+		servers += len(cfg.VirtualServers[i].RealServers)
+	}
+	return servers >= many
 }
 
 // setStatics comes before the routers, whose routes may need the addresses.
 func (d *director) setStatics(ctx context.Context, t *transition) {
 	if d.statics == nil && t.statics != nil {
 		d.statics = t.statics
+		d.statics.Told = d.tracking.static
 		// Their end is not that of ctx: they outlast the routers.
 		d.still = begin(context.WithoutCancel(ctx), "statics", d.statics.Run)
 	} else if d.statics != nil {
@@ -266,10 +292,18 @@ func (d *director) setServices(ctx context.Context, t *transition) error {
 	switch {
 	case t.services != nil:
 		d.services = t.services
+		d.keepOverrides(t.services, t.config)
 		// Their end is not that of ctx: they outlast the routers.
 		d.rear = begin(context.WithoutCancel(ctx), "virtual servers", d.services.run)
+		if !d.began && !d.options.Ledger.Inherited().Resume {
+			// No VIP comes before they are there, and nothing else takes the processor from them.
+			d.services.await(ctx)
+		}
 	case d.services != nil && (len(t.plan.services) > 0 || checksDiffer(d.config, t.config)):
-		return d.services.configure(t.config)
+		if err := d.services.configure(t.config); err != nil {
+			return err
+		}
+		d.keepOverrides(d.services, t.config)
 	}
 	return nil
 }

@@ -39,6 +39,9 @@ func groups(cfg *config.Config) []instance.Group {
 			gs = append(gs, instance.Group{Members: []instance.Config{member(&cfg.Instances[i])}})
 		}
 	}
+	if cfg.Global.Adverts.LogUnknownVRIDs {
+		hearUnknown(gs)
+	}
 	return gs
 }
 
@@ -58,6 +61,7 @@ func member(cfg *config.Config, i *config.Instance) instance.Config {
 		PromoteSecondaries: i.PromoteSecondaries,
 		PaceGroups:         paceGroups(cfg),
 	}
+	c.Router.PreemptDelay = preemptDelay(cfg, i)
 	if c.Router.Unicast {
 		c.UnicastTTL, c.VRF = i.UnicastTTL, i.VRF
 	}
@@ -67,6 +71,7 @@ func member(cfg *config.Config, i *config.Instance) instance.Config {
 			c.ShieldTable = "tandem"
 		}
 		c.ShieldPriority = int32(cfg.Global.Firewall.Priority)
+		c.ShieldCounters = cfg.Global.Firewall.Counters
 	}
 	announcing(&c, i.GARP)
 	fit, rest := vrrp.FitAddrs(c.Router.Version, packetSize, addressesOf(c.VIPs))
@@ -233,6 +238,7 @@ func oldChecksum(word string) instance.OldChecksum {
 func announcing(c *instance.Config, g config.GARP) {
 	c.AnnounceRepeat, c.RefreshRepeat, c.LowerRepeat = g.Repeat, g.RefreshRepeat, g.LowerPriorityRepeat
 	c.ARPInterval, c.NAInterval = g.ARPInterval, g.NAInterval
+	c.ExtraEvery, c.ExtraAll = g.Extra.Interval, g.Extra.All
 	c.Router.AnnounceDelay = g.Delay
 	c.Router.AnnounceRefresh = g.Refresh
 	c.Router.LowerPrioAnnounceDelay = g.LowerPriorityDelay

@@ -42,9 +42,39 @@ func newRouting(cfg *config.Config) *routing {
 // statics returns what the host has whatever its instances do.
 func statics(cfg *config.Config) instance.Static {
 	r := newRouting(cfg)
-	return instance.Static{
+	s := instance.Static{
 		Addresses: vips(cfg.Addresses), Routes: r.routes(cfg.Routes), Rules: r.rules(cfg.Rules),
 	}
+	s.Groups = staticGroups(cfg, s)
+	return s
+}
+
+// staticGroups returns the parts of s, which is made of cfg, that instances depend on.
+func staticGroups(cfg *config.Config, s instance.Static) map[string]instance.Static {
+	groups := map[string]instance.Static{}
+	add := func(name string, change func(*instance.Static)) {
+		if name != "" {
+			g := groups[name]
+			change(&g)
+			groups[name] = g
+		}
+	}
+	for i := range cfg.Addresses {
+		add(cfg.Addresses[i].TrackGroup, func(g *instance.Static) {
+			g.Addresses = append(g.Addresses, s.Addresses[i])
+		})
+	}
+	for i := range cfg.Routes {
+		add(cfg.Routes[i].TrackGroup, func(g *instance.Static) {
+			g.Routes = append(g.Routes, s.Routes[i])
+		})
+	}
+	for i := range cfg.Rules {
+		add(cfg.Rules[i].TrackGroup, func(g *instance.Static) {
+			g.Rules = append(g.Rules, s.Rules[i])
+		})
+	}
+	return groups
 }
 
 // rulesOf returns the rules of each instance, by name.

@@ -50,11 +50,14 @@ func (c *console) Write(p []byte) (int, error) {
 	return c.text.Write(p)
 }
 
-func (c *console) has(part string) bool {
+// String returns what was written.
+func (c *console) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return strings.Contains(c.text.String(), part)
+	return c.text.String()
 }
+
+func (c *console) has(part string) bool { return strings.Contains(c.String(), part) }
 
 // holds says whether the node has the VIP of oneInstance.
 func holds(t *testing.T, n *netiftest.Node) bool {
@@ -90,7 +93,7 @@ func TestRun(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(log.text.String())
+			t.Log(log.String())
 		}
 	})
 	until(t, "master has its VIP", func() bool { return holds(t, node) })

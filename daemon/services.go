@@ -10,13 +10,11 @@ import (
 	"github.com/tandemlb/tandem/daemon/check"
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/ipvs"
+	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/notify"
 	"github.com/tandemlb/tandem/daemon/pool"
 	"github.com/tandemlb/tandem/daemon/track"
 )
-
-// drainRhythm is the time between two looks at the real servers that drain.
-const drainRhythm = time.Second
 
 // services keeps the virtual services in the kernel as the health of their real servers wants them:
 //
@@ -25,7 +23,7 @@ const drainRhythm = time.Second
 //	          reload ──▶ drains ────┴───── pool.Look ◀────loads───┘
 //
 // It does so on a backup as on a master, so that the services are there when the VIPs come. A
-// report concerns one virtual service, and costs what that one costs.
+// report concerns one virtual server, and costs what that one costs.
 type services struct {
 	checks     *check.Runner
 	reconciler *ipvs.Reconciler
@@ -43,25 +41,31 @@ type services struct {
 	// up and said are what the checks said last, by ID; said has no weights that are as configured.
 	up   map[string]bool
 	said map[string]check.Weight
-	all  map[ipvs.Key]*service
+	all  map[pool.Name]*service
+	// overrides are the weights by operators, whether their real servers are there or not.
+	overrides map[pool.ID]int
+	// near is what this machine has; its maps are nil while nothing is known. away are the virtual
+	// servers whose checks wait for an address.
+	near netif.Here
+	away map[pool.Name]bool
+	// failures are those of the checks.
+	failures failures
 	// config is what was configured last; told is what its checks are told, see checks.go.
 	config *config.Config
 	told   hearsay
 
+	// local, if not nil, tells what near is; see lookAround.
+	local *netif.Local
 	// blind is why the table could not be read at the last look; of drain's goroutine alone.
 	blind error
 }
 
-// service is a virtual service and what is known of it.
+// service is a virtual server and what is known of it.
 type service struct {
 	config *config.VirtualServer
-	// health has each real server that has checks.
-	health pool.Health
-	// weights are those that the checks want.
-	weights pool.Weights
-	quorum  pool.Quorum
-	drains  []pool.Drain
-	// destinations are those wanted.
+	// State's health has each real server that has checks.
+	pool.State
+	// destinations are those wanted; see pool.Services.
 	destinations []ipvs.Destination
 	// since says of each real server since when it has been up or down, as far as is known.
 	since map[netip.AddrPort]time.Time
@@ -96,13 +100,35 @@ func servicesOf(
 // connection. The error says what could not be taken out.
 func (s *services) run(ctx context.Context) error {
 	var others sync.WaitGroup
-	others.Go(func() { _ = s.checks.Run(ctx) })   // it has no error to return
+	others.Go(func() {
+		s.await(ctx)
+		_ = s.checks.Run(ctx) // it has no error to return
+	})
 	others.Go(func() { _ = s.told.set.Run(ctx) }) // it has no error to return
 	others.Go(func() { s.drain(ctx) })
+	if s.local != nil {
+		others.Go(func() { s.watchLocal(ctx) })
+	}
 	err := s.reconciler.Run(ctx)
 	others.Wait()
 	s.tellEnd()
 	return err
+}
+
+// fillPatience is how long others wait for the first virtual services: they are there in well under
+// a second, or the kernel does not answer.
+const fillPatience = 2 * time.Second
+
+// await waits until the kernel has been given everything once, or has refused it, for fillPatience, or
+// until ctx ends.
+func (s *services) await(ctx context.Context) {
+	limit := time.NewTimer(fillPatience)
+	defer limit.Stop()
+	select {
+	case <-s.reconciler.Passed():
+	case <-limit.C:
+	case <-ctx.Done():
+	}
 }
 
 // tellEnd tells that the services with omega, and their real servers, are down now.
@@ -117,11 +143,11 @@ func (s *services) tellEnd() {
 			continue
 		}
 		for i := range v.config.RealServers {
-			if rs := &v.config.RealServers[i]; v.health.Up(rs) {
+			if rs := &v.config.RealServers[i]; v.Health.Up(rs) {
 				s.tell(serverSubject(v.config, rs), false, "stop")
 			}
 		}
-		if v.quorum == pool.Kept {
+		if v.Quorum == pool.Kept {
 			s.tell(serviceSubject(v.config), false, "stop")
 		}
 	}
@@ -148,9 +174,11 @@ func (s *services) configure(cfg *config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.config, s.index = cfg, index
-	clear(s.up)
+	s.suspend(cfg.VirtualServers, index) // there may have been news since
+	states := s.checks.States()
+	s.up = make(map[string]bool, len(states))
 	clear(s.said)
-	for _, state := range s.checks.States() {
+	for _, state := range states {
 		s.up[state.ID] = state.Up
 		if state.Up {
 			s.weigh(state.ID, state.Weight)
@@ -158,11 +186,11 @@ func (s *services) configure(cfg *config.Config) error {
 	}
 	was := s.all
 	servers := cfg.VirtualServers
-	s.all = make(map[ipvs.Key]*service, len(servers))
+	s.all = make(map[pool.Name]*service, len(servers))
 	want := make(ipvs.Services, 0, len(servers))
 	for i := range servers {
 		if vs := &servers[i]; pool.Serves(vs) {
-			want = append(want, s.setService(vs, was[pool.Key(vs)], now))
+			want = append(want, s.setService(vs, was[pool.NameOf(vs)], now)...)
 		}
 	}
 	s.reconciler.Set(want)
@@ -178,27 +206,28 @@ func (s *services) weigh(id string, w check.Weight) {
 	s.said[id] = w
 }
 
-// setService replaces one service, and returns what is wanted of it. was is nil for a new one.
+// setService replaces one virtual server, and returns what is wanted of it. was is nil for a new
+// one.
 func (s *services) setService(
 	vs *config.VirtualServer, was *service, now time.Time,
-) ipvs.Service {
-	v := &service{config: vs, health: s.index.HealthOf(vs, s.up),
-		weights: s.index.WeightsOf(vs, s.said),
-		since:   make(map[netip.AddrPort]time.Time, len(vs.RealServers))}
-	s.all[pool.Key(vs)] = v
+) ipvs.Services {
+	v := &service{config: vs, since: make(map[netip.AddrPort]time.Time, len(vs.RealServers))}
+	v.Health, v.Weights = s.index.HealthOf(vs, s.up), s.index.WeightsOf(vs, s.said)
+	v.Overrides = overridesOf(vs, s.overrides)
+	s.all[pool.NameOf(vs)] = v
 	var before pool.Health
 	if was != nil {
-		before, v.quorum = was.health, was.quorum
-		v.drains = pool.Leave(was.config, vs, was.health, was.destinations, was.drains, now)
+		before, v.Quorum = was.Health, was.Quorum
+		v.Drains = pool.Leave(was.config, vs, was.Health, was.destinations, was.Drains, now)
 	}
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
-		s.logServer(vs, rs.Address, before.Up(rs), v.health.Up(rs), nil)
-		v.since[rs.Address] = was.stood(rs, v.health.Up(rs), now)
+		s.logServer(vs, rs.Address, before.Up(rs), v.Health.Up(rs), nil)
+		v.since[rs.Address] = was.stood(rs, v.Health.Up(rs), now)
 	}
-	if was != nil && len(v.drains) > len(was.drains) {
-		for _, d := range v.drains[len(was.drains):] {
-			s.log.Info("real server draining", "service", pool.Key(vs).String(),
+	if was != nil && len(v.Drains) > len(was.Drains) {
+		for _, d := range v.Drains[len(was.Drains):] {
+			s.log.Info("real server draining", "service", pool.NameOf(vs).String(),
 				"server", d.Destination.Addr.String(), "limit", pool.DrainTime)
 		}
 		select {
@@ -224,15 +253,15 @@ func (s *services) report(r check.Report) {
 		return
 	}
 	rs := v.server(id.Server)
-	before, weight := v.health[id.Server], v.weight(rs)
+	before, weight := v.Health[id.Server], v.Weight(rs)
 	s.up[r.ID] = r.Change == check.Up
 	s.weigh(r.ID, r.Weight)
 	if s.note != nil {
 		s.note(r.ID, !s.up[r.ID])
 	}
-	s.index.Note(v.health, id, s.up)
-	s.index.Weigh(v.weights, id, rs.Weight, s.said)
-	now, heavy := v.health[id.Server], v.weight(rs)
+	s.index.Note(v.Health, id, s.up)
+	s.index.Weigh(v.Weights, id, rs.Weight, s.said)
+	now, heavy := v.Health[id.Server], v.Weight(rs)
 	if now != before {
 		s.logServer(v.config, id.Server, before, now, r.Err)
 		v.since[id.Server] = r.At
@@ -243,98 +272,35 @@ func (s *services) report(r check.Report) {
 			"from", weight, "to", heavy)
 	}
 	if now != before || heavy != weight {
-		s.reconciler.SetService(s.decide(v))
+		s.settle(v)
 	}
 }
 
-// decide works out what is wanted of a service, and returns it.
-func (s *services) decide(v *service) ipvs.Service {
-	want, quorum := pool.Desired(v.config, v.health, v.weights, v.quorum, v.drains)
+// settle has the kernel's services be what is wanted of a virtual server now.
+func (s *services) settle(v *service) {
+	for _, want := range s.decide(v) {
+		s.reconciler.SetService(want)
+	}
+}
+
+// decide works out what is wanted of a virtual server, and returns its services.
+func (s *services) decide(v *service) ipvs.Services {
+	want, quorum := pool.Desired(v.config, &v.State)
+	name := pool.NameOf(v.config).String()
 	var resumed []netip.AddrPort
-	v.drains, resumed = pool.Resume(want, v.drains)
+	v.Drains, resumed = pool.Resume(want, v.Drains)
 	for _, server := range resumed {
-		s.log.Info("real server", "service", want.Key.String(), "server", server.String(),
+		s.log.Info("real server", "service", name, "server", server.String(),
 			"from", "draining", "to", "up")
 	}
-	if v.quorum != 0 && quorum != v.quorum {
-		s.log.Info("quorum", "service", want.Key.String(),
-			"from", v.quorum.String(), "to", quorum.String())
+	if v.Quorum != 0 && quorum != v.Quorum {
+		s.log.Info("quorum", "service", name, "from", v.Quorum.String(), "to", quorum.String())
 		if s.tell != nil {
 			s.tell(serviceSubject(v.config), quorum == pool.Kept, "quorum "+quorum.String())
 		}
 	}
-	v.quorum, v.destinations = quorum, want.Destinations
-	return want
-}
-
-// drain looks after the real servers that drain, every drainRhythm while there are any, until ctx
-// ends.
-func (s *services) drain(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.draining:
-		}
-		for more := true; more; more = s.look(ctx, time.Now()) {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(drainRhythm):
-			}
-		}
-	}
-}
-
-// look asks the table for the connections of all that drain, and says whether anything still does.
-func (s *services) look(ctx context.Context, now time.Time) bool {
-	var failed error
-	more := false
-	for _, key := range s.drainingKeys() {
-		loads, err := s.table.Loads(ctx, key)
-		if err != nil {
-			loads, failed = nil, err
-		}
-		more = s.judge(key, loads, now) || more
-	}
-	if failed != nil && s.blind == nil && ctx.Err() == nil {
-		s.log.Warn("cannot count connections", "err", failed)
-	}
-	s.blind = failed
-	return more
-}
-
-// drainingKeys are those of the services of which a real server drains.
-func (s *services) drainingKeys() []ipvs.Key {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var keys []ipvs.Key
-	for k, v := range s.all {
-		if len(v.drains) > 0 {
-			keys = append(keys, k)
-		}
-	}
-	return keys
-}
-
-// judge ends what need not drain any longer, and says whether anything of the service still does.
-func (s *services) judge(key ipvs.Key, loads map[netip.AddrPort]ipvs.Load, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.all[key]
-	if v == nil {
-		return false
-	}
-	var over []pool.Drained
-	v.drains, over = pool.Look(key.Protocol, v.drains, loads, now)
-	for _, d := range over {
-		s.log.Info("real server drained", "service", key.String(), "server", d.Server.String(),
-			"reason", d.Reason(), "connections", d.Left)
-	}
-	if len(over) > 0 {
-		s.reconciler.SetService(s.decide(v))
-	}
-	return len(v.drains) > 0
+	v.Quorum, v.destinations = quorum, want
+	return pool.Services(v.config, want)
 }
 
 // logServer logs a change of a real server; cause is what its check said.
@@ -344,7 +310,7 @@ func (s *services) logServer(
 	if before == now {
 		return
 	}
-	attrs := []any{"service", pool.Key(vs).String(), "server", server.String(),
+	attrs := []any{"service", pool.NameOf(vs).String(), "server", server.String(),
 		"from", upOrDown(before), "to", upOrDown(now)}
 	if cause != nil {
 		attrs = append(attrs, "reason", check.ReasonOf(cause).String(), "err", cause)

@@ -125,7 +125,10 @@ func (d *director) snapshot(ctx context.Context) *status.Snapshot {
 	s.Instances, s.Conditions = r.instances(s.Time)
 	s.Conditions = d.public.failures(append(s.Conditions, r.scriptConditions(s.Time)...))
 	if r.services != nil {
-		s.Services = r.services.snapshot(ctx, r.config.VirtualServers)
+		servers := r.config.VirtualServers
+		s.Services = r.services.snapshot(ctx, servers)
+		r.services.addTraffic(ctx, servers, d.overrides.get(), s.Services)
+		s.Table = r.services.tableStatus()
 	}
 	if r.tracking != nil {
 		s.Trackers = trackersOf(r.tracking.set.Snapshot())

@@ -34,7 +34,7 @@ func TestSnapshotOfServices(t *testing.T) {
 		began := time.Now()
 		synctest.Wait()
 		vss := parse(t, twoServers)
-		key := pool.Key(&vss[0])
+		key := pool.Keys(&vss[0])[0]
 		b.table.Connect(key, netip.MustParseAddrPort("192.168.2.11:80"), 3, 4)
 		row := func(name string, h status.Health) status.Server {
 			return status.Server{Name: name, Forward: "masq", Health: h, Since: began,
@@ -285,9 +285,7 @@ func TestMetrics(t *testing.T) {
 	defer cancel()
 	w := begin(ctx, "metrics", d.metrics)
 	until(t, "metrics", func() bool { return log.has("address=") })
-	log.mu.Lock()
-	_, address, _ := strings.Cut(strings.TrimSpace(log.text.String()), "address=")
-	log.mu.Unlock()
+	_, address, _ := strings.Cut(strings.TrimSpace(log.String()), "address=")
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Get("http://" + address + "/metrics")
 	if err != nil {
@@ -325,8 +323,8 @@ func TestMetricsWait(t *testing.T) {
 		if l == nil || time.Since(began) != 2*listenAfter {
 			t.Errorf("got %v after %s, want a listener after %s", l, time.Since(began), 2*listenAfter)
 		}
-		if n := strings.Count(log.text.String(), "taken"); n != 1 {
-			t.Errorf("log: got %d warnings, want 1\n%s", n, log.text.String())
+		if n := strings.Count(log.String(), "taken"); n != 1 {
+			t.Errorf("log: got %d warnings, want 1\n%s", n, log.String())
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

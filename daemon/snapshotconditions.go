@@ -23,10 +23,16 @@ const (
 	calmFor = 30 * time.Second
 )
 
+// healthy is a witness that says at next to no cost that nothing is wrong; see instance.Runner.
+type healthy interface{ Well() bool }
+
 // conditions returns what is wrong with the instances and with what is run for them.
 func (r *running) conditions(now time.Time) []status.Condition {
 	var all []status.Condition
 	for _, w := range r.routers {
+		if h, ok := w.(healthy); ok && h.Well() {
+			continue
+		}
 		for _, s := range w.Snapshot() {
 			all = append(all, conditionsOf(&s, now)...)
 		}

@@ -90,14 +90,14 @@ func TestConditionsAreTold(t *testing.T) {
 		synctest.Wait()
 		seq := func() uint64 { return tl.notifier.Stats().Seq }
 		if !log.has("condition=split_brain subject=VI_1") || seq() != 1 {
-			t.Errorf("log and %d events: expected a split brain\n%s", seq(), &log.text)
+			t.Errorf("log and %d events: expected a split brain\n%s", seq(), log.String())
 		}
 		d.routers = nil
 		d.publish()
 		time.Sleep(calmFor + mostlyEvery)
 		synctest.Wait()
 		if !log.has(`msg="condition is over" condition=split_brain subject=VI_1`) || seq() != 2 {
-			t.Errorf("log and %d events: expected its end\n%s", seq(), &log.text)
+			t.Errorf("log and %d events: expected its end\n%s", seq(), log.String())
 		}
 	})
 }
@@ -199,7 +199,7 @@ func TestRunOnce(t *testing.T) {
 			d := director{log: slog.New(slog.NewTextHandler(log, nil)), config: cfg}
 			d.atStart(t.Context(), cfg)
 			if tt.said != "" && !log.has(tt.said) || tt.said == "" && log.has("script") {
-				t.Errorf("log: expected %q\n%s", tt.said, &log.text)
+				t.Errorf("log: expected %q\n%s", tt.said, log.String())
 			}
 			var got string
 			for _, c := range d.public.failures(nil) {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -19,14 +20,14 @@ func (v *service) stood(rs *config.RealServer, up bool, now time.Time) time.Time
 	if v == nil {
 		return now
 	}
-	if since, known := v.since[rs.Address]; known && v.health.Up(rs) == up {
+	if since, known := v.since[rs.Address]; known && v.Health.Up(rs) == up {
 		return since
 	}
 	return now
 }
 
-// snapshot returns what there is to say of the services of servers, in their order. A table that
-// cannot be read, or does not answer before ctx ends, is an error of each service.
+// snapshot returns what there is to say of the virtual servers, in their order. A table that cannot
+// be read, or does not answer before ctx ends, is an error of each.
 func (s *services) snapshot(
 	ctx context.Context, servers []config.VirtualServer,
 ) []status.Service {
@@ -48,21 +49,53 @@ func (s *services) snapshot(
 		if !pool.Serves(vs) {
 			continue
 		}
-		key := pool.Key(vs)
-		loads, err := s.table.Loads(ctx, key)
+		loads, err := s.loads(ctx, vs, s.wanted(vs))
 		if err != nil {
 			err = fmt.Errorf("read table: %w", err)
-		} else if err = table.Services[key]; err == nil {
-			err = table.List
 		}
 		if v, ok := s.describe(vs, loads, checks); ok {
-			if err != nil {
+			if err = cmp.Or(failureOf(vs, &table), table.List, err); err != nil {
 				v.Error = err.Error()
 			}
 			all = append(all, v)
 		}
 	}
 	return all
+}
+
+// wanted are the destinations that a virtual server should have.
+func (s *services) wanted(vs *config.VirtualServer) []ipvs.Destination {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.all[pool.NameOf(vs)]; v != nil {
+		return v.destinations
+	}
+	return nil
+}
+
+// failureOf returns why a virtual server's services are not in the table as they should be; nil if
+// they are. Of a group it names the first that is not, and how many others are not.
+func failureOf(vs *config.VirtualServer, table *ipvs.Status) error {
+	if len(table.Services) == 0 {
+		return nil
+	}
+	var first error
+	more := 0
+	for _, k := range pool.Keys(vs) {
+		switch err := table.Services[k]; {
+		case err == nil:
+		case first != nil:
+			more++
+		case vs.Group == "":
+			return err
+		default:
+			first = fmt.Errorf("%s: %w", k, err)
+		}
+	}
+	if more > 0 {
+		return fmt.Errorf("%w; and %d more services", first, more)
+	}
+	return first
 }
 
 // checked is what the checks of a real server have said.
@@ -89,32 +122,33 @@ func (s *services) describe(
 ) (status.Service, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := pool.Key(vs)
-	v := s.all[key]
+	name := pool.NameOf(vs)
+	v := s.all[name]
 	if v == nil {
 		return status.Service{}, false
 	}
-	out := status.Service{
-		Name: vs.Address.String(), Protocol: key.Protocol.String(),
-		Scheduler: string(vs.Scheduler), Health: status.Up,
-	}
-	if v.quorum == pool.Lost {
+	out := status.Service{Scheduler: string(vs.Scheduler), Health: status.Up}
+	out.Name, out.Protocol = statusName(name)
+	if v.Quorum == pool.Lost {
 		out.Health, out.Sorry = status.Down, vs.SorryServer.IsValid()
 	}
 	wanted := make(map[netip.AddrPort]ipvs.Destination, len(v.destinations))
 	for _, d := range v.destinations {
 		wanted[d.Addr] = d
 	}
-	forward := forwards[vs.Forward.String()]
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
-		server := status.Server{Name: rs.Address.String(), Forward: forward}
-		c := checks[pool.ID{Service: key, Server: rs.Address}]
+		server := status.Server{Name: rs.Address.String(),
+			Forward: forwards[vs.ForwardOf(rs).String()]}
+		c := checks[pool.ID{Service: name, Server: rs.Address}]
+		if c.all > 0 && s.away[name] {
+			c.failures = append(c.failures, "not checked while no address of the service is here")
+		}
 		server.Since, server.Reason = v.since[rs.Address], strings.Join(c.failures, "; ")
 		switch {
 		case c.all > 0 && c.done < c.all:
 			server.Health = status.Unknown
-		case v.health.Up(rs):
+		case v.Health.Up(rs):
 			server.Health = status.Up
 		default:
 			server.Health = status.Down
@@ -125,6 +159,17 @@ func (s *services) describe(
 	}
 	out.Servers = append(out.Servers, others(v, wanted, loads)...)
 	return out, true
+}
+
+// statusName is what a snapshot calls a virtual server: with a protocol if it has one.
+func statusName(n pool.Name) (name, protocol string) {
+	switch {
+	case n.Mark != 0:
+		return n.String(), ""
+	case n.Group != "":
+		return "group " + n.Group, n.Protocol.String()
+	}
+	return n.Address.String(), n.Protocol.String()
 }
 
 // others are the destinations that the configuration does not name as real servers.
@@ -157,6 +202,7 @@ func weigh(
 	}
 	if l, ok := loads[addr]; ok {
 		s.Weight, s.Active, s.Inactive = &l.Weight, l.Active, l.Inactive
+		s.Persistent = l.Persistent
 	}
 }
 

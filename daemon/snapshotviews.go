@@ -43,7 +43,8 @@ const (
 // way, or is one that it could not do without.
 func (d *director) beginViews(ctx context.Context) []*worker {
 	d.public.started = time.Now()
-	views := []*worker{begin(ctx, "conditions", d.watchConditions)}
+	views := []*worker{begin(ctx, "conditions", d.watchConditions),
+		begin(ctx, "reload time", d.keepTime)}
 	if control := d.openControl(ctx); control != nil {
 		views = append(views, control)
 	}

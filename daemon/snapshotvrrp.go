@@ -189,6 +189,8 @@ func conditionsOf(s *instance.Status, now time.Time) []status.Condition {
 			name = status.SplitBrain
 		case vrrp.ConditionStalled:
 			name = status.Stalled
+		case vrrp.ConditionClaimed:
+			name = status.AddressConflict
 		default:
 		}
 		all.add(name, s.Name, c.Since, evidence(c, now))

@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/notify"
+	"github.com/tandemlb/tandem/daemon/pool"
 )
 
 // notifications returns who is told of what.
@@ -103,22 +105,39 @@ func serverRules(
 	}
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
-		rules[serverSubject(vs, rs)] = notify.Rules{
+		r := notify.Rules{
 			Up: notifyScript(cfg, rs.NotifyUp), Down: notifyScript(cfg, rs.NotifyDown),
 			Mail: mails && on(true, rs.Alert, vs.Alert, alerts.Checkers, alerts.All),
+		}
+		if r != (notify.Rules{}) { // of thousands most have none
+			rules[serverSubject(vs, rs)] = r
 		}
 	}
 }
 
+// serviceSubject has the name that keepalived gives a virtual server, which two groups or marks may
+// share: FWM 7, or [web]:0 for a group.
 func serviceSubject(vs *config.VirtualServer) notify.Subject {
-	return notify.Subject{Kind: notify.VirtualService,
-		Name: notify.ServerName(vs.Address, vs.Protocol.String())}
+	s := notify.Subject{Kind: notify.VirtualService}
+	switch {
+	case vs.Mark != 0:
+		s.Name, s.Service = fmt.Sprintf("FWM %d", vs.Mark), pool.NameOf(vs).String()
+	case vs.Group != "":
+		s.Name, s.Service = fmt.Sprintf("[%s]:0", vs.Group), pool.NameOf(vs).String()
+	default:
+		s.Name = notify.ServerName(vs.Address, vs.Protocol.String())
+	}
+	return s
 }
 
+// serverSubject says none for the protocol of a mark, as keepalived does.
 func serverSubject(vs *config.VirtualServer, rs *config.RealServer) notify.Subject {
+	protocol := "none"
+	if vs.Mark == 0 {
+		protocol = vs.Protocol.String()
+	}
 	return notify.Subject{Kind: notify.RealServer,
-		Name:    notify.ServerName(rs.Address, vs.Protocol.String()),
-		Service: serviceSubject(vs).Name}
+		Name: notify.ServerName(rs.Address, protocol), Service: serviceSubject(vs).Name}
 }
 
 // compareSubjects orders by kind and name.

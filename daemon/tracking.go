@@ -41,6 +41,9 @@ type tracking struct {
 	// dependents are the instances that depend on anything, by name, and users the same by tracker.
 	dependents map[string]*dependent
 	users      map[track.Key][]*dependent
+	// groups are the track_groups of each instance, lost what is missing of each that is not whole.
+	groups map[string][]string
+	lost   map[string]string
 	// noted are those in the ledger.
 	noted map[track.Key]bool
 	// before is where trackers stood in the director whose place this one takes.
@@ -71,7 +74,7 @@ const noteTracker = "tracker "
 // newTracking returns a tracking of nothing, for a director with that ledger, which may be nil.
 func newTracking(l *guard.Ledger, log *slog.Logger) *tracking {
 	t := &tracking{ledger: l, log: log, watches: map[string]*worker{},
-		noted: map[track.Key]bool{}, before: map[string]standing{}}
+		noted: map[track.Key]bool{}, before: map[string]standing{}, lost: map[string]string{}}
 	t.set = track.New(t.changed)
 	t.set.Log = log
 	in := l.Inherited()
@@ -99,6 +102,7 @@ func (t *tracking) configure(cfg *config.Config, working, resumed map[string]boo
 	defer t.mu.Unlock()
 	was := t.dependents
 	t.dependents, t.users = map[string]*dependent{}, map[track.Key][]*dependent{}
+	t.groups = groupsOf(cfg)
 	uses := usesOf(cfg)
 	for i := range cfg.Instances {
 		c := &cfg.Instances[i]
@@ -194,6 +198,7 @@ func (t *tracking) tell(d *dependent, cause string) {
 		return
 	}
 	priority, faults := track.Effective(d.base, t.influences(d))
+	faults = append(faults, t.missing(d)...)
 	if priority != d.priority {
 		t.log.Info("priority", "instance", d.name, "from", d.priority, "to", priority,
 			"reason", cause)
@@ -222,7 +227,7 @@ func (t *tracking) faults(name string) []string {
 		return nil
 	}
 	_, faults := track.Effective(d.base, t.influences(d))
-	return faults
+	return append(faults, t.missing(d)...)
 }
 
 // refused logs what no router should say.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandemlb/tandem/daemon"
 )
 
 // defaultFile is where keepalived looks as well.
@@ -26,6 +28,7 @@ const (
 	actionReload
 	actionStatus
 	actionCleanup
+	actionOverride
 )
 
 // command is the command line, read.
@@ -55,11 +58,15 @@ type command struct {
 	dump          bool
 	detail        int
 	namespace     string
+	// instance is the name of the daemon among several; empty means that it has none.
+	instance string
 	// alone is without a guard.
 	alone    bool
 	pidFiles []string
 	// control is the control socket; empty means what socket works out.
 	control string
+	// asks are what --drain, --undrain and --weight ask for.
+	asks []daemon.Question
 	// ignored are the options that were given and have no effect.
 	ignored []string
 }
@@ -203,7 +210,7 @@ func options() []option {
 		{'I', "dont-release-ipvs", noArgument, "",
 			"leave virtual services in the kernel at the stop",
 			flag(func(c *command) *bool { return &c.keepServices })},
-		{'s', "namespace", required, "NAME", "run in this network namespace",
+		{'s', "namespace", required, "NAME", "run in this network namespace, whatever net_namespace says",
 			text(func(c *command) *string { return &c.namespace })},
 		{'p', "pid", required, "FILE", "write the process ID to FILE", addPIDFile},
 		{'r', "vrrp_pid", required, "FILE", "the same, for it is one process", addPIDFile},
@@ -220,6 +227,12 @@ func options() []option {
 			"wait for what comes of it", act(actionReload)},
 		{0, "status", noArgument, "", "say how the running daemon is; exit status 0 if it answers, " +
 			"1 if nobody does", act(actionStatus)},
+		{0, "drain", required, "VIRTUAL/REAL", "ask the running daemon to give this real server no new " +
+			"connections, as in 192.168.1.1:80/192.168.2.11:80, until --undrain",
+			setOverride(new(int))},
+		{0, "undrain", required, "VIRTUAL/REAL", "undo --drain and --weight", setOverride(nil)},
+		{0, "weight", required, "VIRTUAL/REAL=N", "ask the running daemon to give this real server " +
+			"this weight, whatever its checks say of that, until --undrain", setWeight},
 		{0, "metrics", required, "ADDRESS", "answer Prometheus there, at /metrics: 127.0.0.1:9650",
 			setMetrics},
 		{0, "cleanup", noArgument, "", "take off the network what a killed daemon with this " +

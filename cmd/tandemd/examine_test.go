@@ -27,8 +27,8 @@ func TestStatusOfFiles(t *testing.T) {
 		{"nothing wrong", good, nil, 0, ""},
 		{"a note", good + "child_wait_time 3\n", nil, 0,
 			"8:1: note: child_wait_time: has no effect: there are no children to wait for\n"},
-		{"a warning", good + "net_namespace x\n", nil, 5,
-			"8:1: warning: net_namespace: has no effect yet in this version; use option -s\n"},
+		{"a warning", good + "global_defs {\nenable_dbus\n}\n", nil, 5,
+			"9:1: warning: enable_dbus: has no effect yet in this version\n"},
 		{"an error", good + "net_namspace x\n", nil, 4,
 			"8:1: error: net_namspace \"x\": expected a keyword of the file " +
 				"(did you mean net_namespace?)\n"},

@@ -26,27 +26,8 @@ type guarded struct {
 
 // startGuarded starts a director and waits until it has its VIP.
 func startGuarded(t *testing.T) *guarded {
-	node, _ := netiftest.Pair(t)
-	dir := t.TempDir()
-	g := &guarded{t: t, node: node, log: &console{}, file: filepath.Join(dir, "good.conf")}
-	writeFile(t, g.file, string(readFile(t, "testdata/good.conf")))
-	g.args = []string{"-f", g.file, "--control", filepath.Join(dir, "control.sock")}
-	g.process = exec.Command("/proc/self/exe", g.args...)
-	g.process.Env = append(os.Environ(), asDaemon+"=1")
-	g.process.Stderr = g.log
-	var err error
-	node.Do(func() { err = g.process.Start() })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = g.process.Process.Kill() // does nothing to one that has ended
-		if t.Failed() {
-			t.Log(g.log)
-		}
-	})
-	waitFor(t, "VIP", func() bool { return hasVIP(t, node) })
-	return g
+	t.Helper()
+	return startWith(t, "")
 }
 
 // worker returns the number of the worker.

@@ -13,7 +13,8 @@
 // written, 5 would run but not all of it as it is written, 6 has a script that root would run and
 // others can change, 4 would not run, or not beside the peer of --peer. With --reload: 0 taken over,
 // 4 the file has errors, 1 not taken over. With --status: 0 the daemon has answered, whatever it
-// says, 1 nobody has.
+// says, 1 nobody has. With --drain, --undrain and --weight: 0 done, 2 there is no such server, 1 not
+// done.
 package main
 
 import (
@@ -26,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon"
+	"github.com/tandemlb/tandem/daemon/guard"
 )
 
 // The exit status.
@@ -47,6 +49,9 @@ func main() {
 
 // run is main with its surroundings as arguments. It returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
+	if rest, asked := isGenhash(args); asked {
+		return genhash(rest, stdout, stderr)
+	}
 	c := command{file: defaultFile, words: args}
 	if err := parse(options(), args, &c); err != nil {
 		fmt.Fprintf(stderr, "tandemd: %v\n", err)
@@ -56,9 +61,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "tandemd: %v\n", err)
 		return exitConfig
 	}
+	if !guard.IsWorker() {
+		c.settle()
+	}
 	switch c.action {
 	case actionHelp:
-		fmt.Fprint(stdout, usage(options()))
+		writeOptions(stdout, usageHead, options())
 		return exitOK
 	case actionVersion:
 		fmt.Fprintf(stdout, "tandemd %s\n", version())
@@ -74,6 +82,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return showStatus(c, stdout, stderr)
 	case actionCleanup:
 		return cleanup(c, stderr)
+	case actionOverride:
+		return sendOverrides(c, stdout, stderr)
 	case actionRun:
 	}
 	return serve(c, stdout, stderr)

@@ -85,6 +85,11 @@ func manual() string {
 			}
 		}
 	}
+	b.WriteString(manualGenhash)
+	for _, o := range new(hashing).options() {
+		fmt.Fprintf(&b, ".TP\n%s\n%s.\n", optionWords(&o), wrapped(sentence(o.help)))
+	}
+	b.WriteString(manualDrain)
 	b.WriteString(manualSignals)
 	for _, name := range slices.Sorted(maps.Keys(signals)) {
 		fmt.Fprintf(&b, ".TP\n.B %s, %s\n%s\n", signalWords[name][0], name, signalWords[name][1])
@@ -157,6 +162,15 @@ tandemd \- director for VRRP and virtual services, from a keepalived.conf
 .br
 .B tandemd \-\-reload
 .br
+.B tandemd
+\fB\-\-drain\fP | \fB\-\-undrain\fP \fIVIRTUAL\fP/\fIREAL\fP
+.br
+.B tandemd \-\-weight
+\fIVIRTUAL\fP/\fIREAL\fP=\fIN\fP
+.br
+.B tandemd genhash
+\fB\-s\fP \fIADDRESS\fP [\fIOPTION\fP...]
+.br
 .B tandemd \-\-cleanup
 .SH DESCRIPTION
 tandemd keeps virtual IP addresses (VIPs) on one of several routers by VRRP, distributes connections
@@ -183,6 +197,27 @@ A stop, or a reload that takes an instance away, hands over first: priority 0 is
 are forwarded until the successor is heard or a bounded time is over.
 A reload changes only what differs in the file.
 A file with errors is refused as a whole, with the place of each mistake, and what runs stays.
+`
+
+const manualGenhash = `.SH GENHASH
+tandemd genhash gets a page as a health check does, and prints its MD5 for the keyword digest of
+HTTP_GET and SSL_GET.
+Its options are those of keepalived\(aqs genhash.
+`
+
+const manualDrain = `.SH "WEIGHTS BY OPERATORS"
+Options \-\-drain, \-\-undrain and \-\-weight ask the running daemon.
+They may be given several times.
+A virtual server is ADDRESS:PORT, fwmark:NUMBER or group:NAME, each perhaps after its protocol or
+family and a slash, as in udp/192.168.1.1:53 and inet6/fwmark:7.
+A port may be left out where one fits.
+.PP
+The weight is in place of the configured one and of what checks say.
+A real server with weight 0 gets no new connections and keeps those that it has, and counts as 0 for
+the quorum.
+One that is down stays down.
+It holds until it is undone, over reloads and restarts; the status says since when.
+A reload of a file that has the real server no more drops it, with a line in the log.
 `
 
 const manualSignals = `.SH SIGNALS
@@ -215,6 +250,8 @@ over for 30 seconds, and in mail, if smtp_alert is on for the instance.
 var conditions = map[string]string{
 	status.SplitBrain: "Another router is master as well: it is heard, or its adverts are refused while\n" +
 		"this one is master.",
+	status.AddressConflict: "Another station has a VIP of this master too: it answers for it, or has announced\n" +
+		"it. Where that is a router of the same virtual router, the network loses adverts.",
 	status.AdvertsLost: "Adverts of this master do not leave the machine: to the others it is dead. A firewall\n" +
 		"or a full queue does that.",
 	status.KernelRefused: "The kernel did not do what it was asked to, within the last minute.",
@@ -232,13 +269,16 @@ const manualRest = `.SH "EXIT STATUS"
 .B 0
 It was told to stop, and has. With \-t: the file would run as it is written.
 With \-\-reload: it was taken over. With \-\-status: the daemon has answered, whatever it says.
+With \-\-drain, \-\-undrain and \-\-weight: it is done. With genhash: the page was got.
 .TP
 .B 1
 It cannot run, or has left something behind; the log says what.
 With \-\-reload: the file was not taken over. With \-\-status: nobody has answered.
+With \-\-drain and its like: it is not done. With genhash: the page was not got.
 .TP
 .B 2
 The configuration or the command line has errors.
+With \-\-drain and its like: there is no such virtual or real server.
 .TP
 .B 4
 A permission is missing.
@@ -283,10 +323,14 @@ The configuration, unless \-f names another.
 .TP
 .I /run/tandemd/tandemd.sock
 The control socket, for \-\-status and \-\-reload; in /run if /run/tandemd is not there.
-With \-s NAME it is tandemd\-NAME.sock; with \-p it stands beside that file.
+With \-s or net_namespace it is tandemd\-NAME.sock, and with instance it has that name too; with \-p
+it stands beside that file.
 .TP
 .I /run/tandemd/tandemd.claims
 What is claimed on the network, for \-\-cleanup; beside the control socket.
+.TP
+.I /run/tandemd/tandemd.overrides
+Weights by operators; beside the control socket.
 .TP
 .I /tmp/keepalived.data, /tmp/keepalived.stats, /tmp/keepalived.json
 Dumps that signals ask for.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -132,24 +133,29 @@ func findShort(table []option, letter byte) *option {
 	return nil
 }
 
-// usage lists the options: first those with an effect.
-func usage(table []option) string {
-	var b strings.Builder
-	b.WriteString("Usage: tandemd [OPTION...]\n\n" +
-		"A director: VRRP and virtual services from a keepalived.conf. It stays in the\n" +
-		"foreground and logs to standard error, for a supervisor such as systemd\n" +
-		"(Type=notify or simple).\n\n")
-	for _, effective := range []bool{true, false} {
-		if !effective {
-			b.WriteString("\nAccepted from keepalived's command lines, without effect:\n\n")
+// usageHead is what stands above the options in the help.
+const usageHead = "Usage: tandemd [OPTION...]\n" +
+	"       tandemd genhash [OPTION...]\n\n" +
+	"A director: VRRP and virtual services from a keepalived.conf. It stays in the\n" +
+	"foreground and logs to standard error, for a supervisor such as systemd\n" +
+	"(Type=notify or simple). genhash --help says how to get digests of pages.\n\n"
+
+// writeOptions lists the options under a head: first those with an effect. The writer is the
+// standard output, of whose errors nobody can be told.
+func writeOptions(w io.Writer, head string, table []option) {
+	var effective, others strings.Builder
+	for i := range table {
+		o := &table[i]
+		b := &effective
+		if o.set == nil {
+			b = &others
 		}
-		for i := range table {
-			if o := &table[i]; (o.set != nil) == effective {
-				fmt.Fprintf(&b, "  %-32s %s\n", o.synopsis(), o.help)
-			}
-		}
+		fmt.Fprintf(b, "  %-32s %s\n", o.synopsis(), o.help)
 	}
-	return b.String()
+	fmt.Fprint(w, head, effective.String())
+	if others.Len() > 0 {
+		fmt.Fprint(w, "\nAccepted from keepalived's command lines, without effect:\n\n", others.String())
+	}
 }
 
 // synopsis is, for example, "-f, --use-file=FILE".

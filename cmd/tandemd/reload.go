@@ -30,17 +30,22 @@ func stateDir() string {
 }
 
 // socket is the path of the control socket, for the daemon and for who asks it: what --control
-// says; else beside the first file with the process ID; else one of the machine or of the namespace.
+// says; else beside the first file with the process ID; else one of the machine, the namespace and
+// the name of the daemon.
 func (c *command) socket() string {
 	switch {
 	case c.control != "":
 		return c.control
 	case len(c.pidFiles) > 0:
 		return strings.TrimSuffix(c.pidFiles[0], ".pid") + ".sock"
-	case c.namespace != "":
-		return filepath.Join(stateDir(), "tandemd-"+c.namespace+".sock")
 	}
-	return filepath.Join(stateDir(), "tandemd.sock")
+	name := "tandemd"
+	for _, part := range []string{c.namespace, c.instance} {
+		if part != "" {
+			name += "-" + strings.ReplaceAll(part, "/", "_")
+		}
+	}
+	return filepath.Join(stateDir(), name+".sock")
 }
 
 // claims is the path of the file that says what is claimed, beside the control socket.

@@ -21,6 +21,9 @@ func TestSocket(t *testing.T) {
 	}{
 		{"nothing told", command{}, stateDir() + "/tandemd.sock"},
 		{"namespace", command{namespace: "red"}, stateDir() + "/tandemd-red.sock"},
+		{"instance", command{instance: "a/b"}, stateDir() + "/tandemd-a_b.sock"},
+		{"namespace and instance", command{namespace: "red", instance: "a"},
+			stateDir() + "/tandemd-red-a.sock"},
 		{"process ID", command{namespace: "red", pidFiles: []string{"/run/a.pid", "/b"}}, "/run/a.sock"},
 		{"process ID of another name", command{pidFiles: []string{"/run/a"}}, "/run/a.sock"},
 		{"told", command{control: "/c", pidFiles: []string{"/run/a.pid"}}, "/c"},

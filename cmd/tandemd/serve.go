@@ -21,10 +21,6 @@ import (
 // logPatience is how long the last lines of the log may take to be written.
 const logPatience = time.Second
 
-// workerGC is how much garbage the worker keeps, in percent of what it uses: little of it is made,
-// and a thousand instances are to fit into 40 MB.
-const workerGC = 50
-
 // serve runs the daemon until a signal stops it.
 func serve(c command, stdout, stderr io.Writer) int {
 	// A log that nobody reads any more ends at most the log.
@@ -60,13 +56,15 @@ func watch(c command, stdout, stderr io.Writer) int {
 	handed := make(chan os.Signal, 8)
 	signal.Notify(handed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, sigJSON)
 	defer signal.Stop(handed)
+	debug.SetGCPercent(guardGC)
+	go tidy(ctx)
 	out := newLogWriter(stderr)
 	defer out.Close(logPatience)
 	log := c.logger(out)
 	defer context.AfterFunc(ctx, func() { supervise(log, "STOPPING=1") })()
 	return daemon.Guard(ctx, daemon.GuardOptions{
 		Worker: func() *exec.Cmd {
-			cmd := exec.Command("/proc/self/exe", c.words...)
+			cmd := exec.Command("/proc/self/exe", c.workerWords()...)
 			cmd.Args[0] = "tandemd: worker"
 			cmd.Stdout, cmd.Stderr = stdout, stderr
 			return cmd
@@ -93,7 +91,7 @@ func work(c command, stdout, stderr io.Writer) int {
 	defer signal.Stop(hangup)
 	defer signal.Stop(asked)
 	name()
-	debug.SetGCPercent(workerGC)
+	debug.SetGCPercent(startGC)
 	ledger, err := guard.Attach()
 	if err != nil {
 		fmt.Fprintf(stderr, "tandemd: %v\n", err)
@@ -122,13 +120,18 @@ func work(c command, stdout, stderr io.Writer) int {
 	go forwardDumps(ctx, asked, dumps)
 	o.Reload, o.Dumps, o.Diagnostics, o.Ledger = hangups, dumps, stderr, ledger
 	o.Control, o.Metrics, o.Version = c.socket(), c.metrics, version()
+	o.Overrides = c.overrides()
 	tell := func(state string) {
 		if ledger == nil {
 			supervise(log, state)
 		}
 		ledger.Supervise(state)
 	}
-	o.Ready = func() { tell("READY=1") }
+	o.Ready = func() {
+		debug.SetGCPercent(workerGC)
+		go tidy(ctx)
+		tell("READY=1")
+	}
 	o.Reloading = func(under bool) { tell(reloadState(under)) }
 	if c.dump && !ledger.Inherited().Resume {
 		o.Dump = stdout

@@ -79,7 +79,7 @@ func (k *keepalived) run() {
 // stop ends it by a signal. If it does not run it does nothing.
 func (k *keepalived) stop(s unix.Signal) {
 	if k.cmd != nil {
-		finish(k.cmd, s)
+		netiftest.Finish(k.cmd, s)
 		k.cmd = nil
 	}
 }

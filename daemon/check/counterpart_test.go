@@ -21,8 +21,11 @@ import (
 )
 
 // counterpart starts a program of Debian's, which is ended with the test, and waits until ready
-// finds it well. It skips where the program is not installed.
-func counterpart(t *testing.T, ready check.Checker, pkg, program string, args ...string) {
+// finds it well. It skips where the program is not installed. freeze has it stand still: its kernel
+// still takes connections and datagrams.
+func counterpart(t *testing.T, ready check.Checker, pkg, program string, args ...string) (
+	freeze func(),
+) {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -43,7 +46,16 @@ func counterpart(t *testing.T, ready check.Checker, pkg, program string, args ..
 		}
 	})
 	until(t, func() string { return nilOr(ready.Check(t.Context())) })
+	return func() {
+		t.Helper()
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
+
+// frozen is what checkers have to say of a program that stands still, within this time.
+const frozen = 300 * time.Millisecond
 
 // free returns an address for a counterpart, of which neither TCP nor UDP has the port. It is not
 // the loopback address that all connections here have, whose remains could be in the way.
@@ -127,8 +139,8 @@ func TestNginx(t *testing.T) {
 	plain, secure := free(t), free(t)
 	conf := writeFile(t, dir, "conf", fmt.Appendf(nil, nginxConf, dir, plain, secure,
 		certificate, key))
-	counterpart(t, check.TCP{Target: secure, Timeout: time.Second}, "nginx", "nginx", "-c", conf,
-		"-e", "stderr", "-p", dir)
+	freeze := counterpart(t, check.TCP{Target: secure, Timeout: time.Second}, "nginx", "nginx", "-c",
+		conf, "-e", "stderr", "-p", dir)
 	regex, err := check.NewRegex("^hel+o$", check.RegexOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +179,72 @@ func TestNginx(t *testing.T) {
 			})
 		}
 	}
+	freeze()
+	judge(t, check.TCP{Target: plain, Timeout: frozen}, plain, frozen, 0, "<nil>")
+	still := check.HTTP{Target: plain, Timeout: frozen, URLs: []check.URL{good}}
+	judge(t, still, plain, frozen, check.Timeout,
+		"read HTTP answer: not complete within 300ms (0 bytes)")
+	still.Target, still.TLS = secure, &check.TLS{}
+	judge(t, still, secure, frozen, check.Timeout,
+		"TLS handshake: not complete within 300ms (0 bytes)")
+}
+
+// nginxStrict wants a certificate of the client, under TLS alone.
+const nginxStrict = `
+user root; daemon off; master_process off; pid %[1]s/pid;
+error_log stderr; worker_rlimit_nofile 64;
+events { worker_connections 32; }
+http {
+  access_log off; default_type text/plain;
+  client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c;
+  uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
+  server {
+    listen %[2]s ssl; server_name _;
+    ssl_certificate %[3]s; ssl_certificate_key %[4]s;
+    ssl_client_certificate %[5]s; ssl_verify_client on;
+    location = /whoami { return 200 "$ssl_client_s_dn"; }
+  }
+}
+`
+
+// TestNginxClientCertificates has nginx demand a certificate of the client. It says what it thinks
+// of one by HTTP.
+func TestNginxClientCertificates(t *testing.T) {
+	dir, ca, other := t.TempDir(), newAuthority(t), newAuthority(t)
+	certificate, key := writePair(t, dir, ca.now(t, "www.example.com"))
+	trusted := writeFile(t, dir, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: ca.certificate.Raw}))
+	target := free(t)
+	conf := writeFile(t, dir, "conf", fmt.Appendf(nil, nginxStrict, dir, target, certificate, key,
+		trusted))
+	counterpart(t, check.TCP{Target: target, Timeout: time.Second}, "nginx", "nginx", "-c", conf,
+		"-e", "stderr", "-p", dir)
+	regex, err := check.NewRegex("^CN=web1$", check.RegexOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := check.TLSFiles{CA: trusted, Certificate: certificate, Key: key}.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded.Name = "www.example.com"
+	for _, tt := range []struct {
+		name   string
+		tls    check.TLS
+		reason check.Reason
+		want   string
+	}{
+		{"from files", loaded, 0, "<nil>"},
+		{"none", check.TLS{}, check.Status, "HTTP 400, wanted 200-299"},
+		{"one of another CA", check.TLS{Certificates: []tls.Certificate{other.now(t)}},
+			check.Status, "HTTP 400, wanted 200-299"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := check.HTTP{Target: target, Timeout: 10 * time.Second, TLS: &tt.tls,
+				URLs: []check.URL{{Path: "/whoami", Regex: regex}}}
+			judge(t, c, target, c.Timeout, tt.reason, tt.want)
+		})
+	}
 }
 
 // TestGenhash has keepalived's own program count the digest of a page. It goes by HTTP/1.0.
@@ -193,13 +271,20 @@ func TestGenhash(t *testing.T) {
 
 func TestAiosmtpd(t *testing.T) {
 	target := free(t)
-	counterpart(t, check.TCP{Target: target, Timeout: time.Second}, "python3-aiosmtpd",
+	freeze := counterpart(t, check.TCP{Target: target, Timeout: time.Second}, "python3-aiosmtpd",
 		"aiosmtpd", "-n", "-l", target.String(), "-c", "aiosmtpd.handlers.Sink")
 	for _, extended := range []bool{false, true} {
 		c := check.SMTP{Target: target, Timeout: 10 * time.Second, Extended: extended,
 			Helo: "lb1.example.com"}
 		judge(t, c, target, c.Timeout, 0, "<nil>")
 	}
+	web := check.HTTP{Target: target, Timeout: 10 * time.Second, URLs: []check.URL{{Path: "/"}}}
+	if err := web.Check(t.Context()); check.ReasonOf(err) != check.Malformed {
+		t.Errorf("a mail server asked by HTTP: %v, want %s", err, check.Malformed)
+	}
+	freeze()
+	judge(t, check.SMTP{Target: target, Timeout: frozen}, target, frozen, check.Timeout,
+		"no SMTP banner within 300ms")
 }
 
 func TestDnsmasq(t *testing.T) {
@@ -210,7 +295,7 @@ func TestDnsmasq(t *testing.T) {
 	}
 	ready := ask("www.example.com")
 	ready.Timeout = time.Second
-	counterpart(t, ready, "dnsmasq-base", "dnsmasq", "--no-daemon", "--conf-file=/dev/null",
+	freeze := counterpart(t, ready, "dnsmasq-base", "dnsmasq", "--no-daemon", "--conf-file=/dev/null",
 		"--no-resolv", "--no-hosts", "--bind-interfaces", "--listen-address="+target.Addr().String(),
 		fmt.Sprintf("--port=%d", target.Port()), "--pid-file=", "--user=",
 		"--address=/www.example.com/192.0.2.1")
@@ -223,4 +308,8 @@ func TestDnsmasq(t *testing.T) {
 		Payload: []byte("\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x06\x00\x01"),
 		Reply:   &check.UDPReply{Start: pattern(t, "abcd8xxx"), Min: 12}}
 	judge(t, udp, target, udp.Timeout, 0, "<nil>")
+	freeze()
+	still := ask("www.example.com")
+	still.Timeout = frozen
+	judge(t, still, target, frozen, check.Timeout, "DNS query to ADDR: no answer within 300ms")
 }

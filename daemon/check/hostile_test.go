@@ -51,6 +51,7 @@ func streams() []struct {
 			_, _ = io.WriteString(c, "\x00\xff garbage\r\n\r\n")
 			silent(c)
 		}, check.Malformed, true},
+		{"closes at once", func(net.Conn) {}, check.Closed, true},
 	}
 }
 
@@ -80,12 +81,21 @@ func hostiles(t testing.TB) []hostile {
 		})
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{newAuthority(t).now(t)}}
-	for name, handle := range map[string]func(net.Conn){
-		"half a handshake":               stopsInHandshake,
-		"says nothing after a handshake": secure(config, false, silent),
+	const alert, emptyRecord = "\x15\x03\x03\x00\x02\x02\x28", "\x16\x03\x03\x00\x00"
+	for _, s := range []struct {
+		name   string
+		handle func(net.Conn)
+		reason check.Reason
+		early  bool
+	}{
+		{"half a handshake", stopsInHandshake, check.Timeout, false},
+		{"closes in the handshake", closesInHandshake, check.Closed, true},
+		{"says nothing after a handshake", secure(config, false, silent), check.Timeout, false},
+		{"an alert", endless(alert, "", time.Hour), check.Handshake, true},
+		{"empty records for ever", endless("", emptyRecord, 0), check.Handshake, true},
 	} {
-		target := serve(t, handle)
-		add("TLS: "+name, check.Timeout, false, func(d time.Duration) check.Checker {
+		target := serve(t, s.handle)
+		add("TLS: "+s.name, s.reason, s.early, func(d time.Duration) check.Checker {
 			return check.HTTP{Target: target, Timeout: d, URLs: url, TLS: &check.TLS{}}
 		})
 	}
@@ -127,7 +137,6 @@ func hostileHTTP(t testing.TB) []hostile {
 		}, nil, check.Status, true},
 		{"continues for ever", endless("", "HTTP/1.1 100 Continue\r\n\r\n", 0), nil,
 			check.Malformed, true},
-		{"closes at once", func(net.Conn) {}, nil, check.Closed, true},
 		{"chunks for ever", endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
 			"1\r\nx\r\n", 0), nil, check.Timeout, false},
 		{"a length below 0", answer("HTTP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n"), nil,

@@ -79,6 +79,7 @@ type Runner struct {
 
 	mu      sync.Mutex
 	tasks   map[string]*watch
+	paused  map[string]bool // see Suspend
 	spread  spread
 	ctx     context.Context // of Run; nil before
 	over    bool
@@ -116,12 +117,16 @@ func (r *Runner) Set(tasks []Task) error {
 			delete(r.tasks, id)
 		}
 	}
+	if len(r.tasks) == 0 {
+		r.tasks = make(map[string]*watch, len(tasks)) // at its size at once
+	}
 	for _, t := range tasks {
 		if w := r.tasks[t.ID]; w != nil {
 			w.set(t)
 			continue
 		}
 		w := newWatch(t, r.send)
+		w.paused = r.paused[t.ID]
 		r.tasks[t.ID] = w
 		r.start(w)
 	}
@@ -168,7 +173,7 @@ func (r *Runner) Recheck(ids ...string) {
 func (r *Runner) States() []State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var states []State
+	states := make([]State, 0, len(r.tasks))
 	for _, w := range r.tasks {
 		states = append(states, w.current())
 	}

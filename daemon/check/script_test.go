@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -24,6 +25,9 @@ func (c command) Run(ctx context.Context, timeout time.Duration) check.ScriptExi
 	return check.ScriptExit{Status: r.Status, Signal: r.Signal, TimedOut: r.TimedOut, Err: r.Err,
 		Words: r.Reason()}
 }
+
+// scriptRounds is fewer by default than rounds: 10000 take a minute of a processor's time.
+var scriptRounds = flag.Int("scriptrounds", 500, "how often scripts that fail are run")
 
 // nasty does what its argument says.
 const nasty = `#!/bin/sh
@@ -120,7 +124,7 @@ func TestScriptsLeaveNothing(t *testing.T) {
 	}
 	manyRounds(t, len(checkers), checkers)
 	files, routines := descriptors(t), runtime.NumGoroutine()
-	n := *rounds / 20
+	n := *scriptRounds
 	manyRounds(t, n, checkers)
 	until(t, func() string {
 		f, r, left := descriptors(t), runtime.NumGoroutine(), processes(t, path)

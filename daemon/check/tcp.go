@@ -76,8 +76,12 @@ func connected(conn syscall.RawConn, to unix.Sockaddr) error {
 		failed = unix.Connect(int(fd), to)
 		return !errors.Is(failed, unix.EALREADY) && !errors.Is(failed, unix.EINPROGRESS)
 	})
+	if isTimeout(err) {
+		// A time that is over may tell of a process that got no processor, not of the server.
+		_ = conn.Control(func(fd uintptr) { failed = unix.Connect(int(fd), to) })
+	}
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(failed, unix.EISCONN):
 		return err
 	case errors.Is(failed, unix.EISCONN):
 		return nil

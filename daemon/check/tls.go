@@ -26,7 +26,8 @@ type TLS struct {
 	// CA are those that may have signed the server's certificate, which must be for Name, else the
 	// URL's Host, else the target's address; nil trusts any certificate.
 	CA *x509.CertPool
-	// Certificates are shown to a server that asks for one; nil is none.
+	// Certificates are shown to a server that asks for one, the first if it names CAs of which none
+	// has signed any; nil is none.
 	Certificates []tls.Certificate
 	// Compliant wants the server to end the session by close_notify (RFC 8446, Section 6.1).
 	Compliant bool
@@ -126,8 +127,10 @@ func (t *TLS) begin(x *exchange, host string) error {
 func (t *TLS) config(target netip.Addr, host string) *tls.Config {
 	c := &tls.Config{
 		MinVersion:         tls.VersionTLS10,
-		Certificates:       t.Certificates,
 		InsecureSkipVerify: true, // verify does it, with better words
+	}
+	if len(t.Certificates) > 0 {
+		c.GetClientCertificate = t.show
 	}
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 		c.CipherSuites = append(c.CipherSuites, s.ID)
@@ -140,6 +143,18 @@ func (t *TLS) config(target netip.Addr, host string) *tls.Config {
 		c.VerifyConnection = func(s tls.ConnectionState) error { return t.verify(s, name) }
 	}
 	return c
+}
+
+// show returns the certificate for a server that asks for one, and is one of those that it has
+// itself named as acceptable if there is such: the names are but a hint, which many a server that
+// trusts an intermediate CA gives wrongly (RFC 8446, Section 4.2.4).
+func (t *TLS) show(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	for i := range t.Certificates {
+		if asked.SupportsCertificate(&t.Certificates[i]) == nil {
+			return &t.Certificates[i], nil
+		}
+	}
+	return &t.Certificates[0], nil
 }
 
 // verify says whether a CA vouches for the server by this name; if not, by a *Failure.

@@ -173,6 +173,13 @@ func TestTLSServers(t *testing.T) {
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS10
 	strict := config.Clone()
 	strict.ClientAuth = tls.RequireAnyClientCert
+	hinting := strict.Clone()
+	leaf, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	hinting.ClientCAs = x509.NewCertPool() // of a name that no certificate is signed by
+	hinting.ClientCAs.AddCert(leaf)
 	strict12 := strict.Clone()
 	strict12.MaxVersion = tls.VersionTLS12
 	const long = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -209,6 +216,8 @@ func TestTLSServers(t *testing.T) {
 		{"wants a certificate at once", serve(t, secure(strict12, false, answer(page))),
 			check.TLS{}, check.Handshake, "TLS handshake: remote error: tls: handshake failure"},
 		{"gets a certificate", serve(t, secure(strict, false, answer(page))),
+			check.TLS{Certificates: config.Certificates}, 0, "<nil>"},
+		{"gets a certificate that it did not name", serve(t, secure(hinting, false, answer(page))),
 			check.TLS{Certificates: config.Certificates}, 0, "<nil>"},
 		{"stops in the handshake", serve(t, stopsInHandshake), check.TLS{}, check.Timeout,
 			"TLS handshake: not complete within 500ms (5 bytes)"},

@@ -28,6 +28,8 @@ type watch struct {
 	cancel context.CancelFunc // of the attempt under way
 	again  bool               // another attempt follows at once
 	sooner bool               // the task was changed: the next attempt may be due earlier
+	paused bool               // no attempts; see Suspend
+	void   bool               // the attempt under way counts for nothing
 	ended  bool
 }
 
@@ -91,6 +93,9 @@ func (w *watch) arm(next time.Time) {
 	if w.again {
 		next = now
 	}
+	if w.paused {
+		next = now.Add(never)
+	}
 	w.sooner, w.again = false, false
 	w.due = next
 	w.timer.Reset(next.Sub(now))
@@ -127,6 +132,10 @@ func (w *watch) begin() (context.Context, Task, bool) {
 		return nil, Task{}, false
 	}
 	w.again = false
+	if w.paused { // it has only begun, or the timer was faster
+		w.arm(w.due)
+		return nil, Task{}, false
+	}
 	ctx, cancel := context.WithTimeout(w.ctx, w.task.Timeout)
 	w.cancel = cancel
 	return ctx, w.task, true
@@ -139,7 +148,8 @@ func (w *watch) note(weight Weight, err error) (Report, time.Time) {
 	w.cancel()
 	w.cancel = nil
 	now := time.Now()
-	if w.ended || w.ctx.Err() != nil {
+	if w.ended || w.void || w.ctx.Err() != nil {
+		w.void = false
 		return Report{}, now
 	}
 	w.state.Attempts++

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -44,50 +46,50 @@ func headOfServer(s *serverBlock) []string {
 	return []string{s.Address.Addr().String(), strconv.Itoa(int(s.Address.Port()))}
 }
 
-// serviceKey is what makes a virtual server the same as another.
-type serviceKey struct {
-	address  netip.AddrPort
-	mark     uint32
-	family   Family
-	group    string
-	protocol Protocol
-}
-
 func (d *decoder) buildServers(r *root, c *Config) {
-	seen := map[serviceKey]Pos{}
+	groups := map[string]*ServerGroup{}
+	for i := range c.ServerGroups {
+		groups[c.ServerGroups[i].Name] = &c.ServerGroups[i]
+	}
+	seen := map[ServiceKey]Pos{}
 	for i := range r.servers {
 		s := &r.servers[i]
-		switch {
-		case s.Group != "":
+		if s.Group != "" {
 			d.refer(s.Pos, "group", s.Group, "virtual_server_group", r.known.serverGroups)
-			fallthrough
-		case !s.byAddress():
-			d.warn(s.Pos, "virtual_server: a service by fwmark or group has no effect yet in this "+
-				"version")
+			d.settleGroup(s, groups[s.Group])
 		}
-		k := serviceKey{s.Address, s.Mark, s.Family, s.Group, s.Protocol}
-		first, twice := seen[k]
+		twice := !s.broken && d.checkKeys(s, seen)
 		switch {
-		case s.broken:
-		case twice:
-			d.failTwice(s.Pos, first, "virtual_server %q: expected once for %s; %s has it",
-				strings.Join(headOfServer(s), " "), s.Protocol, see(s.Pos, first))
+		case s.broken, twice:
 		case s.empty:
 			d.warn(s.Pos, "virtual_server %q: expected at least one real_server; it is left out",
 				strings.Join(headOfServer(s), " "))
-		case s.byAddress():
-			c.VirtualServers = append(c.VirtualServers, s.VirtualServer)
 		default:
-			c.MarkServers = append(c.MarkServers, s.VirtualServer)
-		}
-		if !twice {
-			seen[k] = s.Pos
+			c.VirtualServers = append(c.VirtualServers, s.VirtualServer)
 		}
 	}
 	if len(c.VirtualServers) > 0 {
 		d.checkHolders(c)
 		d.checkReach(c)
 	}
+}
+
+// checkKeys says whether another virtual server has one of the services of s, and notes them.
+func (d *decoder) checkKeys(s *serverBlock, seen map[ServiceKey]Pos) (twice bool) {
+	keys := s.Keys()
+	for _, k := range keys {
+		first, had := seen[k]
+		if !had {
+			continue
+		}
+		d.failTwice(s.Pos, first, "virtual_server %q: expected once for %s; %s has it",
+			strings.Join(headOfServer(s), " "), k.what(s), see(s.Pos, first))
+		return true
+	}
+	for _, k := range keys {
+		seen[k] = s.Pos
+	}
+	return false
 }
 
 // completeServer fills in what follows from other fields.
@@ -109,7 +111,54 @@ func (d *decoder) completeServer(s *serverBlock) {
 		d.fail(s.Pos, "virtual_server %q: expected a port, or persistence_timeout in it",
 			s.Address.Addr())
 	}
+	d.completeScheduling(s)
+	d.completeReals(s)
 	d.completeSorry(s)
+	d.completeQuorum(s)
+	if s.Group == "" && !s.broken {
+		d.checkGranularity(s)
+	}
+}
+
+// completeScheduling takes out what the protocol does not know, and says what means nothing to the
+// scheduler.
+func (d *decoder) completeScheduling(s *serverBlock) {
+	if s.OnePacket && s.Mark == 0 && s.Protocol != UDP {
+		d.warn(s.node.placeOf("ops"), "ops: expected protocol UDP, not %s; it is left out", s.Protocol)
+		s.OnePacket = false
+	}
+	for _, of := range []struct {
+		flags     HashFlags
+		scheduler Scheduler
+	}{{s.SourceHash, "sh"}, {s.Maglev, "mh"}} {
+		if of.flags != (HashFlags{}) && s.Scheduler != of.scheduler {
+			d.warn(s.Pos, "%s-port, %s-fallback: expected lb_algo %s, not %s; they mean nothing",
+				of.scheduler, of.scheduler, of.scheduler, s.Scheduler)
+		}
+	}
+	if s.Persistence == 0 && s.Engine != "" {
+		d.warn(s.node.placeOf("persistence_engine"),
+			"persistence_engine: expected persistence_timeout with it; it is left out")
+		s.Engine = ""
+	}
+	if s.Persistence == 0 && s.Granularity > 0 {
+		d.warn(s.node.placeOf("persistence_granularity"),
+			"persistence_granularity: expected persistence_timeout with it; it is left out")
+		s.Granularity = unset
+	}
+	if s.SuspendOnBackup && s.Mark != 0 {
+		d.failSuspend(s)
+	}
+}
+
+// failSuspend: packets of a mark may be for any address, on this machine or not.
+func (d *decoder) failSuspend(s *serverBlock) {
+	d.warn(s.Pos, "virtual_server %q: ha_suspend: expected no fwmark; it is left out",
+		strings.Join(headOfServer(s), " "))
+	s.SuspendOnBackup = false
+}
+
+func (d *decoder) completeReals(s *serverBlock) {
 	seen := make(map[netip.AddrPort]Pos, len(s.reals))
 	s.RealServers = slices.Grow(s.RealServers, len(s.reals))
 	for i := range s.reals {
@@ -123,43 +172,116 @@ func (d *decoder) completeServer(s *serverBlock) {
 		seen[r.Address] = r.Pos
 		s.RealServers = append(s.RealServers, r.RealServer)
 	}
-	d.completeQuorum(s)
+	if s.Mark != 0 && s.Family == 0 {
+		s.Family = s.realFamily()
+	}
+	for i := range s.RealServers {
+		d.checkRealFamily(s, &s.RealServers[i])
+	}
+	if !s.byAddress() {
+		d.checkOnePort(s)
+	}
 }
 
+// realFamily is that of the first real server, or else of the sorry server.
+func (s *VirtualServer) realFamily() Family {
+	if len(s.RealServers) > 0 {
+		return familyOf(s.RealServers[0].Address.Addr())
+	}
+	return familyOf(s.SorryServer.Addr())
+}
+
+func familyOf(a netip.Addr) Family {
+	if a.Is6() {
+		return IPv6
+	}
+	return IPv4
+}
+
+// checkOnePort: where packets keep their port, real servers that differ only by theirs are one.
+func (d *decoder) checkOnePort(s *serverBlock) {
+	first := make(map[netip.Addr]*RealServer, len(s.RealServers))
+	for i := range s.RealServers {
+		r := &s.RealServers[i]
+		other, twice := first[r.Address.Addr()]
+		if !twice {
+			first[r.Address.Addr()] = r
+			continue
+		}
+		if s.ForwardOf(r) != NAT || s.ForwardOf(other) != NAT {
+			d.failTwice(r.Pos, other.Pos, "real_server %q: expected once, because only NAT can "+
+				"change the port; %s has it", r.Address.Addr(), see(r.Pos, other.Pos))
+		}
+	}
+}
+
+// completeSorry has a sorry server that is a real server too, whatever its port, be the same.
 func (d *decoder) completeSorry(s *serverBlock) {
 	if !s.SorryServer.IsValid() {
 		return
 	}
-	if s.SorryServer.Port() == 0 {
-		s.SorryServer = netip.AddrPortFrom(s.SorryServer.Addr(), s.Address.Port())
+	a, port, at := s.SorryServer.Addr(), s.Address.Port(), s.node.placeOf("sorry_server")
+	forward := cmp.Or(s.SorryForward, s.Forward)
+	switch {
+	case s.SorryServer.Port() == 0:
+		s.SorryServer = netip.AddrPortFrom(a, port)
+	case s.byAddress() && forward != NAT && s.SorryServer.Port() != port:
+		d.warn(at, "sorry_server %q: expected port %d, because %s cannot change it; %d it is",
+			s.SorryServer, port, forward, port)
+		s.SorryServer = netip.AddrPortFrom(a, port)
 	}
-	d.checkRealFamily(s, s.node.placeOf("sorry_server"), "sorry_server", s.SorryServer)
+	for i := range s.RealServers {
+		r := &s.RealServers[i]
+		if !s.byAddress() && r.Address.Addr() == a && (forward != NAT || s.ForwardOf(r) != NAT) {
+			s.SorryServer = r.Address
+		}
+	}
+	if s.Group == "" && !s.broken && forward != TUN && familyOf(a) != s.keyFamily() {
+		d.fail(at, "sorry_server %q: expected the family of %s", s.SorryServer, s.whose())
+	}
+}
+
+// keyFamily is that of a service by address or mark.
+func (s *VirtualServer) keyFamily() Family {
+	if s.Mark != 0 {
+		return s.Family
+	}
+	return familyOf(s.Address.Addr())
+}
+
+// whose names a service by address or mark in a sentence.
+func (s *VirtualServer) whose() string {
+	if s.Mark != 0 {
+		return fmt.Sprintf("fwmark %d, %s", s.Mark, s.Family)
+	}
+	return fmt.Sprintf("virtual_server %s", s.Address.Addr())
 }
 
 // checkRealFamily: of the forwarding methods only the tunnel joins two families.
-func (d *decoder) checkRealFamily(s *serverBlock, at Pos, keyword string, a netip.AddrPort) {
-	if s.byAddress() && s.Forward != TUN && a.Addr().Is4() != s.Address.Addr().Is4() {
-		d.fail(at, "%s %q: expected the family of virtual_server %s", keyword, a, s.Address.Addr())
+func (d *decoder) checkRealFamily(s *serverBlock, r *RealServer) {
+	if s.Group == "" && !s.broken && s.ForwardOf(r) != TUN &&
+		familyOf(r.Address.Addr()) != s.keyFamily() {
+		d.fail(r.Pos, "real_server %q: expected the family of %s", r.Address, s.whose())
 	}
 }
 
 func (d *decoder) completeReal(s *serverBlock, r *realBlock) {
-	port := s.Address.Port()
+	port, forward := s.Address.Port(), s.ForwardOf(&r.RealServer)
 	switch {
 	case r.Address.Port() == 0:
 		r.Address = netip.AddrPortFrom(r.Address.Addr(), port)
-	case s.byAddress() && s.Forward != NAT && r.Address.Port() != port:
+	case s.byAddress() && forward != NAT && r.Address.Port() != port:
 		d.warn(r.Pos, "real_server %q: expected port %d, because %s cannot change it; %d it is",
-			r.Address, port, s.Forward, port)
+			r.Address, port, forward, port)
 		r.Address = netip.AddrPortFrom(r.Address.Addr(), port)
 	}
-	d.checkRealFamily(s, r.Pos, "real_server", r.Address)
 	for i := range r.Checks {
 		d.completeCheck(s, r, &r.Checks[i])
 	}
 	if r.LowerThreshold > 0 && r.LowerThreshold >= r.UpperThreshold {
-		d.warn(r.Pos, "lthreshold \"%d\": expected less than uthreshold, %d",
+		d.warn(r.Pos, "lthreshold \"%d\": expected less than uthreshold, %d; it is left out",
 			r.LowerThreshold, r.UpperThreshold)
+		r.LowerThreshold = 0
 	}
 }
 
@@ -174,7 +296,7 @@ func (d *decoder) completeCheck(s *serverBlock, r *realBlock, k *Check) {
 	}
 	portless := k.Kind == CheckMisc || k.Kind == CheckPing || k.Kind == CheckFile ||
 		k.Kind == CheckBFD
-	if port == 0 && s.byAddress() && !portless {
+	if port == 0 && !s.broken && !portless {
 		d.fail(k.Pos, "%s: expected connect_port, because %s has no port", k.Kind, r.Address.Addr())
 	}
 	k.Target = netip.AddrPortFrom(a, port)
@@ -219,9 +341,11 @@ func (d *decoder) checkHolders(c *Config) {
 	}
 	for i := range c.VirtualServers {
 		s := &c.VirtualServers[i]
-		if !held[s.Address.Addr()] {
-			d.note(s.Pos, "virtual_server %q: expected its address to be a VIP of an instance",
-				s.Address.Addr())
+		for _, k := range s.Keys() {
+			if a := k.Address.Addr(); a.IsValid() && !held[a] {
+				d.note(s.Pos, "virtual_server %q: expected its address to be a VIP of an instance", a)
+				break
+			}
 		}
 	}
 }

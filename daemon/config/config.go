@@ -33,11 +33,8 @@ type Config struct {
 	Addresses []VIP
 	Routes    []Route
 	Rules     []Rule
-	// VirtualServers are the virtual_server blocks with an address.
+	// VirtualServers are the virtual_server blocks.
 	VirtualServers []VirtualServer
-	// MarkServers are those that firewall marks or groups identify. This version does not carry
-	// them out.
-	MarkServers []VirtualServer
 	// ServerGroups are the virtual_server_group blocks; names are unique.
 	ServerGroups []ServerGroup
 	// TLS is the SSL block; nil if there is none.
@@ -143,11 +140,12 @@ type Instance struct {
 	LatePriority int
 	// HMAC is auth_hmac; nil means none.
 	HMAC *HMAC
-	// ReceiveBuffer, Debug, NativeIPv6, PollLink and SyncInterface are keywords of their own names
-	// that keepalived has and that change nothing.
+	// ReceiveBuffer, Debug, NativeIPv6 and PollLink are keywords of their own names that keepalived
+	// has and that change nothing.
 	ReceiveBuffer, Debug int
 	NativeIPv6, PollLink bool
-	SyncInterface        string
+	// SyncInterface is lvs_sync_daemon_interface: as Sync with this instance, where there is none.
+	SyncInterface string
 }
 
 // AdvertRules are the finer points of the election; see Adverts.
@@ -271,13 +269,13 @@ type GARP struct {
 	ARPInterval, NAInterval time.Duration
 	// Least sends a single packet for each VIP and no second burst.
 	Least bool
-	// Extra announces VIPs of a macvlan on the interface under it.
+	// Extra announces VIPs again and again.
 	Extra ExtraGARP
 }
 
-// ExtraGARP are announcements on the interface under a macvlan; Interval 0 means none.
+// ExtraGARP are announcements of VIPs that are on macvlans; Interval 0 means none.
 type ExtraGARP struct {
-	// All announces the addresses of the other family too.
+	// All announces the others too.
 	All      bool
 	Interval time.Duration
 }

@@ -65,8 +65,6 @@ var diagnosticCases = []saying{
 		`6:1: warning: priority: expected once in vrrp_instance; this one replaces line 5`}},
 	{"no effect yet", instance, "use_ipvlan x", []string{
 		`5:1: warning: use_ipvlan: has no effect yet in this version`}},
-	{"no effect yet, and what to do", "net_namespace x\n%" + instance, "", []string{
-		`1:1: warning: net_namespace: has no effect yet in this version; use option -s`}},
 	{"no effect needed", instance, "debug 2", []string{
 		`5:1: note: debug: has no effect: -D says how much is logged`}},
 	{"refused", instance, "no_virtual_ipaddress", []string{
@@ -142,11 +140,11 @@ func checkSaid(t *testing.T, around, line string, want []string) {
 
 // TestSaidOnce checks that what a sequence repeats is said once.
 func TestSaidOnce(t *testing.T) {
-	_, ds := Parse("f", []byte("$A= \\\nlvs_flush \\\nrouter_id a$N\n"+
-		"global_defs {\n~SEQ(N, 1, 9) $A\nlvs_flush\n}\n"))
-	want := "f:5:15: warning: lvs_flush: has no effect yet in this version\n" +
+	_, ds := Parse("f", []byte("$A= \\\ndisable_local_igmp \\\nrouter_id a$N\n"+
+		"global_defs {\n~SEQ(N, 1, 9) $A\ndisable_local_igmp\n}\n"))
+	want := "f:5:15: warning: disable_local_igmp: has no effect yet in this version\n" +
 		"f:2:1: note: in the definition of $A\n" +
-		"f:5:15: warning: lvs_flush: expected once in global_defs; this one replaces line 2\n" +
+		"f:5:15: warning: disable_local_igmp: expected once in global_defs; this one replaces line 2\n" +
 		"f:2:1: note: in the definition of $A\n" +
 		"f:5:15: note: the other one is here\n" +
 		"f:2:1: note: in the definition of $A\n" +
@@ -154,10 +152,10 @@ func TestSaidOnce(t *testing.T) {
 		"f:3:1: note: in the definition of $A\n" +
 		"f:5:15: note: the other one is here\n" +
 		"f:3:1: note: in the definition of $A\n" +
-		"f:6:1: warning: lvs_flush: expected once in global_defs; this one replaces line 2\n" +
+		"f:6:1: warning: disable_local_igmp: expected once in global_defs; this one replaces line 2\n" +
 		"f:5:15: note: the other one is here\n" +
 		"f:2:1: note: in the definition of $A\n" +
-		"f:6:1: warning: lvs_flush: has no effect yet in this version\n"
+		"f:6:1: warning: disable_local_igmp: has no effect yet in this version\n"
 	if diff := cmp.Diff(want, ds.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

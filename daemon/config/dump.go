@@ -35,10 +35,8 @@ func (c *Config) blocks() *root {
 		b.xmitBase = i.VMAC != nil && i.VMAC.AdvertsOnParent
 		r.instances = append(r.instances, b)
 	}
-	for _, vss := range [][]VirtualServer{c.VirtualServers, c.MarkServers} {
-		for _, s := range vss {
-			r.servers = append(r.servers, blockOfServer(s))
-		}
+	for _, s := range c.VirtualServers {
+		r.servers = append(r.servers, blockOfServer(s))
 	}
 	return r
 }

@@ -32,14 +32,15 @@ func globalTable() *table[Global] {
 		pendingBut([]string{"vrrp_skip_check_adv_addr", "vrrp_mcast_group4", "vrrp_mcast_group6",
 			"vrrp_down_timer_adverts", "vrrp_lower_prio_no_advert", "vrrp_higher_prio_send_advert",
 			"vrrp_owner_ignore_adverts", "vrrp_check_unicast_src", "v3_checksum_as_v2", "vmac_prefix",
-			"vrrp_notify_priority_changes", "vrrp_strict", "vmac_addr_prefix"},
+			"vrrp_notify_priority_changes", "vrrp_strict", "vmac_addr_prefix",
+			"log_unknown_vrids"},
 			advertDefaults()...),
 		garpDefaults(),
 		pendingBut([]string{"startup_script", "startup_script_timeout", "shutdown_script",
 			"shutdown_script_timeout", "umask", "vrrp_startup_delay", "vrrp_delay_after_boot"}, startKeywords()...),
 		schedulingKeywords(),
 		firewallKeywords(),
-		pending("", lvsKeywords()...),
+		lvsKeywords(),
 		fifoKeywords(),
 		pending("", snmpKeywords()...),
 		needless("adverts and messages are read as they come, from the kernel's buffers",
@@ -220,7 +221,7 @@ func garpDefaults() []keyword[global] {
 	}, at)
 	extra := leaf("vrrp_garp_extra_if", "", extraGARP(),
 		func(g *global) *ExtraGARP { return &g.GARP.Extra },
-		"announces VIPs of a macvlan on the interface under it as well")
+		"announces VIPs again and again: those on macvlans, or all")
 	ks = append(ks,
 		interval("vrrp_garp_interval", func(g *GARP) *time.Duration { return &g.ARPInterval },
 			"least time between two gratuitous ARP"),
@@ -228,7 +229,7 @@ func garpDefaults() []keyword[global] {
 			"least time between two unsolicited NA"),
 		leaf("vrrp_min_garp", "off", boolean(), func(g *global) *bool { return &g.GARP.Least },
 			"a single gratuitous ARP, and no second announcement"))
-	return append(ks, pending("", extra, extra.alias("vrrp_vmac_garp_intvl"))...)
+	return append(ks, extra, extra.alias("vrrp_vmac_garp_intvl"))
 }
 
 // garpKeywords are the keywords that global_defs and instances share, but for a prefix.

@@ -72,13 +72,10 @@ func schedulingKeywords() []keyword[global] {
 		processName("vrrp_process_name", func(s *Scheduling) *string { return &s.VRRP.Name }),
 		checker, checker.alias("lvs_process_name"),
 		processName("bfd_process_name", func(s *Scheduling) *string { return &s.BFD.Name }))
-	const unit = "set it in the unit file (Nice, CPUSchedulingPriority, CPUAffinity, LimitRTTIME)"
-	ks := append(names, pending(unit,
-		maxAutoPriority(),
-		leaf("min_auto_priority_delay", "1000000",
-			decimal(time.Microsecond, 10*time.Second, time.Microsecond, "microseconds"),
-			func(g *global) *time.Duration { return &g.Scheduling.MinAutoDelay },
-			"how late a process is before its priority is raised"))...)
+	ks := append(names, maxAutoPriority(), leaf("min_auto_priority_delay", "1000000",
+		decimal(time.Microsecond, 10*time.Second, time.Microsecond, "microseconds"),
+		func(g *global) *time.Duration { return &g.Scheduling.MinAutoDelay },
+		"how late a process is before its priority is raised"))
 	for _, p := range []struct {
 		prefix string
 		at     func(*Scheduling) *Process
@@ -87,7 +84,7 @@ func schedulingKeywords() []keyword[global] {
 		{"checker", func(s *Scheduling) *Process { return &s.Checker }},
 		{"bfd", func(s *Scheduling) *Process { return &s.BFD }},
 	} {
-		ks = append(ks, pending(unit, processKeywords(p.prefix, p.at)...)...)
+		ks = append(ks, processKeywords(p.prefix, p.at)...)
 	}
 	return ks
 }
@@ -105,13 +102,14 @@ func maxAutoPriority() keyword[global] {
 		"how far a late process may raise its priority")
 }
 
-// processKeywords are those of one process of keepalived.
+// processKeywords are those of one process of keepalived. This program is one process, which has
+// the most of what is asked for any.
 func processKeywords(prefix string, at func(*Scheduling) *Process) []keyword[global] {
 	of := func(g *global) *Process { return at(&g.Scheduling) }
 	limit := leaf(prefix+"_rlimit_rttime", "10000",
 		decimal(2*time.Microsecond, 1000*time.Second, time.Microsecond, "microseconds"),
 		func(g *global) *time.Duration { return &of(g).RTLimit },
-		"processor time between two blocking system calls")
+		"processor time without a pause that costs the real-time priority; below 1 s it counts as 1 s")
 	return []keyword[global]{
 		leaf(prefix+"_priority", "0", number[int](-20, 19),
 			func(g *global) *int { return &of(g).Nice }, "nice value of the process"),
@@ -139,14 +137,15 @@ func firewallKeywords() []keyword[global] {
 			"keeps packets from VIPs by iptables").as(otherwise[global]("INPUT")),
 		leaf("vrrp_ipsets", "", words("up to 5 names of sets", 0, 5),
 			func(g *global) *[]string { return &g.Firewall.Sets }, "ipsets that iptables use"),
-	}...), pendingBut([]string{"nftables", "nftables_priority"},
+	}...), pendingBut([]string{"nftables", "nftables_priority", "nftables_counters",
+		"nftables_ifindex"},
 		table("nftables", "keepalived", func(f *Firewall) *string { return &f.Table },
 			"keeps packets from VIPs by nftables"),
 		leaf("nftables_priority", "-1", number[int](-1<<31, 1<<31-1),
 			func(g *global) *int { return &g.Firewall.Priority }, "priority of the chains"),
-		leaf("nftables_ifindex", "off", boolean(),
+		needless("the sets hold addresses alone", leaf("nftables_ifindex", "off", boolean(),
 			func(g *global) *bool { return &g.Firewall.ByIndex },
-			"names interfaces by number in sets"),
+			"names interfaces by number in sets"))[0],
 		leaf("nftables_counters", "off", boolean(),
 			func(g *global) *bool { return &g.Firewall.Counters }, "counts packets"),
 		table("nftables_ipvs", "none", func(f *Firewall) *string { return &f.MarkTable },
@@ -344,17 +343,18 @@ func reloadKeywords() []keyword[global] {
 		doc: "checks a file before it is taken over", otherwise: "off",
 		set: setReloadCheck, write: writeReloadCheck,
 	})
-	return append(ks, pending("",
+	return append(ks,
 		leaf("reload_time_file", "", file(),
 			func(g *global) *string { return &g.Reload.TimeFile },
-			"holds the time of the next reload"),
+			"holds the time of the next reload: [[YY]YY-MM-DD ]HH:MM:SS[Z]"),
 		leaf("reload_repeat", "off", boolean(), func(g *global) *bool { return &g.Reload.Repeat },
 			"keeps reload_time_file after the reload"),
 		keyword[global]{
 			name: "reload_file", usage: "perhaps an absolute path",
-			doc: "is there while the configuration is read", otherwise: "none",
-			set: setReloadFile, write: writeReloadFile,
-		})...)
+			doc:       "is there, and empty, while a reload reads the configuration",
+			otherwise: "none; without a path, /run/keepalived.reload",
+			set:       setReloadFile, write: writeReloadFile,
+		})
 }
 
 func setReloadCheck(d *decoder, g *global, n *Node) {

@@ -44,6 +44,11 @@ func urlTable() *table[URL] {
 		func(u *URL) *string { return &u.Regex }, "the page matches it").
 		as(otherwise[URL]("anything"))
 	regex.script = true
+	read := regex.set
+	regex.set = func(d *decoder, u *URL, n *Node) {
+		read(d, u, n)
+		u.RegexPos = n.Pos()
+	}
 	offset := func(name string, at func(*URL) *int, doc string) keyword[URL] {
 		return leaf(name, "0", number[int](0, 1<<31-1), at, doc)
 	}

@@ -40,7 +40,7 @@ func instanceTable() *table[instanceBlock] {
 	type b = instanceBlock
 	extra := leaf("garp_extra_if", "", extraGARP(),
 		func(b *b) *ExtraGARP { return &b.GARP.Extra },
-		"announces VIPs of a macvlan on the interface under it as well").
+		"announces VIPs again and again: those on macvlans, or all").
 		as(inherits[b]("as vrrp_garp_extra_if"))
 	return newTable("vrrp_instance",
 		electionKeywords(),
@@ -54,7 +54,7 @@ func instanceTable() *table[instanceBlock] {
 			macvlanKeywords()...),
 		addressKeywords(),
 		routeKeywords(),
-		pending("", extra, extra.alias("vmac_garp_intvl")),
+		[]keyword[b]{extra, extra.alias("vmac_garp_intvl")},
 		garpKeywords("", nil, func(b *b) *GARP { return &b.GARP }),
 		pendingBut([]string{"track_script", "track_file", "track_process", "track_bfd"},
 			trackKeywords(func(b *b) *Tracks { return &b.Tracks })...),
@@ -276,10 +276,9 @@ func instanceRest() []keyword[instanceBlock] {
 	ks = append(ks, needless("the kernel reports the state of every link",
 		leaf("linkbeat_use_polling", "off", boolean(), func(b *b) *bool { return &b.PollLink },
 			"asks for the state of the interface"))...)
-	return append(ks, pending("use lvs_sync_daemon of global_defs",
-		leaf("lvs_sync_daemon_interface", "", deviceName(),
-			func(b *b) *string { return &b.SyncInterface },
-			"synchronises connections over this interface"))...)
+	return append(ks, leaf("lvs_sync_daemon_interface", "", deviceName(),
+		func(b *b) *string { return &b.SyncInterface },
+		"synchronises connections over this interface, as lvs_sync_daemon does"))
 }
 
 func parsePeer(d *decoder, keyword string, ws []Word) (Peer, bool) {

@@ -60,21 +60,22 @@ func newLanguage() *language {
 
 func rootTable() *table[root] {
 	return newTable("the file",
-		pending("", processWideKeywords()...),
+		processWideKeywords(),
 		needless("there are no children to wait for", childWait()),
 		needless("the kernel reports the state of every link", pollKeywords()...),
 		[]keyword[root]{globalKeyword()},
 		pendingBut([]string{"vrrp_script", "track_file", "vrrp_track_file", "vrrp_track_process",
-			"garp_group", "bfd_instance", "SSL"},
+			"garp_group", "bfd_instance", "SSL", "track_group"},
 			trackerBlocks()...),
-		pendingBut([]string{"static_ipaddress", "static_routes", "static_rules"},
+		pendingBut([]string{"static_ipaddress", "static_routes", "static_rules",
+			"interface_up_down_delays"},
 			staticKeywords()...),
 		vrrpBlocks(),
-		pending("", keyword[root]{
+		[]keyword[root]{{
 			name: "virtual_server_group", usage: "its name", block: true, many: true,
 			doc: "services that share real servers", set: addServerGroup,
 			write: writeServerGroups,
-		}),
+		}},
 		[]keyword[root]{serverKeyword()})
 }
 
@@ -132,10 +133,11 @@ func processWideKeywords() []keyword[root] {
 	return []keyword[root]{
 		leaf("net_namespace", "", name,
 			func(r *root) *string { return &r.global.Namespace.Network },
-			"network namespace to run in").as(because[root]("use option -s")),
+			"network namespace to run in; option -s counts more"),
 		{
 			name: "net_namespace_ipvs", usage: "perhaps the name of a namespace",
-			doc: "network namespace of virtual services", otherwise: "as net_namespace",
+			doc:       "network namespace of virtual services; without a name, that of process 1",
+			otherwise: "as net_namespace",
 			set: func(d *decoder, r *root, n *Node) {
 				s := &r.global.Namespace
 				s.IPVS, _ = arguments(d, n, orNothing(name, "", ""))
@@ -147,21 +149,17 @@ func processWideKeywords() []keyword[root] {
 				}
 			},
 		},
-		leaf("namespace_with_ipsets", "off", boolean(),
+		needless("ipsets are not used", leaf("namespace_with_ipsets", "off", boolean(),
 			func(r *root) *bool { return &r.global.Namespace.IPSets },
-			"allows ipsets in namespaces"),
-		leaf("use_pid_dir", "off", boolean(),
-			func(r *root) *bool { return &r.global.Files.UsePIDDir },
-			"puts process IDs into a directory of their own").as(because[root]("use option -p")),
+			"allows ipsets in namespaces"))[0],
+		needless("process IDs are written where option -p says, else nowhere",
+			leaf("use_pid_dir", "off", boolean(),
+				func(r *root) *bool { return &r.global.Files.UsePIDDir },
+				"puts process IDs into a directory of their own"))[0],
 		leaf("instance", "", name,
 			func(r *root) *string { return &r.global.Namespace.Instance },
-			"name of this daemon among several"),
+			"name of this daemon among several, in the names of its control socket and dumps"),
 	}
-}
-
-// because says what to do meanwhile.
-func because[T any](why string) func(*keyword[T]) {
-	return func(k *keyword[T]) { k.why = why }
 }
 
 func childWait() keyword[root] {
@@ -213,6 +211,7 @@ func trackerBlocks() []keyword[root] {
 	return []keyword[root]{
 		nested("SSL", tls, zero[root, TLS], func(d *decoder, r *root, t *TLS, n *Node) {
 			d.noArguments(n)
+			t.Pos = n.Pos()
 			r.tls = t
 		}, "client certificate of SSL_GET").as(writes(tls, zero[root, TLS], tlsOf, nil)),
 		nested("garp_group", garp, zero[root, GARPGroup], addGARPGroup,

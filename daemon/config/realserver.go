@@ -29,8 +29,6 @@ func realTable() *table[realBlock] {
 				func(b *b) *bool { return &b.InhibitOnFailure },
 				"weight 0 instead of taking it out when it fails").
 				as(inherits[b]("as in virtual_server")),
-		},
-		pendingBut([]string{"notify_up", "notify_down", "smtp_alert"},
 			methodKeyword("lvs_method", "as in virtual_server",
 				func(b *b) (*Forward, *Tunnel) { return &b.Forward, &b.Tunnel }),
 			leaf("uthreshold", "0", threshold, func(b *b) *int { return &b.UpperThreshold },
@@ -43,8 +41,9 @@ func realTable() *table[realBlock] {
 				"run when it goes down"),
 			leaf("smtp_alert", "", switched(), func(b *b) *Switch { return &b.Alert },
 				"mail when it changes").as(otherwise[b]("as in virtual_server")),
-			leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
-				"name in SNMP").as(otherwise[b]("the address"))),
+		},
+		pending("", leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
+			"name in SNMP").as(otherwise[b]("the address"))),
 		timingKeywords(nil, func(b *b) *timing { return &b.timing }),
 		checkerBlocks())
 }

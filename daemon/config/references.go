@@ -143,13 +143,11 @@ func (d *decoder) checkTracks(known *knownNames, t *Tracks) {
 }
 
 func eachCheck(c *Config, f func(*Check)) {
-	for _, vss := range [][]VirtualServer{c.VirtualServers, c.MarkServers} {
-		for i := range vss {
-			for j := range vss[i].RealServers {
-				rs := &vss[i].RealServers[j]
-				for k := range rs.Checks {
-					f(&rs.Checks[k])
-				}
+	for i := range c.VirtualServers {
+		for j := range c.VirtualServers[i].RealServers {
+			rs := &c.VirtualServers[i].RealServers[j]
+			for k := range rs.Checks {
+				f(&rs.Checks[k])
 			}
 		}
 	}

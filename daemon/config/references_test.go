@@ -47,7 +47,7 @@ var referenceCases = []saying{
 	{"behind a route", "static_routes { 10.9.0.0/16 via 10.0.0.254 }\n" + two,
 		"virtual_server 10.0.0.2 80 {\nprotocol TCP\nreal_server 10.9.0.9 80 { }\n}\n", nil},
 	{"thresholds", real4, "lthreshold 9\nuthreshold 8", []string{
-		`3:1: warning: lthreshold "9": expected less than uthreshold, 8`}},
+		`3:1: warning: lthreshold "9": expected less than uthreshold, 8; it is left out`}},
 }
 
 // TestRoutes has one case for each thing that can be wrong with a route or a rule.
@@ -97,22 +97,46 @@ const serverGroup = "virtual_server_group g {\n%\n}\nvirtual_server group g {\np
 	"real_server 10.0.0.9 80 { }\n}"
 
 var serverGroupCases = []saying{
-	{"well", serverGroup, "10.0.0.1-9 80\nfwmark 3 inet\n2001:db8::1-ff 80\n10.0.0.1", []string{
-		`7:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
-			`version`}},
+	{"well", serverGroup, "10.0.0.1-9 80\nfwmark 3 inet\nfwmark 4\n10.0.1.1 81", nil},
 	{"address", serverGroup, "x 80", []string{
-		`2:1: error: virtual_server_group "x": expected ` + rangeUsage,
-		`4:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
-			`version`}},
+		`2:1: error: virtual_server_group "x": expected ` + rangeUsage}},
 	{"range", serverGroup, "10.0.0.9-1 80", []string{
 		`2:1: error: virtual_server_group "10.0.0.9-1": expected the last part of an address, ` +
-			`not below that of the first`,
-		`4:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
-			`version`}},
+			`not below that of the first`}},
 	{"twice", serverGroup, "10.0.0.1 80\n}\nvirtual_server_group g {\n10.0.0.2 80", []string{
-		`4:1: error: virtual_server_group "g": expected a name of its own; line 1 has it`,
-		`7:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
-			`version`}},
+		`4:1: error: virtual_server_group "g": expected a name of its own; line 1 has it`}},
+	{"no port", serverGroup, "10.0.0.1", []string{
+		`4:1: warning: virtual_server "group g": expected a port for 10.0.0.1, or ` +
+			`persistence_timeout; 360 it is`}},
+	{"other family", serverGroup, "10.0.0.1 80\n2001:db8::1-ff 80", []string{
+		`7:1: error: real_server "10.0.0.9:80": expected the family of virtual_server_group g, ` +
+			`2001:db8::1-ff 80`}},
+	{"mark of the other family", serverGroup, "fwmark 3 inet6", []string{
+		`6:1: error: real_server "10.0.0.9:80": expected the family of virtual_server_group g, ` +
+			`fwmark 3 inet6`}},
+	{"sorry server of the other family", serverGroup, "10.0.0.1 80\n}\nvirtual_server group g {\n" +
+		"protocol UDP\nsorry_server fe80::1 80\nreal_server 10.0.0.9 80 { }", []string{
+		`4:1: error: sorry_server "[fe80::1]:80": expected the family of virtual_server_group g, ` +
+			`10.0.0.1 80`}},
+	{"in a tunnel", serverGroup + "%", "10.0.0.1 80\n}\nvirtual_server group g {\nprotocol UDP\n" +
+		"lb_kind TUN\nsorry_server fe80::1 80\nreal_server fe80::2 80 { }", nil},
+	{"service of its own", serverGroup + "\nvirtual_server 10.0.0.7 80 {\nprotocol TCP\n" +
+		"real_server 10.0.0.9 80 { }\n}", "10.0.0.1-9 80", []string{
+		`8:1: error: virtual_server "10.0.0.7 80": expected once for TCP; line 4 has it`}},
+	{"group of others", "virtual_server 10.0.0.7 80 {\nprotocol TCP\n" +
+		"real_server 10.0.0.9 80 { }\n}\n" + serverGroup, "10.0.0.1-9 80", []string{
+		`8:1: error: virtual_server "group g": expected once for TCP 10.0.0.7:80; line 1 has it`}},
+	{"for two protocols", serverGroup + "\nvirtual_server group g {\nprotocol UDP\n" +
+		"real_server 10.0.0.9 80 { }\n}", "10.0.0.1-9 80", nil},
+	{"one mark for two protocols", serverGroup + "\nvirtual_server group g {\nprotocol UDP\n" +
+		"real_server 10.0.0.9 80 { }\n}", "fwmark 3", []string{
+		`8:1: error: virtual_server "group g": expected once for fwmark 3, inet; line 4 has it`}},
+	{"ha_suspend with a mark", strings.Replace(serverGroup, "TCP", "TCP\nha_suspend", 1),
+		"10.0.0.1 80\nfwmark 3", []string{
+			`5:1: warning: virtual_server "group g": ha_suspend: expected no fwmark; it is left out`}},
+	{"long prefix", strings.Replace(serverGroup, "TCP",
+		"TCP\npersistence_timeout\npersistence_granularity 33", 1), "10.0.0.1 80", []string{
+		`4:1: error: persistence_granularity "33": expected at most 32 for IPv4`}},
 }
 
 // TestHintsEnd checks that the nearest name is not looked for without end: it takes as long as there

@@ -54,19 +54,17 @@ func reportSample(t *testing.T, file string) string {
 	name := filepath.Base(file)
 	c, ds := Parse(name, readFile(t, file))
 	reals, checks := 0, 0
-	for _, vss := range [][]VirtualServer{c.VirtualServers, c.MarkServers} {
-		for _, s := range vss {
-			reals += len(s.RealServers)
-			for _, rs := range s.RealServers {
-				checks += len(rs.Checks)
-			}
+	for _, s := range c.VirtualServers {
+		reals += len(s.RealServers)
+		for _, rs := range s.RealServers {
+			checks += len(rs.Checks)
 		}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "== %s\ninstances %d, groups %d, trackers %d, services %d, real servers %d, "+
 		"checks %d\n%s", name, len(c.Instances), len(c.SyncGroups),
 		len(c.Scripts)+len(c.Files)+len(c.Processes)+len(c.BFDs),
-		len(c.VirtualServers)+len(c.MarkServers), reals, checks, ds)
+		len(c.VirtualServers), reals, checks, ds)
 	if ds.Err() == nil {
 		checkRoundTrip(t, c)
 	}

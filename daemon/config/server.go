@@ -5,33 +5,40 @@ import (
 	"time"
 )
 
-// VirtualServer is one virtual_server: an IPVS service with its real servers.
+// VirtualServer is one virtual_server: one or more IPVS services that share real servers.
 type VirtualServer struct {
 	// Pos is where the block starts.
 	Pos Pos
-	// Address and Protocol identify the service; the pair is unique in a Config. Port 0 is every
-	// port, and only valid with persistence.
+	// Address and Protocol identify the service. Port 0 is every port, and only valid with
+	// persistence. No two servers of a Config have one of their Keys in common.
 	Address  netip.AddrPort
 	Protocol Protocol
-	// Mark or Group identify a service of MarkServers instead: a firewall mark, with Family if one
-	// is given, or the name of a ServerGroup.
-	Mark   uint32
-	Group  string
+	// Mark or Group identify it instead: a firewall mark with Family, or the name of a ServerGroup.
+	// Protocol is then that of the members with an address; a mark has none.
+	Mark  uint32
+	Group string
+	// Family is that of a service by mark, and set there: as given, or else that of the first real
+	// server. In a group it is that of marks which name none.
 	Family Family
-	// Scheduler and Forward are always set. Forward is the one of all its real servers.
+	// Members are those of Group, each mark with its family; nil without one.
+	Members []ServiceRange
+	// Scheduler and Forward are always set. Forward is that of real servers which have none of
+	// their own.
 	Scheduler Scheduler
 	Forward   Forward
 	// Tunnel is the encapsulation of TUN.
 	Tunnel Tunnel
-	// OnePacket schedules each datagram by itself. Hashed, Flags, and Port and Fallback of the
-	// hashing schedulers are theirs.
+	// OnePacket schedules each datagram by itself; only with UDP or a mark. Hashed is a flag that
+	// the kernel keeps for itself. Flags are the scheduler's; SourceHash and Maglev name some of
+	// them, and mean nothing to any but sh and mh.
 	OnePacket, Hashed  bool
 	Flags              SchedulerFlags
 	SourceHash, Maglev HashFlags
 	// Persistence keeps a client on its real server for that long; whole seconds, 0 means off.
 	Persistence time.Duration
-	// Granularity is the prefix length that clients are told apart by; unset is the whole address.
-	// Engine is the persistence engine, sip or empty.
+	// Granularity is the prefix length that clients are told apart by, at most 32 in IPv4; less
+	// than 1 is the whole address. Engine is the persistence engine, sip or empty. Neither is set
+	// without Persistence.
 	Granularity int
 	Engine      string
 	// Quorum is the sum of weights of live real servers needed to be up (at least 1), Hysteresis
@@ -53,7 +60,7 @@ type VirtualServer struct {
 	SorryTunnel  Tunnel
 	// Alert sends mail when a real server changes; unset means as Alerts say.
 	Alert Switch
-	// SuspendOnBackup checks only while the address is on this machine.
+	// SuspendOnBackup checks only while an address of it is on this machine; never set with a mark.
 	SuspendOnBackup bool
 	// SNMPName is the name in SNMP; empty means the address.
 	SNMPName string
@@ -65,8 +72,9 @@ type VirtualServer struct {
 type RealServer struct {
 	// Pos is where the block starts.
 	Pos Pos
-	// Address is of the family of the virtual server unless that forwards by tunnel. Its port is
-	// the virtual server's if none was given.
+	// Address is of the family of the virtual server unless it is reached by a tunnel. Its port is
+	// the virtual server's if none was given, and 0 if that has none. Where packets keep their port,
+	// which is all but NAT, the port of a server of a mark or a group only matters to checks.
 	Address netip.AddrPort
 	// Weight is 0 to 65535; 0 takes no new connections.
 	Weight int
@@ -214,6 +222,8 @@ type URL struct {
 	// Regex is what the page must match; RegexNoMatch must not. Empty means anything.
 	Regex        string
 	RegexNoMatch bool
+	// RegexPos is where the regex stands; zero if there is none.
+	RegexPos Pos
 	// RegexOptions are PCRE's; MinOffset and MaxOffset are where a match may start, MaxOffset
 	// only unless 0; Stack are PCRE's stack sizes, start and most.
 	RegexOptions         []string

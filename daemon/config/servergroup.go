@@ -1,9 +1,12 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const rangeUsage = "IP[-LAST] [PORT], or fwmark N [inet|inet6]"
@@ -99,6 +102,68 @@ func lastOf(first netip.Addr, s string) (netip.Addr, bool) {
 	}
 	last, ok := netip.AddrFromSlice(b)
 	return last, ok && !last.Less(first)
+}
+
+// settleGroup gives a virtual server the members of its group, which is nil if there is none.
+func (d *decoder) settleGroup(s *serverBlock, g *ServerGroup) {
+	if g == nil {
+		s.broken = true // it has been told
+		return
+	}
+	s.Members = slices.Clone(g.Members)
+	for i := range s.Members {
+		m := &s.Members[i]
+		switch {
+		case m.Mark != 0 && s.SuspendOnBackup:
+			d.failSuspend(s)
+		case m.Mark == 0 && m.Port == 0 && s.Persistence == 0:
+			d.warn(s.Pos, "virtual_server \"group %s\": expected a port for %s, or "+
+				"persistence_timeout; 360 it is", s.Group, m.First)
+			s.Persistence = 6 * time.Minute
+		}
+		if m.Mark != 0 && m.Family == 0 {
+			m.Family = s.markFamily(g)
+		}
+		d.checkMemberFamily(s, m)
+	}
+	d.checkGranularity(s)
+}
+
+// markFamily is that of the marks of a group which name none.
+func (s *VirtualServer) markFamily(g *ServerGroup) Family {
+	if s.Family != 0 {
+		return s.Family
+	}
+	for i := range g.Members {
+		if g.Members[i].Mark == 0 {
+			return familyOf(g.Members[i].First)
+		}
+	}
+	return s.realFamily()
+}
+
+// checkMemberFamily does for a member of a group what checkRealFamily does for a service.
+func (d *decoder) checkMemberFamily(s *serverBlock, m *ServiceRange) {
+	family := m.Family
+	if m.Mark == 0 {
+		family = familyOf(m.First)
+	}
+	expect := func(at Pos, keyword string, a netip.AddrPort, f Forward) bool {
+		fits := f == TUN || familyOf(a.Addr()) == family
+		if !fits {
+			d.fail(at, "%s %q: expected the family of virtual_server_group %s, %s",
+				keyword, a, s.Group, strings.Join(m.words(), " "))
+		}
+		return fits
+	}
+	for i := range s.RealServers {
+		if r := &s.RealServers[i]; !expect(r.Pos, "real_server", r.Address, s.ForwardOf(r)) {
+			return
+		}
+	}
+	if s.SorryServer.IsValid() {
+		expect(s.Pos, "sorry_server", s.SorryServer, cmp.Or(s.SorryForward, s.Forward))
+	}
 }
 
 func writeServerGroups(p *printer, _ *keyword[root], r, _ *root) {

@@ -211,7 +211,8 @@ const (
 type Sync struct {
 	// Interface carries it.
 	Interface string
-	// Instance decides which director sends; empty means that each does both.
+	// Instance gives its virtual router ID where there is no ID, and nothing else: each director sends
+	// and hears.
 	Instance string
 	// ID is 0 to 255, and only with HasID set.
 	ID    uint8

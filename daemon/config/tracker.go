@@ -136,6 +136,9 @@ type GARPGroup struct {
 
 // TLS is the client certificate of SSL_GET.
 type TLS struct {
+	// Pos is where the block starts.
+	Pos Pos
+	// Password is that of Key; all others are files in PEM.
 	Password, CA, Certificate, Key string
 }
 

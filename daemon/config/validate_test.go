@@ -131,6 +131,8 @@ var validationCases = []saying{
 // TestServerValidation does the same for virtual servers.
 func TestServerValidation(t *testing.T) { checkAll(t, serverCases) }
 
+const mark = "virtual_server fwmark 3 {\nreal_server 10.0.0.9 80 { }\n%\n}"
+
 var serverCases = []saying{
 	{"nothing wrong", service, "", nil},
 	{"address", "virtual_server host 80 {\n%\n}", "", []string{
@@ -141,19 +143,45 @@ var serverCases = []saying{
 	{"no port", "virtual_server 10.0.0.1 {\nprotocol TCP\nreal_server 10.0.0.9 80 { }\n%\n}", "",
 		[]string{`1:1: error: virtual_server "10.0.0.1": expected a port, ` +
 			`or persistence_timeout in it`}},
-	{"fwmark", "virtual_server fwmark 3 {\nreal_server 10.0.0.9 { TCP_CHECK { } }\n%\n}", "",
-		[]string{`1:1: warning: virtual_server: a service by fwmark or group has no effect yet ` +
-			`in this version`}},
+	{"fwmark", "virtual_server fwmark 3 {\nreal_server 10.0.0.9 80 { TCP_CHECK { } }\n%\n}", "",
+		nil},
+	{"fwmark and a check without a port",
+		"virtual_server fwmark 3 {\nreal_server 10.0.0.9 { TCP_CHECK { } }\n%\n}", "",
+		[]string{`2:24: error: TCP_CHECK: expected connect_port, because 10.0.0.9 has no port`}},
 	{"fwmark number", "virtual_server fwmark 0 {\nreal_server 10.0.0.9 { }\n%\n}", "",
-		[]string{`1:1: warning: virtual_server: a service by fwmark or group has no effect yet ` +
-			`in this version`,
-			`1:23: error: fwmark "0": expected a whole number from 1 to 4294967295`}},
+		[]string{`1:23: error: fwmark "0": expected a whole number from 1 to 4294967295`}},
+	{"fwmark and another family", mark, "ip_family inet6", []string{
+		`2:1: error: real_server "10.0.0.9:80": expected the family of fwmark 3, inet6`}},
+	{"fwmark and a sorry server of another family", mark, "sorry_server fe80::1", []string{
+		`3:1: error: sorry_server "[fe80::1]:0": expected the family of fwmark 3, inet`}},
+	{"fwmark twice", mark + "\nvirtual_server fwmark 3 inet {\nreal_server 10.0.0.8 80 { }\n}",
+		"", []string{
+			`5:1: error: virtual_server "fwmark 3": expected once for fwmark 3, inet; ` +
+				`line 1 has it`}},
+	{"fwmark of two families",
+		mark + "\nvirtual_server fwmark 3 inet6 {\nreal_server fe80::8 80 { }\n}", "", nil},
+	{"fwmark and two ports of one server", mark, "lb_kind DR\nreal_server 10.0.0.9 81 { }",
+		[]string{`4:1: error: real_server "10.0.0.9": expected once, because only NAT can change ` +
+			`the port; line 2 has it`}},
+	{"fwmark and two ports of one server by NAT", mark, "real_server 10.0.0.9 81 { }", nil},
+	{"fwmark and ha_suspend", mark, "ha_suspend", []string{
+		`1:1: warning: virtual_server "fwmark 3": ha_suspend: expected no fwmark; it is left out`}},
 	{"group", "virtual_server group g {\nprotocol TCP\nreal_server 10.0.0.9 { }\n%\n}", "",
-		[]string{`1:1: error: group "g": expected the name of a virtual_server_group`,
-			`1:1: warning: virtual_server: a service by fwmark or group has no effect yet in this ` +
-				`version`}},
-	{"a virtual_server_group", "virtual_server_group g {\n10.0.0.1 80\n}\n%", "", []string{
-		`1:1: warning: virtual_server_group: has no effect yet in this version`}},
+		[]string{`1:1: error: group "g": expected the name of a virtual_server_group`}},
+	{"a virtual_server_group", "virtual_server_group g {\n10.0.0.1 80\n}\n%", "", nil},
+	{"one packet", service, "ops", []string{
+		`4:1: warning: ops: expected protocol UDP, not TCP; it is left out`}},
+	{"one packet with a mark", mark, "ops", nil},
+	{"flag of another scheduler", service, "lb_algo mh\nsh-port", []string{
+		`1:1: warning: sh-port, sh-fallback: expected lb_algo sh, not mh; they mean nothing`}},
+	{"flag of the scheduler", service, "mh-port\nmh-fallback\nlb_algo mh", nil},
+	{"engine without persistence", service, "persistence_engine sip", []string{
+		`4:1: warning: persistence_engine: expected persistence_timeout with it; it is left out`}},
+	{"granularity without persistence", service, "persistence_granularity 255.255.0.0", []string{
+		`4:1: warning: persistence_granularity: expected persistence_timeout with it; ` +
+			`it is left out`}},
+	{"long prefix", service, "persistence_timeout\npersistence_granularity 64", []string{
+		`1:1: error: persistence_granularity "64": expected at most 32 for IPv4`}},
 	{"no protocol", "virtual_server 10.0.0.1 80 {\nreal_server 10.0.0.9 80 { }\n%\n}", "",
 		[]string{`1:1: warning: virtual_server: expected protocol TCP, UDP or SCTP in it; ` +
 			`UDP it is`}},
@@ -169,8 +197,23 @@ var serverCases = []saying{
 		`4:9: error: lb_kind "NAD": expected one of NAT, DR, TUN (did you mean NAT?)`}},
 	{"forward missing", service, "lb_kind", []string{
 		`4:1: error: lb_kind: expected one of NAT, DR, TUN`}},
-	{"tunnel type", service, "lb_kind TUN type gre", []string{
-		`4:13: warning: lb_kind "type": has no effect yet in this version`}},
+	{"tunnels", service, "lb_kind TUN type gue port 6080 remcsum\n" +
+		"real_server 10.0.0.7 80 { lvs_method TUN type gre csum }\n" +
+		"real_server 10.0.0.8 80 { lvs_method TUN }", nil},
+	{"tunnel without port", service, "lb_kind TUN type gue", []string{
+		`4:1: error: lb_kind: expected port behind type gue`}},
+	{"tunnel with port", service, "lb_kind TUN type gre port 80", []string{
+		`4:1: error: lb_kind: expected port only with type gue`}},
+	{"tunnel with checksum", service, "lb_kind TUN csum", []string{
+		`4:1: error: lb_kind: expected csum only with type gue or gre`}},
+	{"tunnel with remote checksum", service, "lb_kind TUN type gre remcsum", []string{
+		`4:1: error: lb_kind: expected remcsum only with type gue`}},
+	{"real server of the other family with a tunnel of its own", service,
+		"real_server fe80::1 80 { lvs_method TUN }", nil},
+	{"port of a sorry server that cannot change", service,
+		"sorry_server 10.0.0.8 81\nsorry_server_lvs_method DR", []string{
+			`4:1: warning: sorry_server "10.0.0.8:81": expected port 80, because DR cannot change ` +
+				`it; 80 it is`}},
 	{"persistence", service, "persistence_timeout 1.5", []string{
 		`4:21: error: persistence_timeout "1.5": expected a whole number from 0 to 2678400, ` +
 			`or nothing for 360`}},

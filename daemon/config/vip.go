@@ -104,7 +104,7 @@ func vipOptions(v *VIP) options {
 		"use_vmac":      {idle: true, set: func(Word) bool { v.UseVMAC = true; return true }},
 		"preferred_lft": {takes: 1, usage: "whole seconds or forever",
 			set: func(w Word) bool { return preferred(w, v) }},
-		"track_group": {takes: 1, idle: true, usage: "the name of a track_group",
+		"track_group": {takes: 1, usage: "the name of a track_group",
 			set: func(w Word) bool { v.TrackGroup = w.Text; return w.Text != "" }},
 	}
 }

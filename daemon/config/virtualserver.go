@@ -50,7 +50,8 @@ func serverTable() *table[serverBlock] {
 		as(writes(inner, newReal, func(s *serverBlock) []realBlock { return s.reals }, headOfReal))
 	return newTable("virtual_server",
 		serviceKeywords(),
-		pendingBut([]string{"smtp_alert"}, schedulerKeywords()...),
+		persistenceKeywords(),
+		schedulerKeywords(),
 		sorryKeywords(),
 		quorumKeywords(),
 		timingKeywords(map[string]string{
@@ -75,9 +76,6 @@ func serviceKeywords() []keyword[serverBlock] {
 			"the transport protocol").as(otherwise[b]("UDP, with a warning")),
 		algorithm, algorithm.alias("lvs_sched"),
 		method, method.alias("lvs_method"),
-		leaf("persistence_timeout", "0", persistence(),
-			func(b *b) *time.Duration { return &b.Persistence },
-			"keeps a client on its real server"),
 		leaf("weight", "1", number[int](0, 65535), func(b *b) *int { return &b.weight },
 			"weight of real servers that name none").as(unwritten),
 		leaf("inhibit_on_failure", "off", boolean(), func(b *b) *bool { return &b.inhibit },
@@ -93,14 +91,10 @@ func schedulerKeywords() []keyword[serverBlock] {
 	flag := func(name string, at func(*b) *bool, doc string) keyword[b] {
 		return leaf(name, "off", boolean(), at, doc)
 	}
-	return []keyword[b]{
-		leaf("persistence_granularity", "", granularity(),
-			func(b *b) *int { return &b.Granularity }, "clients of one such prefix are one").
-			as(otherwise[b]("the whole address")),
-		leaf("persistence_engine", "", choice("sip"), func(b *b) *string { return &b.Engine },
-			"what tells clients apart").as(otherwise[b]("the address")),
+	hashed := needless("the kernel sets it by itself", flag("hashed",
+		func(b *b) *bool { return &b.Hashed }, "an internal flag of the kernel's"))
+	return append(hashed,
 		flag("ops", func(b *b) *bool { return &b.OnePacket }, "each datagram by itself"),
-		flag("hashed", func(b *b) *bool { return &b.Hashed }, "an internal flag of the kernel's"),
 		flag("flag-1", func(b *b) *bool { return &b.Flags.One }, "first flag of the scheduler"),
 		flag("flag-2", func(b *b) *bool { return &b.Flags.Two }, "second flag of the scheduler"),
 		flag("flag-3", func(b *b) *bool { return &b.Flags.Three }, "third flag of the scheduler"),
@@ -110,15 +104,29 @@ func schedulerKeywords() []keyword[serverBlock] {
 		flag("mh-port", func(b *b) *bool { return &b.Maglev.Port }, "mh hashes the port too"),
 		flag("mh-fallback", func(b *b) *bool { return &b.Maglev.Fallback },
 			"mh takes another server for one without weight"),
+	)
+}
+
+func persistenceKeywords() []keyword[serverBlock] {
+	type b = serverBlock
+	name := leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
+		"name in SNMP").as(otherwise[b]("the address"))
+	return append(pending("", name),
+		leaf("persistence_timeout", "0", persistence(),
+			func(b *b) *time.Duration { return &b.Persistence },
+			"keeps a client on its real server"),
+		leaf("persistence_granularity", "", granularity(),
+			func(b *b) *int { return &b.Granularity }, "clients of one such prefix are one").
+			as(otherwise[b]("the whole address")),
+		leaf("persistence_engine", "", choice("sip"), func(b *b) *string { return &b.Engine },
+			"what tells clients apart").as(otherwise[b]("the address")),
 		leaf("ip_family", "", oneOf(families), func(b *b) *Family { return &b.Family },
 			"family of a service by firewall mark").as(otherwise[b]("that of its real servers")),
-		flag("ha_suspend", func(b *b) *bool { return &b.SuspendOnBackup },
+		leaf("ha_suspend", "off", boolean(), func(b *b) *bool { return &b.SuspendOnBackup },
 			"checks only while the address is here"),
 		leaf("smtp_alert", "", switched(), func(b *b) *Switch { return &b.Alert },
 			"mail when a real server changes").as(otherwise[b]("as smtp_alert_checker")),
-		leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
-			"name in SNMP").as(otherwise[b]("the address")),
-	}
+	)
 }
 
 // granularity is an IPv4 mask or an IPv6 prefix length.
@@ -167,12 +175,14 @@ func methodKeyword[T any](
 				d.misfit(n, 0, methodUsage, forwards.words())
 				return
 			}
-			*f = method
+			*f, *tunnel = method, Tunnel{}
 			if len(args) > 1 && method != TUN {
 				d.misfit(n, 1, "nothing behind "+args[0].Text, nil)
 				return
 			}
-			d.options(n.Keyword(), args[1:], tunnelOptions(tunnel))
+			if d.options(n.Keyword(), args[1:], tunnelOptions(tunnel)) {
+				d.checkTunnel(n, tunnel)
+			}
 		},
 		write: func(p *printer, _ *keyword[T], t, _ *T) {
 			f, tunnel := at(t)
@@ -183,10 +193,24 @@ func methodKeyword[T any](
 	}
 }
 
+// checkTunnel says what the kernel would refuse.
+func (d *decoder) checkTunnel(n *Node, t *Tunnel) {
+	switch gue := t.Type == "gue"; {
+	case gue && t.Port == 0:
+		d.fail(n.Pos(), "%s: expected port behind type gue", n.Keyword())
+	case !gue && t.Port != 0:
+		d.fail(n.Pos(), "%s: expected port only with type gue", n.Keyword())
+	case t.Checksum == "csum" && t.Type != "gue" && t.Type != "gre":
+		d.fail(n.Pos(), "%s: expected csum only with type gue or gre", n.Keyword())
+	case t.Checksum == "remcsum" && !gue:
+		d.fail(n.Pos(), "%s: expected remcsum only with type gue", n.Keyword())
+	}
+}
+
 func tunnelOptions(t *Tunnel) options {
-	sum := option{idle: true, set: func(w Word) bool { t.Checksum = w.Text; return true }}
+	sum := option{set: func(w Word) bool { t.Checksum = w.Text; return true }}
 	return options{
-		"type": {takes: 1, idle: true, usage: "ipip, gue or gre", set: func(w Word) bool {
+		"type": {takes: 1, usage: "ipip, gue or gre", set: func(w Word) bool {
 			t.Type = w.Text
 			return contains([]string{"ipip", "gue", "gre"}, w.Text)
 		}},
@@ -233,8 +257,8 @@ func sorryKeywords() []keyword[serverBlock] {
 		leaf("sorry_server_inhibit", "off", boolean(), func(b *b) *bool { return &b.SorryInhibit },
 			"the sorry server stays in the table with weight 0 while it is not needed"),
 	}
-	return append(ks, pending("", methodKeyword("sorry_server_lvs_method", "as lb_kind",
-		func(b *b) (*Forward, *Tunnel) { return &b.SorryForward, &b.SorryTunnel }))...)
+	return append(ks, methodKeyword("sorry_server_lvs_method", "as lb_kind",
+		func(b *b) (*Forward, *Tunnel) { return &b.SorryForward, &b.SorryTunnel }))
 }
 
 func quorumKeywords() []keyword[serverBlock] {

@@ -92,6 +92,7 @@ type guard struct {
 	// listening are the stops of what is listened for.
 	listening map[string]func()
 	save      chan struct{} // has room for one: the claims have changed
+	unsaved   bool          // they have, since they were last put into claims
 	mu        sync.Mutex
 	claims    []Claim // as last saved
 
@@ -117,6 +118,9 @@ func (g *guard) turn(ctx context.Context) {
 			g.step(Stop{})
 			return
 		}
+	}
+	if len(g.events) == 0 {
+		g.publish()
 	}
 	var due <-chan time.Time
 	if d := g.machine.Deadline(); !d.IsZero() {
@@ -385,11 +389,15 @@ func endOf(s *os.ProcessState) Ended {
 	return Ended{Status: s.ExitCode()}
 }
 
-// changed has the claims saved.
-func (g *guard) changed() {
-	if g.save == nil {
+// changed has the claims saved, once for all changes that come together.
+func (g *guard) changed() { g.unsaved = g.save != nil }
+
+// publish has the claims saved as they are, if they have changed.
+func (g *guard) publish() {
+	if !g.unsaved {
 		return
 	}
+	g.unsaved = false
 	g.mu.Lock()
 	g.claims = g.machine.Claims()
 	g.mu.Unlock()

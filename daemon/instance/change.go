@@ -10,7 +10,7 @@ import (
 
 // change is what Change asks of the owner.
 type change struct {
-	configs  []Config
+	configs  []*Config
 	holdings []*holding
 	// trial and group decide by the new configuration; both are in Initialize.
 	trial, group *vrrp.Group
@@ -38,7 +38,7 @@ func (r *Runner) Change(g Group) error {
 	for _, cfg := range c.configs {
 		c.holdings = append(c.holdings, newHolding(cfg, r.links))
 	}
-	r.inbox.put(c)
+	r.put(c)
 	return nil
 }
 
@@ -105,8 +105,8 @@ func (r *Runner) change(c change, tasks *crew) {
 }
 
 // adopt gives m another configuration. Its ties, which other goroutines read, are the same.
-func (r *Runner) adopt(m *member, c Config) {
-	m.stale = append(m.stale, m.cfg)
+func (r *Runner) adopt(m *member, c *Config) {
+	m.stale = append(m.stale, *m.cfg)
 	m.cfg = c
 	if m.holds {
 		r.claim(m)
@@ -177,7 +177,8 @@ func (r *Runner) rehear(old *vrrp.Group) []vrrp.MemberAction {
 	var out []vrrp.MemberAction
 	for i, m := range r.members {
 		leader, _ := old.Member(i).Leader()
-		if old.Member(i).State() == vrrp.Backup && leader.IsValid() && leader == m.heard.From {
+		heard, _ := m.heard.(vrrp.Received)
+		if old.Member(i).State() == vrrp.Backup && leader.IsValid() && leader == heard.From {
 			out = append(out, r.group.Step(r.now, i, m.heard)...)
 		}
 	}

@@ -168,7 +168,7 @@ func (r *Runner) claiming(m *member) Claim {
 	} else {
 		c.Dest, c.MAC = m.cfg.group(), m.cfg.endpoint().MAC
 	}
-	for _, cfg := range append([]Config{m.cfg}, m.stale...) {
+	for _, cfg := range append([]Config{*m.cfg}, m.stale...) {
 		c.add(cfg)
 	}
 	for i := range c.Settings {
@@ -260,9 +260,9 @@ func (r *Runner) settled(m *member, s settled) {
 	}
 	m.stale, m.settledTurn = nil, s.turn
 	if m.unseen && m.holds {
-		r.keeper.tell(order{verb: orderRestore, member: m.index})
+		r.keeper.tell(order{verb: orderRestore, member: m.index, deleted: m.deleted})
 	}
-	m.unseen = false
+	m.unseen, m.deleted = false, nil
 	if m.holds || m.claimed.Held {
 		r.claim(m)
 	}

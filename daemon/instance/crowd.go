@@ -1,6 +1,8 @@
 package instance
 
 import (
+	"container/heap"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -9,30 +11,249 @@ const (
 	// manyRunners are as many as make it worth while that they wake up together.
 	manyRunners = 32
 	// gridsPerInterval is how fine the grid is on which masters then send.
-	gridsPerInterval = 64
+	gridsPerInterval = 16
 )
 
-// Crowd counts the Runners of a process that run. The zero value has none.
-type Crowd struct{ running atomic.Int64 }
+// Crowd has the Runners of a process take their turns: one goroutine, which is there while any of
+// them runs, has each turn that has something to read or to do. A goroutine for each would need
+// half as much memory as all else of it, and to wake it costs as much as its advert. A turn that
+// may have to wait for the kernel has a goroutine of its own, so that the others need not. The zero
+// value is ready.
+type Crowd struct {
+	running atomic.Int64
 
-// Gatherer is a Link that knows the Crowd. Where there are many Runners masters send on a common
-// grid, up to a 64th of their interval late, always by as much: then a thousand timers wake the
-// process as often as 64 would. Each wake-up costs more than the adverts.
+	life  sync.Mutex    // held while the goroutine is begun or ended
+	stop  chan struct{} // closed to end it
+	ended chan struct{} // closed when it has ended
+
+	mu     sync.Mutex
+	wake   chan struct{} // has room for one: it says that there may be called ones
+	called []*Runner     // those that wait for their turn
+	later  later         // those that want one at some time
+}
+
+// Gatherer is a Link that knows the Crowd; without one a Runner is a Crowd of its own. Where there
+// are many Runners masters send on a common grid, up to a 16th of their interval late, always by as
+// much: then a thousand timers wake the process as often as 16 would. Each wake-up costs more than
+// the adverts.
 type Gatherer interface{ Gather() *Crowd }
 
 // Gather returns c.
 func (c *Crowd) Gather() *Crowd { return c }
 
-// join counts a Runner until leave is called.
-func (c *Crowd) join() (leave func()) {
-	if c == nil {
-		return func() {}
-	}
-	c.running.Add(1)
-	return func() { c.running.Add(-1) }
+// berth is a Runner's in its Crowd, under Crowd.mu.
+type berth struct {
+	state berthState
+	again bool      // it was called while it turned
+	at    time.Time // when it wants a turn
+	index int       // in later, counted from 1; zero: it is not there
 }
 
-func (c *Crowd) many() bool { return c != nil && c.running.Load() >= manyRunners }
+type berthState uint8
+
+const (
+	berthAway    berthState = iota // it has not joined, or is over
+	berthIdle                      // nothing is to be done
+	berthCalled                    // it waits for its turn
+	berthTurning                   // it turns
+)
+
+// join has r take turns, the first one at once, until it is over; then leave has to be called.
+func (c *Crowd) join(r *Runner) {
+	c.life.Lock()
+	defer c.life.Unlock()
+	c.mu.Lock()
+	if c.wake == nil {
+		c.wake = make(chan struct{}, 1)
+	}
+	r.berth.state = berthIdle
+	c.mu.Unlock()
+	if c.running.Add(1) == 1 {
+		c.stop, c.ended = make(chan struct{}), make(chan struct{})
+		go c.run(c.stop, c.ended)
+	}
+	c.call(r)
+}
+
+// leave ends the goroutine with the last Runner.
+func (c *Crowd) leave() {
+	c.life.Lock()
+	defer c.life.Unlock()
+	if c.running.Add(-1) == 0 {
+		close(c.stop)
+		<-c.ended
+	}
+}
+
+func (c *Crowd) many() bool { return c.running.Load() >= manyRunners }
+
+// call has r turn soon. It does not wait, and may be called at any time, by any goroutine.
+func (c *Crowd) call(r *Runner) {
+	c.mu.Lock()
+	first := false
+	switch r.berth.state {
+	case berthAway, berthCalled:
+	case berthIdle:
+		r.berth.state = berthCalled
+		c.called = append(c.called, r)
+		first = len(c.called) == 1
+	case berthTurning:
+		r.berth.again = true
+	}
+	c.mu.Unlock()
+	if first {
+		c.rouse()
+	}
+}
+
+func (c *Crowd) rouse() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run has the Runners take their turns until stop.
+func (c *Crowd) run(stop <-chan struct{}, ended chan<- struct{}) {
+	defer close(ended)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	armed := time.Now()
+	var turning []*Runner
+	for {
+		select {
+		case <-timer.C:
+			armed = time.Time{}
+		case <-c.wake:
+		case <-stop:
+			return
+		}
+		for {
+			if turning = c.due(time.Now(), turning[:0]); len(turning) == 0 {
+				break
+			}
+			for _, r := range turning {
+				c.take(r)
+			}
+			clear(turning)
+		}
+		// A timer that is early only looks.
+		if next := c.next(); !next.IsZero() && (armed.IsZero() || next.Before(armed)) {
+			armed = next
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// due appends whose turn it is. They turn from now on.
+func (c *Crowd) due(now time.Time, to []*Runner) []*Runner {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, r := range c.called {
+		r.berth.state = berthTurning
+		to = append(to, r)
+		c.called[i] = nil
+	}
+	c.called = c.called[:0]
+	for len(c.later) > 0 && !c.later[0].berth.at.After(now) {
+		r := c.later[0]
+		heap.Pop(&c.later)
+		if r.berth.state == berthIdle {
+			r.berth.state = berthTurning
+			to = append(to, r)
+		}
+	}
+	return to
+}
+
+// next returns when the first turn is due, or zero.
+func (c *Crowd) next() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.later) == 0 {
+		return time.Time{}
+	}
+	return c.later[0].berth.at
+}
+
+// take has r turn, with a goroutine of its own if that may take long.
+func (c *Crowd) take(r *Runner) {
+	if !r.slow() {
+		c.turn(r)
+		return
+	}
+	r.tasks.Go(func() {
+		c.turn(r)
+		c.rouse()
+	})
+}
+
+// turn has r turn and notes when it wants to again.
+func (c *Crowd) turn(r *Runner) {
+	next, over := r.turn()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch again := r.berth.again; {
+	case over:
+		r.berth.state = berthAway
+		c.put(r, time.Time{})
+		close(r.gone)
+	case again:
+		r.berth.state, r.berth.again = berthCalled, false
+		c.called = append(c.called, r)
+	default:
+		r.berth.state = berthIdle
+		c.put(r, next)
+	}
+}
+
+// put has r turn at that time; zero is never.
+func (c *Crowd) put(r *Runner, at time.Time) {
+	p := &r.berth
+	there := p.index > 0
+	p.at = at
+	switch {
+	case at.IsZero() && there:
+		heap.Remove(&c.later, p.index-1)
+	case at.IsZero():
+	case there:
+		heap.Fix(&c.later, p.index-1)
+	default:
+		heap.Push(&c.later, r)
+	}
+}
+
+// later is a heap of Runners by the time of their next turn.
+type later []*Runner
+
+func (l later) Len() int { return len(l) }
+
+func (l later) Less(i, j int) bool { return l[i].berth.at.Before(l[j].berth.at) }
+
+func (l later) Swap(i, j int) {
+	l[i], l[j] = l[j], l[i]
+	l[i].berth.index, l[j].berth.index = i+1, j+1
+}
+
+// Push is heap.Interface's.
+func (l *later) Push(x any) {
+	r, ok := x.(*Runner)
+	if !ok {
+		panic("instance: what is to turn is no Runner")
+	}
+	*l = append(*l, r)
+	r.berth.index = len(*l)
+}
+
+// Pop is heap.Interface's.
+func (l *later) Pop() any {
+	last := len(*l) - 1
+	r := (*l)[last]
+	(*l)[last] = nil
+	*l = (*l)[:last]
+	r.berth.index = 0
+	return r
+}
 
 // onGrid returns how long to wait, from now, for the first point of the grid after that long. The
 // grid is the clock's and so the same for all.
@@ -45,7 +266,7 @@ func onGrid(now time.Time, wait, grid time.Duration) time.Duration {
 }
 
 // gridOf returns the grid for members of these configurations.
-func gridOf(configs []Config) time.Duration {
+func gridOf(configs []*Config) time.Duration {
 	shortest := configs[0].Router.Interval
 	for _, c := range configs[1:] {
 		shortest = min(shortest, c.Router.Interval)

@@ -23,7 +23,7 @@ func TestCrowd(t *testing.T) {
 	for _, tt := range []struct {
 		masters int
 		grid    time.Duration
-	}{{31, 0}, {32, time.Second / 64}, {100, time.Second / 64}} {
+	}{{31, 0}, {32, time.Second / 16}, {100, time.Second / 16}} {
 		t.Run(fmt.Sprint(tt.masters), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { testCrowd(t, tt.masters, tt.grid) })
 		})
@@ -90,4 +90,42 @@ func testCrowd(t *testing.T, masters int, grid time.Duration) {
 		d.stop()
 	}
 	_ = s.Close() // it has no error
+}
+
+// slowLink is a link whose sockets take long to open.
+type slowLink struct {
+	crowded
+	opens chan struct{} // closed when they are
+}
+
+func (l slowLink) Open(e netif.Endpoint) (instance.Socket, error) {
+	<-l.opens
+	return l.crowded.Open(e)
+}
+
+// TestSlowTurn has one Runner of a Crowd wait for the kernel: the other one has its turns all the
+// same.
+func TestSlowTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crowd := &instance.Crowd{}
+		slow := slowLink{
+			crowded{(&simWire{}).join("192.168.1.2/24"), crowd}, make(chan struct{}),
+		}
+		quick := crowded{(&simWire{}).join("192.168.1.2/24"), crowd}
+		b := &bench{
+			t: t, links: [2]instance.Links{only(slow), only(quick)}, interval: time.Second,
+			limit: 20 * time.Second,
+		}
+		waits := b.start(0, nil)
+		pass(time.Second)
+		other := b.start(1, nil)
+		b.awaitState(other, vrrp.Master)
+		if s := waits.state(); s != vrrp.Initialize {
+			t.Errorf("%s without a socket, want %s", s, vrrp.Initialize)
+		}
+		close(slow.opens)
+		b.awaitState(waits, vrrp.Master)
+		other.halt()
+		waits.halt()
+	})
 }

@@ -3,8 +3,6 @@ package instance_test
 import (
 	"bytes"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -44,11 +42,6 @@ func frrCases() []frrCase {
 // TestFRR pairs this daemon with FRR's vrrpd in each version and standing: they elect the same
 // master and hand over to each other.
 func TestFRR(t *testing.T) {
-	for _, program := range []string{"zebra", "vrrpd"} {
-		if _, err := os.Stat(filepath.Join(frrPrograms, program)); err != nil {
-			t.Skipf("FRR is not installed: %v", err)
-		}
-	}
 	for _, tt := range frrCases() {
 		t.Run(tt.name+", we are higher", func(t *testing.T) {
 			t.Parallel()
@@ -87,10 +80,10 @@ func (tt frrCase) director(b *bench, priority uint8) *director {
 }
 
 // higher takes the VIP from FRR and gives it back.
-func (tt frrCase) higher(b *bench, peer *frr) {
-	peer.run()
+func (tt frrCase) higher(b *bench, peer *netiftest.FRR) {
+	peer.Run()
 	b.await("FRR's master", func() bool {
-		return bytes.Contains(peer.log("vrrpd"), []byte("Backup -> Master"))
+		return bytes.Contains(peer.Log("vrrpd"), []byte("Backup -> Master"))
 	})
 	us := tt.director(b, 150)
 	b.awaitVIP(0, true)
@@ -101,15 +94,15 @@ func (tt frrCase) higher(b *bench, peer *frr) {
 }
 
 // lower yields to FRR and takes over, when it stops and when it dies.
-func (tt frrCase) lower(b *bench, peer *frr) {
+func (tt frrCase) lower(b *bench, peer *netiftest.FRR) {
 	us := tt.director(b, 50)
 	b.awaitState(us, vrrp.Master)
 	for _, end := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		peer.run()
+		peer.Run()
 		b.await("leader", func() bool { return us.runner.Snapshot()[0].LeaderPriority == 100 })
 		b.awaitVIP(0, false)
 		b.awaitVIP(1, true)
-		peer.stop(end)
+		peer.Stop(end)
 		b.awaitState(us, vrrp.Master)
 		b.awaitVIP(0, true)
 	}
@@ -120,11 +113,11 @@ func (tt frrCase) lower(b *bench, peer *frr) {
 
 // wantPeaceWithFRR ends both and says that this daemon moved for those reasons only, left nothing,
 // and that neither had anything to say against the other's adverts.
-func wantPeaceWithFRR(us *director, peer *frr, reasons ...vrrp.Reason) {
+func wantPeaceWithFRR(us *director, peer *netiftest.FRR, reasons ...vrrp.Reason) {
 	t := us.b.t
 	t.Helper()
 	us.halt()
-	peer.end()
+	peer.End()
 	if diff := cmp.Diff(reasons, us.reasons()); diff != "" {
 		t.Errorf("reasons (-want +got):\n%s", diff)
 	}
@@ -133,7 +126,7 @@ func wantPeaceWithFRR(us *director, peer *frr, reasons ...vrrp.Reason) {
 		t.Errorf("drops %v, mismatches %v, errors %d (%s), received %d; want only received",
 			s.Drops, s.Mismatches, s.Errors, s.LastError, s.Received)
 	}
-	for line := range bytes.Lines(peer.log("vrrpd")) {
+	for line := range bytes.Lines(peer.Log("vrrpd")) {
 		for _, complaint := range []string{"invalid", "mismatch", "malformed"} {
 			if bytes.Contains(bytes.ToLower(line), []byte(complaint)) {
 				t.Errorf("FRR says: %s", line)

@@ -15,12 +15,12 @@ type helper struct {
 	busy  bool // the goroutine is there
 	again bool // it is called while it works
 	over  bool
-	wake  chan struct{} // has room for one
+	wake  chan struct{} // has room for one; nil while the goroutine is not there
 	idle  sync.WaitGroup
 }
 
 func newHelper(work func() time.Time) *helper {
-	return &helper{work: work, wake: make(chan struct{}, 1)}
+	return &helper{work: work}
 }
 
 // call has the work done soon. It does not wait. After finish it does nothing.
@@ -34,6 +34,7 @@ func (h *helper) call() {
 		h.rouse()
 	default:
 		h.busy = true
+		h.wake = make(chan struct{}, 1)
 		h.idle.Go(h.run)
 	}
 }
@@ -50,8 +51,8 @@ func (h *helper) finish() {
 	h.call()
 	h.mu.Lock()
 	h.over = true
-	h.mu.Unlock()
 	h.rouse()
+	h.mu.Unlock()
 	h.idle.Wait()
 }
 
@@ -89,6 +90,8 @@ func (h *helper) begin() {
 func (h *helper) goesOn(next time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.busy = h.again || !h.over && !next.IsZero()
+	if h.busy = h.again || !h.over && !next.IsZero(); !h.busy {
+		h.wake = nil
+	}
 	return h.busy
 }

@@ -13,7 +13,7 @@ import (
 
 // holding is what one member holds as a master.
 type holding struct {
-	cfg      Config
+	cfg      *Config
 	links    map[string]Link // by device, of the VIPs
 	things   []thing         // in the order in which they are added
 	stale    []thing         // what it had and is not to have any more, until that is removed
@@ -28,13 +28,17 @@ type holding struct {
 	// renewal renews the addresses; nil: that is done with the rest. Lapsed is told when it fails.
 	renewal Lease
 	lapsed  func(Lease, error)
+	// rival is told of other stations that have a VIP too; unguard ends that, nil: it has not begun.
+	rival   func(netif.Rival)
+	unguard func()
+	extraAt time.Time // when the VIPs are next announced as Config.ExtraEvery says
 }
 
 // newHolding returns what a member holds; none of it is wanted yet.
-func newHolding(c Config, links Links) *holding {
+func newHolding(c *Config, links Links) *holding {
 	h := &holding{
 		cfg: c, things: c.things(links), lease: max(c.Lease, 0), settled: true,
-		links: map[string]Link{}, lapsed: func(Lease, error) {},
+		links: map[string]Link{}, lapsed: func(Lease, error) {}, rival: func(netif.Rival) {},
 	}
 	for _, v := range c.located() {
 		if h.links[v.Device] == nil {
@@ -46,7 +50,7 @@ func newHolding(c Config, links Links) *holding {
 
 // want adds everything, or removes it.
 func (h *holding) want(wanted bool) error {
-	h.wanted = wanted
+	h.wanted, h.extraAt = wanted, time.Time{}
 	if !wanted {
 		h.bursts = nil
 	}
@@ -57,6 +61,7 @@ func (h *holding) want(wanted bool) error {
 // new is added and announced before what is stale is removed.
 func (h *holding) succeed(before *holding) error {
 	before.unlease()
+	before.relax()
 	h.wanted, h.keptTime = before.wanted, before.keptTime
 	for i, t := range h.things { // what stays knows what it has done
 		if j := index(before.things, t); j >= 0 {
@@ -93,7 +98,11 @@ func (h *holding) settle() error {
 		h.keptTime = now
 		if h.wanted {
 			h.takeLease()
+			err = h.guard()
 		}
+	}
+	if !h.wanted {
+		h.relax()
 	}
 	return err
 }
@@ -216,8 +225,18 @@ func (h *holding) tend() error {
 	return err
 }
 
-// restore puts back what somebody has taken away, announces it, and returns the VIPs among it.
-func (h *holding) restore() ([]VIP, error) {
+// place is an address, as State lists it, on its device.
+type place struct {
+	device string
+	prefix netip.Prefix
+}
+
+// at returns where the VIP is.
+func (v VIP) at() place { return place{v.Device, v.Options.Listed(v.Prefix)} }
+
+// restore puts back what somebody has taken away, announces it, and returns the VIPs among it, those
+// that were deleted and are back by a renewal included.
+func (h *holding) restore(deleted []place) ([]VIP, error) {
 	if !h.wanted {
 		return nil, nil
 	}
@@ -226,7 +245,8 @@ func (h *holding) restore() ([]VIP, error) {
 	for _, t := range h.things {
 		missed, err := t.restore(h.lease)
 		errs = append(errs, err)
-		if a, ok := t.(addressOn); ok && missed && err == nil {
+		a, ok := t.(addressOn)
+		if ok && err == nil && (missed || slices.Contains(deleted, a.vip.at())) {
 			vips = append(vips, a.vip)
 		}
 	}
@@ -301,7 +321,7 @@ func (h *holding) newBurst(device string, ipv6 bool) burst {
 
 // speak announces what is due and returns when there will be more; zero: there is no more.
 func (h *holding) speak(now time.Time) (time.Time, error) {
-	var next time.Time
+	next := h.repeatExtra(now)
 	var errs []error
 	for i := range h.bursts {
 		b := &h.bursts[i]

@@ -1,8 +1,9 @@
 // Package instance drives VRRP on the network: one Runner for each sync group, or for each
 // instance that is in none. It carries out what vrrp decides and decides nothing itself.
 //
-// One goroutine owns the group, its timers and its sockets; nothing that it does waits for anybody.
-// Addresses and announcements are changed by a second goroutine, the keeper. The leases of the VIPs
+// One goroutine at a time owns a group, its timers and its sockets, in turns: those of all Runners
+// are taken by one, see Crowd, and nothing in them waits for anybody. Addresses and announcements
+// are changed by a second goroutine, the keeper. The leases of the VIPs
 // are renewed by one for all groups, but those of each only as often as its own one turns: a stuck
 // daemon loses its VIPs to the kernel's clock. Logs and callbacks have a third. See Runner.
 package instance
@@ -82,13 +83,20 @@ type Config struct {
 	StepDown bool
 	// DontTrackPrimary has the instance take part while Interface is down, if it is there.
 	DontTrackPrimary bool
+	// HearAll has the instance hear the adverts of virtual routers that are neither its own nor among
+	// Siblings, those of the host's other instances on the interface. They are counted as DropVRID and
+	// logged; without it the kernel keeps them away.
+	HearAll  bool
+	Siblings []uint8
 	// VRF, if not empty, is the device of the routing domain that unicast adverts are sent and heard
 	// in, instead of Interface alone.
 	VRF string
 	// ShieldTable, if not empty, is the nftables table that keeps what comes from the network away
 	// from the VIPs while the instance is master, ShieldPriority that of its chain.
+	// ShieldCounters has it count what it keeps away, from when the table is made.
 	ShieldTable    string
 	ShieldPriority int32
+	ShieldCounters bool
 	// PromoteSecondaries has the kernel keep, while the instance is master, the other IPv4 addresses
 	// of a network when the first one goes, on all devices of the VIPs.
 	PromoteSecondaries bool
@@ -109,6 +117,10 @@ type Config struct {
 	// included; zero is none. PaceGroups are devices that share a pace.
 	ARPInterval, NAInterval time.Duration
 	PaceGroups              []PaceGroup
+	// ExtraEvery, if not zero, has a master announce its VIPs again and again, once each, so that
+	// switches do not forget where they are: those on VMAC and AddrVMACs, with ExtraAll all of them.
+	ExtraEvery time.Duration
+	ExtraAll   bool
 }
 
 // DefaultLease returns four intervals, rounded up to seconds, but at least MinLease: longer than any
@@ -284,7 +296,7 @@ func (c Config) validateAnnouncing() error {
 			errs = append(errs, fmt.Errorf("%s %d: want 0 or more", n.name, n.value))
 		}
 	}
-	intervals := []time.Duration{c.ARPInterval, c.NAInterval}
+	intervals := []time.Duration{c.ARPInterval, c.NAInterval, c.ExtraEvery}
 	for _, g := range c.PaceGroups {
 		intervals = append(intervals, g.ARPInterval, g.NAInterval)
 	}
@@ -310,6 +322,9 @@ func (c Config) IPv6() bool {
 // endpoint returns what the socket sends and hears.
 func (c Config) endpoint() netif.Endpoint {
 	e := netif.Endpoint{VRID: c.Router.VRID, IPv6: c.IPv6(), TTL: c.UnicastTTL}
+	if c.HearAll {
+		e.VRID = 0
+	}
 	if c.Router.Unicast {
 		e.VRF = c.VRF
 	} else {

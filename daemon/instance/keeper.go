@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
@@ -12,7 +13,7 @@ import (
 // should be: it renews leases and repairs what others have done. It does so only when it gets a
 // beat, so that it keeps nothing for an owner that is stuck.
 type keeper struct {
-	orders  *mailbox[order]
+	orders  mailbox[order]
 	helper  *helper
 	beating atomic.Bool // a beat waits
 	every   time.Duration
@@ -26,18 +27,22 @@ type keeper struct {
 	done   func(settled) // is told what has been carried out; must not block
 	// restored is told what somebody had taken away and is there again; must not block.
 	restored func(member int, vips []VIP)
+	// rival is told of other stations that have a VIP too; must not block.
+	rival func(member int, r netif.Rival)
 }
 
 // order is what the keeper is told.
 type order struct {
 	verb   verb
 	member int
-	turn   uint64             // of a change of what is held: how many there were for the member
-	at     time.Time          // of a beat: when the owner turned
-	next   *holding           // of a replacement
-	lease  Lease              // of a lapse
-	err    error              // likewise: why
-	cause  vrrp.AnnounceCause // of an announcement
+	turn   uint64    // of a change of what is held: how many there were for the member
+	at     time.Time // of a beat: when the owner turned
+	next   *holding  // of a replacement
+	// deleted is, of a restoration, what somebody has deleted that may be there again.
+	deleted []place
+	lease   Lease              // of a lapse
+	err     error              // likewise: why
+	cause   vrrp.AnnounceCause // of an announcement
 }
 
 type verb uint8
@@ -61,16 +66,17 @@ const renewals = 8
 const repairEvery = time.Second
 
 // newKeeper returns a keeper that tells nobody of failures and of what it has done.
-func newKeeper(configs []Config, links Links) *keeper {
+func newKeeper(configs []*Config, links Links) *keeper {
 	k := &keeper{
-		orders: newMailbox[order](), every: beatEvery(configs),
+		every:  beatEvery(configs),
 		failed: func(int, error) {}, done: func(settled) {}, restored: func(int, []VIP) {},
+		rival: func(int, netif.Rival) {},
 	}
 	k.helper = newHelper(k.work)
 	k.leases = make([]atomic.Pointer[Lease], len(configs))
 	for i, c := range configs {
 		k.kept = append(k.kept, newHolding(c, links))
-		k.kept[i].lapsed = k.lapsed(i)
+		k.kept[i].lapsed, k.kept[i].rival = k.lapsed(i), k.rivalOf(i)
 	}
 	return k
 }
@@ -82,8 +88,13 @@ func (k *keeper) lapsed(member int) func(Lease, error) {
 	}
 }
 
+// rivalOf returns what is told of other stations that have a VIP of the member too.
+func (k *keeper) rivalOf(member int) func(netif.Rival) {
+	return func(r netif.Rival) { k.rival(member, r) }
+}
+
 // beatEvery returns how often renewing and repairing for these members takes a beat.
-func beatEvery(configs []Config) time.Duration {
+func beatEvery(configs []*Config) time.Duration {
 	every := repairEvery / 2
 	for _, c := range configs {
 		if c.Lease > 0 {
@@ -163,9 +174,10 @@ func (k *keeper) obey(o order) {
 	case orderReplace:
 		k.kept[o.member] = o.next
 		o.next.turn, o.next.lapsed = o.turn, k.lapsed(o.member)
+		o.next.rival = k.rivalOf(o.member)
 		k.report(o.member, o.next.succeed(h))
 	case orderRestore:
-		vips, err := h.restore()
+		vips, err := h.restore(o.deleted)
 		k.report(o.member, err)
 		if len(vips) > 0 {
 			k.restored(o.member, vips)

@@ -125,9 +125,14 @@ type Links func(name string) Link
 
 // OnHost returns the Links of a host's network namespace. All Runners of a process should have the
 // same: what they share, as the pace of announcements, is the Links'.
-func OnHost(h *netif.Host) Links {
-	paces, crowd := &Paces{}, &Crowd{}
-	return func(name string) Link { return hostLink{h.Interface(name), h, paces, crowd} }
+func OnHost(h *netif.Host) Links { return OnHostWith(h, &LinkDelays{}) }
+
+// OnHostWith is OnHost with changes of links held back.
+func OnHostWith(h *netif.Host, delays *LinkDelays) Links {
+	paces, crowd, lookout := &Paces{}, &Crowd{}, &Lookout{}
+	return func(name string) Link {
+		return hostLink{h.Interface(name), h, paces, crowd, lookout, delays}
+	}
 }
 
 // hostLink is a netif.Interface whose Listen and Open return the interface that is wanted, with the
@@ -137,17 +142,22 @@ type hostLink struct {
 	*netif.Host
 	*Paces
 	*Crowd
+	*Lookout
+	delays *LinkDelays
 }
 
 var (
 	_ Opener          = hostLink{}
 	_ Holder          = hostLink{}
 	_ Guide           = hostLink{}
+	_ Follower        = hostLink{}
 	_ Setter          = hostLink{}
 	_ RoutingFollower = hostLink{}
 	_ Gatherer        = hostLink{}
 	_ Pacer           = hostLink{}
 	_ Renewer         = hostLink{}
+	_ Scout           = hostLink{}
+	_ Spotter         = hostLink{}
 
 	_ Stacker  = hostLink{}
 	_ Shielder = hostLink{}

@@ -6,29 +6,13 @@ import "sync"
 type mailbox[T any] struct {
 	mu    sync.Mutex
 	items []T
-	// wake has room for one: it says that there may be items.
-	wake chan struct{}
 }
 
-func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{wake: make(chan struct{}, 1)} }
-
 // put adds an item.
-func (m *mailbox[T]) put(item T) { m.offer(item, 0) }
-
-// offer adds an item unless limit others wait already; zero is no limit. It reports whether it did.
-func (m *mailbox[T]) offer(item T, limit int) bool {
+func (m *mailbox[T]) put(item T) {
 	m.mu.Lock()
-	if limit > 0 && len(m.items) >= limit {
-		m.mu.Unlock()
-		return false
-	}
+	defer m.mu.Unlock()
 	m.items = append(m.items, item)
-	m.mu.Unlock()
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-	return true
 }
 
 // take removes and returns all items, the oldest first.
@@ -38,4 +22,60 @@ func (m *mailbox[T]) take() []T {
 	items := m.items
 	m.items = nil
 	return items
+}
+
+// mostKept is for how many packets an inbox keeps room.
+const mostKept = 16
+
+// inbox is what a Runner's owner is to read. Packets are apart from all else: of them there are
+// many.
+type inbox struct {
+	mu      sync.Mutex
+	packets []packet
+	taken   []packet // room for what were the packets
+	items   []any    // linkState, failure, and the others
+	slow    bool     // what some of the items ask for may have to wait
+}
+
+// offer adds a packet unless maxUnread others wait already. It reports whether it did.
+func (b *inbox) offer(p packet) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.packets) >= maxUnread {
+		return false
+	}
+	b.packets = append(b.packets, p)
+	return true
+}
+
+// put adds anything else.
+func (b *inbox) put(item any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.items = append(b.items, item)
+	switch item.(type) {
+	case linkState, failure, tracked, change, leaving:
+		b.slow = true
+	}
+}
+
+// waits reports whether what there is may have to wait for the kernel.
+func (b *inbox) waits() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.slow
+}
+
+// take removes and returns all, the oldest first. The packets are there until the next call.
+func (b *inbox) take() ([]packet, []any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	packets, items := b.packets, b.items
+	clear(b.taken)
+	if cap(b.taken) > mostKept { // of a flood
+		b.taken = nil
+	}
+	b.packets, b.taken = b.taken[:0], packets
+	b.items, b.slow = nil, false
+	return packets, items
 }

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"slices"
@@ -14,8 +15,8 @@ import (
 // member is one instance of a Runner. All but status belongs to the owner.
 type member struct {
 	index int
-	cfg   Config // only the owner may read it
-	ties  ties   // of cfg; never changed
+	cfg   *Config // never changed; only the owner may read the pointer, or replace it
+	ties  ties    // of cfg; never changed
 	iface Link
 
 	known    bool                        // the link has been looked at
@@ -34,14 +35,21 @@ type member struct {
 	openedAt time.Time
 	reopenAt time.Time // when to try to open it again; zero: never
 	buf      []byte
-	heard    vrrp.Received // the last advert
-	rivalAt  time.Time     // when OnContested was last called
+	heard    vrrp.Event       // the last advert, a vrrp.Received; nil: none yet
+	heardIn  netif.Packet     // what that came in
+	rivalAt  time.Time        // when OnContested was last called
+	unknown  map[uint8]uint64 // adverts of virtual routers that nobody has
+
+	lost    atomic.Uint64 // packets that nobody has looked at
+	flooded uint32        // those of them that sock has lost, as last asked
+	unasked int           // packets since then
 
 	holds       bool                   // the keeper was last told to add the VIPs
 	turn        uint64                 // how often the keeper was told to change them
 	settledTurn uint64                 // the last one that it has carried out
 	holding     atomic.Bool            // holds, for the goroutines that watch
 	unseen      bool                   // there was news while it had not
+	deleted     []place                // what that said was deleted
 	before      map[HeldSetting]string // what settings were
 	stale       []Config               // earlier ones, until what is only theirs is gone
 	claimed     Claim                  // as last told
@@ -54,8 +62,8 @@ type member struct {
 	muteTold                bool
 }
 
-func newMember(index int, group string, c Config, link Link) *member {
-	m := &member{index: index, cfg: c, ties: tiesOf(c), iface: link, watched: map[string]bool{}}
+func newMember(index int, group string, c *Config, link Link) *member {
+	m := &member{index: index, cfg: c, ties: tiesOf(*c), iface: link, watched: map[string]bool{}}
 	m.view.Store(viewOf(c))
 	m.conditions, m.differences = vrrp.NewConditions(c.Router), vrrp.NewConditions(c.Router)
 	m.status = Status{
@@ -67,7 +75,12 @@ func newMember(index int, group string, c Config, link Link) *member {
 
 // deliver returns what a socket of the member calls with each packet.
 func (r *Runner) deliver(member int) func(netif.Packet) {
-	return func(p netif.Packet) { r.inbox.offer(packet{member, p}, maxUnread) }
+	return func(p netif.Packet) {
+		if !r.inbox.offer(packet{member, p}) {
+			r.members[member].lost.Add(1)
+		}
+		r.crowd.call(r)
+	}
 }
 
 // linkChanged makes the member able or unable to take part. The group starts when every link is
@@ -133,7 +146,7 @@ func (c Config) canBeSource(a netip.Addr) bool {
 func (r *Runner) open(m *member, tasks *crew) {
 	if m.sock == nil || m.sockLink != m.link.Index || m.endpoint != m.cfg.endpoint() {
 		r.closeSocket(m)
-		sock, err := open(m.iface, m.cfg)
+		sock, err := open(m.iface, *m.cfg)
 		if err != nil {
 			m.reopenAt = time.Now().Add(reopenAfter)
 			r.kernelFailed(m.index, err)
@@ -142,6 +155,7 @@ func (r *Runner) open(m *member, tasks *crew) {
 		}
 		m.sock, m.sockLink, m.openedAt = sock, m.link.Index, time.Now()
 		m.endpoint = m.cfg.endpoint()
+		m.askFlood()
 		r.hear(m.index, sock, tasks)
 	}
 	m.fault = 0
@@ -150,7 +164,7 @@ func (r *Runner) open(m *member, tasks *crew) {
 
 // hear has what the socket receives delivered until it is closed.
 func (r *Runner) hear(member int, sock Socket, tasks *crew) {
-	ended := func(err error) { r.inbox.put(failure{member, sock, err}) }
+	ended := func(err error) { r.put(failure{member, sock, err}) }
 	if h, ok := sock.(Hearer); ok {
 		h.Hear(r.deliver(member), ended)
 		return
@@ -213,21 +227,45 @@ func (r *Runner) start() {
 
 // received gives a packet to the group.
 func (r *Runner) received(m *member, p netif.Packet) {
-	a, err := m.parse(p)
-	if reason := vrrp.DropReason(0); errors.As(err, &reason) {
+	m.noteFlood()
+	if r.unknown(m, p) {
+		return
+	}
+	if reason := m.read(p); reason != 0 {
 		drop := vrrp.Drop{Reason: reason, From: p.From}
 		r.noteCondition(m, time.Now(), drop)
 		r.dropped(m, drop)
 		return
 	}
+	resigns := p.Payload[priorityAt] == vrrp.PriorityResign
 	r.update(m, func(s *Status) {
 		s.Received++
-		if a.Priority == vrrp.PriorityResign {
+		if resigns {
 			s.ZeroReceived++
 		}
 	})
-	m.heard = vrrp.Received{Advert: a, From: p.From, To: p.To, TTL: p.TTL}
 	r.step(m.index, m.heard)
+}
+
+// priorityAt is where an advert has its priority (RFC 9568, Section 5.1).
+const priorityAt = 2
+
+// read makes a packet the last advert that was heard, or returns why it is none. A master repeats
+// itself: then there is nothing to read.
+func (m *member) read(p netif.Packet) vrrp.DropReason {
+	last := &m.heardIn
+	if m.heard != nil && !m.cfg.oldPossible() && p.From == last.From && p.To == last.To &&
+		p.TTL == last.TTL && bytes.Equal(p.Payload, last.Payload) {
+		return 0
+	}
+	a, err := m.parse(p)
+	if reason := vrrp.DropReason(0); errors.As(err, &reason) {
+		return reason
+	}
+	m.heard = vrrp.Received{Advert: a, From: p.From, To: p.To, TTL: p.TTL}
+	*last = p
+	last.Payload = bytes.Clone(p.Payload)
+	return 0
 }
 
 // parse reads an advert, whose checksum may have the old form if it is unicast.

@@ -29,7 +29,7 @@ func TestPickSource(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMember(0, "", Config{
+			m := newMember(0, "", &Config{
 				VIPs:   []VIP{{Prefix: vip}},
 				Router: vrrp.Config{Source: tt.source},
 			}, nil)
@@ -63,7 +63,7 @@ func TestPickSourceOfIPv6(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMember(0, "", Config{VIPs: []VIP{{Prefix: vip}}, Router: tt.router}, nil)
+			m := newMember(0, "", &Config{VIPs: []VIP{{Prefix: vip}}, Router: tt.router}, nil)
 			if got := m.pickSource(tt.state); got != tt.want {
 				t.Errorf("pickSource = %v, want %v", got, tt.want)
 			}

@@ -17,69 +17,82 @@ type crew struct {
 }
 
 // own is the owner's life: it watches the links and steps the group until the group has ended.
+// Whoever has the Runner turn is the owner meanwhile.
 func (r *Runner) own(ctx context.Context) {
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	tasks := &crew{watching: watching}
-	for _, m := range r.members {
-		r.watchAll(m, tasks)
-	}
-	r.turn(ctx, tasks)
+	r.tasks = &crew{watching: watching}
+	apart(func() {
+		r.inherit()
+		for _, m := range r.members {
+			r.watchAll(m, r.tasks)
+		}
+	})
+	r.crowd.join(r)
+	<-ctx.Done()
+	r.put(leaving{})
+	<-r.gone
+	r.crowd.leave()
 	unwatch()
-	for _, stop := range tasks.stops {
+	for _, stop := range r.tasks.stops {
 		stop()
 	}
 	for _, m := range r.members {
 		r.closeSocket(m)
 	}
-	tasks.Wait()
+	r.tasks.Wait()
 }
 
-// turn is the owner's loop. What has arrived comes before what has not, so packets are read
-// before timers are believed.
-func (r *Runner) turn(ctx context.Context, tasks *crew) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	ending := ctx.Done()
-	for {
-		r.timeout(tasks)
-		for r.read(tasks) || r.drain(tasks) {
-		}
-		if ending == nil && r.ended() {
-			return
-		}
-		r.keeper.beat(r.now)
-		r.arm(timer)
-		select {
-		case <-timer.C:
-			r.read(tasks)
-		case <-r.inbox.wake:
-			r.read(tasks)
-		case <-ending:
-			ending = nil
-			r.leaving = true
-			r.started = true // what has not begun by now never does
-			r.step(vrrp.All, vrrp.Leave{})
-		}
+// apart calls do in a goroutine and waits: it takes a large stack, and who calls it will live long.
+func apart(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	<-done
+}
+
+// put has the owner read an item. Any goroutine may call it; it does not wait.
+func (r *Runner) put(item any) {
+	r.inbox.put(item)
+	r.crowd.call(r)
+}
+
+// slow reports whether the next turn may have to wait for the kernel, to open a socket or to close
+// it.
+func (r *Runner) slow() bool { return r.reopening || r.inbox.waits() }
+
+// turn does what there is to do and returns when there will be more, or zero, and whether all is
+// over. What has arrived comes before what has not, so packets are read before timers are believed.
+func (r *Runner) turn() (next time.Time, over bool) {
+	r.read(r.tasks)
+	r.timeout(r.tasks)
+	for r.read(r.tasks) || r.drain(r.tasks) {
 	}
+	if r.leaving && r.ended() {
+		return time.Time{}, true
+	}
+	r.keeper.beat(r.now)
+	return r.next(), false
 }
 
-// arm sets the timer to the next thing to do, or to nothing.
-func (r *Runner) arm(timer *time.Timer) {
+// next returns when there is something to do, or zero.
+func (r *Runner) next() time.Time {
 	next := r.group.Deadline()
+	r.reopening = false
 	for _, m := range r.members {
-		if !m.reopenAt.IsZero() && (next.IsZero() || m.reopenAt.Before(next)) {
+		if m.reopenAt.IsZero() {
+			continue
+		}
+		r.reopening = true
+		if next.IsZero() || m.reopenAt.Before(next) {
 			next = m.reopenAt
 		}
 	}
-	if next.IsZero() {
-		timer.Stop()
-		return
+	if !next.IsZero() && r.crowd.many() && masters(r.group) {
+		next = r.now.Add(onGrid(r.now, next.Sub(r.now), r.grid))
 	}
-	wait := next.Sub(r.now)
-	if r.crowd.many() && masters(r.group) {
-		wait = onGrid(r.now, wait, r.grid)
-	}
-	timer.Reset(wait)
+	return next
 }
 
 // timeout does what is due.
@@ -98,11 +111,12 @@ func (r *Runner) timeout(tasks *crew) {
 
 // read handles what the inbox holds and reports whether there was anything.
 func (r *Runner) read(tasks *crew) bool {
-	items := r.inbox.take()
+	packets, items := r.inbox.take()
+	for _, p := range packets {
+		r.received(r.members[p.member], p.Packet)
+	}
 	for _, item := range items {
 		switch item := item.(type) {
-		case packet:
-			r.received(r.members[item.member], item.Packet)
 		case linkState:
 			r.news(r.members[item.member], item, tasks)
 		case loss:
@@ -119,13 +133,19 @@ func (r *Runner) read(tasks *crew) bool {
 			if r.members[item.member].cfg.StepDown {
 				r.step(item.member, vrrp.StepDown{})
 			}
+		case rival:
+			r.rival(r.members[item.member], item.Rival)
 		case settled:
 			r.settled(r.members[item.member], item)
 		case ping:
 			close(item)
+		case leaving:
+			r.leaving = true
+			r.started = true // what has not begun by now never does
+			r.step(vrrp.All, vrrp.Leave{})
 		}
 	}
-	return len(items) > 0
+	return len(packets)+len(items) > 0
 }
 
 // drain empties the sockets of all members if any has to be drained, and reports whether it did:
@@ -141,7 +161,7 @@ func (r *Runner) drain(tasks *crew) bool {
 			continue
 		}
 		if err := m.sock.Drain(r.deliver(i)); err != nil {
-			r.inbox.put(failure{i, m.sock, err})
+			r.put(failure{i, m.sock, err})
 		}
 	}
 	r.read(tasks)

@@ -118,7 +118,7 @@ func (r *Runner) restored(member int, vips []VIP) {
 			"device", vips[0].Device, "count", n)
 	}
 	if slices.ContainsFunc(vips, func(v VIP) bool { return !v.NoTrack }) {
-		r.inbox.put(deprived{member})
+		r.put(deprived{member})
 	}
 }
 

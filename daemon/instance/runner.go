@@ -24,20 +24,20 @@ const (
 //
 //	sockets ──packets──►┌───────┐──orders, beats──► keeper ──► addresses, announcements
 //	links ────states───►│ owner │──touches────────► leases ──► renewals
-//	timer ─────────────►└───────┘──transitions────► reporter ► OnTransition, log
+//	Crowd ─────turns───►└───────┘──transitions────► reporter ► OnTransition, log
 //	                        │
 //	                        └──adverts──► sockets
 //
-// The owner is the goroutine that called Run; keeper and reporter are there while they have anything
-// to do. Sockets, links and leases are shared by all Runners of a host.
+// The owner is whoever has the Runner take its turn, see Crowd; keeper and reporter are there while
+// they have anything to do. Sockets, links and leases are shared by all Runners of a host.
 type Runner struct {
 	name     string
 	group    *vrrp.Group
 	members  []*member
-	inbox    *mailbox[any] // packet, linkState, failure, and the others below
+	inbox    inbox
 	links    Links
 	keeper   *keeper
-	reports  *mailbox[func()]
+	reports  mailbox[func()]
 	reporter *helper
 	notify   func(Transition)
 	lower    func(name string, priority uint8)
@@ -52,8 +52,12 @@ type Runner struct {
 	draining  []int         // members that wait for Drained
 	started   bool
 	crowd     *Crowd
+	berth     berth         // in crowd
 	grid      time.Duration // of the adverts in a crowd
+	tasks     *crew         // nil before Run
+	reopening bool          // a socket is to be opened again
 	leaving   bool          // Run's context has ended
+	gone      chan struct{} // closed when the group has ended
 	now       time.Time     // the owner's last look at the clock
 
 	mu sync.Mutex // members' status
@@ -86,6 +90,11 @@ type (
 	}
 	// loss is that of a route or a rule of a member that holds it.
 	loss struct{ member int }
+	// rival is another station that has a VIP of a member too.
+	rival struct {
+		member int
+		netif.Rival
+	}
 	// deprived is the keeper's word that somebody had deleted a VIP which is there again.
 	deprived struct{ member int }
 	// settled is the keeper's word that a member's addresses are as it was told in that turn.
@@ -95,6 +104,8 @@ type (
 	}
 	// ping is closed by the owner.
 	ping chan struct{}
+	// leaving is the end of Run's context.
+	leaving struct{}
 )
 
 // New returns a Runner for g on links. It touches nothing; the error names everything that is
@@ -110,8 +121,7 @@ func New(g Group, links Links) (*Runner, error) {
 	r := &Runner{
 		name: name, notify: g.OnTransition, claims: g.Claims, resume: g.Resume, notBefore: g.NotBefore, legacy: g.Inherited,
 		lower: g.OnContested, log: g.Log,
-		inbox: newMailbox[any](), reports: newMailbox[func()](),
-		ready: make(chan struct{}), over: make(chan struct{}), links: links,
+		ready: make(chan struct{}), over: make(chan struct{}), gone: make(chan struct{}), links: links,
 	}
 	if r.log == nil {
 		r.log = slog.Default()
@@ -128,24 +138,28 @@ func New(g Group, links Links) (*Runner, error) {
 	r.keeper, r.grid = newKeeper(configs, links), gridOf(configs)
 	if g, ok := r.members[0].iface.(Gatherer); ok {
 		r.crowd = g.Gather()
+	} else {
+		r.crowd = &Crowd{}
 	}
 	r.keeper.failed = r.kernelFailed
 	r.keeper.restored = r.restored
-	r.keeper.done = func(s settled) { r.inbox.put(s) }
+	r.keeper.rival = func(member int, n netif.Rival) { r.put(rival{member, n}) }
+	r.keeper.done = func(s settled) { r.put(s) }
 	return r, nil
 }
 
 // configs returns the members with their defaults.
-func (g Group) configs() []Config {
-	var configs []Config
+func (g Group) configs() []*Config {
+	var configs []*Config
 	for _, c := range g.Members {
-		configs = append(configs, c.withDefaults())
+		c = c.withDefaults()
+		configs = append(configs, &c)
 	}
 	return configs
 }
 
 // newMachines returns the group that decides for members of these configurations.
-func newMachines(configs []Config) (*vrrp.Group, error) {
+func newMachines(configs []*Config) (*vrrp.Group, error) {
 	var routers []vrrp.Config
 	for _, c := range configs {
 		routers = append(routers, c.Router)
@@ -175,7 +189,7 @@ func (r *Runner) Ready() <-chan struct{} { return r.ready }
 func (r *Runner) SetPriority(name string, to uint8) error {
 	i, err := r.find(name)
 	if err == nil {
-		r.inbox.put(priority{i, to})
+		r.put(priority{i, to})
 	}
 	return err
 }
@@ -185,7 +199,7 @@ func (r *Runner) SetPriority(name string, to uint8) error {
 func (r *Runner) SetTracked(name string, well bool) error {
 	i, err := r.find(name)
 	if err == nil {
-		r.inbox.put(tracked{i, well})
+		r.put(tracked{i, well})
 	}
 	return err
 }
@@ -204,12 +218,10 @@ func (r *Runner) find(name string) (int, error) {
 // and removes them; Run returns nil when the network is as it was found and all goroutines have
 // ended. It may be called once.
 func (r *Runner) Run(ctx context.Context) error {
-	r.inherit()
-	leave := r.crowd.join()
 	r.own(ctx)
-	leave()
 	r.keeper.helper.finish()
-	for _, item := range r.inbox.take() { // what the keeper has let go of since
+	_, items := r.inbox.take()
+	for _, item := range items { // what the keeper has let go of since
 		if s, ok := item.(settled); ok {
 			r.settled(r.members[s.member], s)
 		}
@@ -224,7 +236,7 @@ func (r *Runner) Run(ctx context.Context) error {
 // goroutine, before Run too, whose start it then waits for.
 func (r *Runner) Ping(ctx context.Context) error {
 	p := make(ping)
-	r.inbox.put(p)
+	r.put(p)
 	select {
 	case <-p:
 		return nil

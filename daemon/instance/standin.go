@@ -63,7 +63,8 @@ func (c Claim) send(links Links, priority uint8) (err error) {
 	}
 	defer func() { err = errors.Join(err, sock.Close()) }()
 	var errs []error
-	m := &member{cfg: c.config()}
+	cfg := c.config()
+	m := &member{cfg: &cfg}
 	for _, dst := range m.cfg.destinations() {
 		b, err := c.advert(priority).Append(nil, c.Source, m.covered(dst))
 		if err == nil {

@@ -18,10 +18,16 @@ type Static struct {
 	Addresses []VIP
 	Routes    []netif.Route
 	Rules     []netif.Rule
+	// Groups are parts of it, by name, that others depend on; without groups of their own.
+	Groups map[string]Static
 }
 
 // Statics keeps a Static in the kernel.
 type Statics struct {
+	// Told, if not nil, is called by Run when a part of a group cannot be kept, with why, and with nil
+	// when all of it is there again. A group of which nothing is told is there. Set it before Run.
+	Told func(group string, missing error)
+
 	log   *slog.Logger
 	links Links
 	wake  chan struct{} // has room for one
@@ -32,7 +38,9 @@ type Statics struct {
 	// All below belongs to Run.
 	devices []string
 	things  []thing
-	added   []thing // those of things, and of earlier ones, that were not there before
+	groups  map[string][]string // of each thing
+	missing map[string]error    // as told
+	added   []thing             // those of things, and of earlier ones, that were not there before
 }
 
 // NewStatics returns the keeper of s, which may be empty. It touches nothing; the error names
@@ -127,21 +135,54 @@ func (k *Statics) succeed() error {
 	}
 	c := Config{Excluded: next.Addresses, Routes: next.Routes, Rules: next.Rules}
 	k.things = c.things(k.links)
-	k.devices = slices.Collect(maps.Keys(viewOf(c).vips))
+	k.groups = map[string][]string{}
+	for name, g := range next.Groups {
+		c := Config{Excluded: g.Addresses, Routes: g.Routes, Rules: g.Rules}
+		for _, t := range c.things(k.links) {
+			k.groups[t.String()] = append(k.groups[t.String()], name)
+		}
+	}
+	k.devices = slices.Collect(maps.Keys(viewOf(&c).vips))
 	return k.clear()
 }
 
 // restore adds what is not there.
 func (k *Statics) restore() error {
 	var errs []error
+	missing := map[string]error{}
 	for _, t := range k.things {
 		missed, err := t.restore(0)
 		if missed && err == nil && !contains(k.added, t) {
 			k.added = append(k.added, t)
 		}
 		errs = append(errs, err)
+		for _, group := range k.groups[t.String()] {
+			if err != nil {
+				missing[group] = err
+			}
+		}
 	}
+	k.tell(missing)
 	return errors.Join(errs...)
+}
+
+// tell tells of groups that have lost a part, or have got all parts back.
+func (k *Statics) tell(missing map[string]error) {
+	was := k.missing
+	k.missing = missing
+	if k.Told == nil {
+		return
+	}
+	for group, err := range missing {
+		if was[group] == nil {
+			k.Told(group, err)
+		}
+	}
+	for group := range was {
+		if missing[group] == nil {
+			k.Told(group, nil)
+		}
+	}
 }
 
 // clear removes what it has added and is not to keep, the last first. What fails is tried again.

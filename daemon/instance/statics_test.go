@@ -2,11 +2,13 @@ package instance_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -89,5 +91,49 @@ func TestStaticsRefuse(t *testing.T) {
 		"rule from all preference 0 table 0: preference 0: want 1 or more"
 	if err == nil || err.Error() != want {
 		t.Errorf("NewStatics = %v, want %s", err, want)
+	}
+}
+
+// TestStaticGroups tells of a group whose route the kernel has removed and takes back only with its
+// link, and of no other.
+func TestStaticGroups(t *testing.T) {
+	a, node := netiftest.Pair(t)
+	b := realBench(t, a, node)
+	route := netif.Route{Dest: netip.MustParsePrefix("10.1.0.0/16"),
+		Hops: []netif.Hop{{Via: netip.MustParseAddr("192.168.1.254")}}}
+	address := instance.VIP{Prefix: vip, Device: netiftest.Device}
+	s := instance.Static{Addresses: []instance.VIP{address}, Routes: []netif.Route{route},
+		Groups: map[string]instance.Static{
+			"routes": {Routes: []netif.Route{route}}, "addresses": {Addresses: []instance.VIP{address}},
+		}}
+	k, err := instance.NewStatics(s, b.links[0], slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 10)
+	k.Told = func(group string, missing error) { told <- fmt.Sprint(group, " ", missing == nil) }
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx) }()
+	b.await("the address", func() bool { return b.has(0) })
+	for _, up := range []bool{false, true} {
+		a.SetUp(up)
+		want := fmt.Sprint("routes ", up)
+		select {
+		case got := <-told:
+			if got != want {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		case <-time.After(b.limit):
+			t.Fatalf("not told %q in %s", want, b.limit)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if len(told) > 0 {
+		t.Errorf("told %q too", <-told)
 	}
 }

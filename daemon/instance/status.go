@@ -3,6 +3,7 @@ package instance
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/vrrp"
@@ -38,8 +39,8 @@ type Status struct {
 	Stalls       uint64
 	LongestStall time.Duration
 	// Drops counts adverts that were not believed, Mismatches those that were in spite of what
-	// they said. Both are nil when there are none. Foreign virtual routers are not counted: on a
-	// real link the kernel keeps them away.
+	// they said. Both are nil when there are none. Foreign virtual routers are counted only
+	// with Config.HearAll: on a real link the kernel keeps them away.
 	Drops, Mismatches map[vrrp.DropReason]uint64
 	// Restored counts VIPs that somebody had deleted and that were put back at once.
 	Restored uint64
@@ -86,11 +87,22 @@ func (r *Runner) Snapshot() []Status {
 	all := make([]Status, len(r.members))
 	for i, m := range r.members {
 		all[i] = m.status.clone()
+		m.addLost(&all[i])
 		all[i].Mute = m.muteAt(now)
 		all[i].Conditions = activeAt(m.conditions, now)
 		all[i].Differences = activeAt(m.differences, now)
 	}
 	return all
+}
+
+// Well reports whether a Snapshot would have no Mute, no Conditions, no Differences and no Errors. It
+// takes no memory, and is as Snapshot otherwise.
+func (r *Runner) Well() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !slices.ContainsFunc(r.members, func(m *member) bool {
+		return m.mute.Count > 0 || m.conditions.Any() || m.differences.Any() || m.status.Errors > 0
+	})
 }
 
 // activeAt returns the conditions that there are at now.

@@ -214,7 +214,8 @@ func shielder(l Link) (Shielder, error) {
 func (c Config) shields() []netif.Shield {
 	var all []netif.Shield
 	for _, v := range c.addresses() {
-		s := netif.Shield{Table: c.ShieldTable, Priority: c.ShieldPriority, Addr: v.Prefix.Addr()}
+		s := netif.Shield{Table: c.ShieldTable, Priority: c.ShieldPriority,
+			Counters: c.ShieldCounters, Addr: v.Prefix.Addr()}
 		if c.ShieldTable != "" && !slices.Contains(all, s) {
 			all = append(all, s)
 		}

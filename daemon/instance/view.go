@@ -13,7 +13,7 @@ import (
 // view is what says which news of a link matter to a member. It is never changed, so that the
 // goroutines that watch may read it.
 type view struct {
-	cfg Config
+	cfg *Config
 	// vips are those that are put back at once, by device: all devices that are watched.
 	vips map[string][]netip.Prefix
 }
@@ -42,7 +42,7 @@ func (g *gap) add(p netip.Prefix) {
 	g.sum ^= maphash.Comparable(gapSeed, p)
 }
 
-func viewOf(c Config) *view {
+func viewOf(c *Config) *view {
 	v := &view{cfg: c, vips: map[string][]netip.Prefix{}}
 	for _, vip := range c.located() {
 		if !vip.NoTrack {
@@ -97,6 +97,18 @@ func (v *view) missing(device string, s netif.State) gap {
 	return missing
 }
 
+// deleted returns the VIPs on the device that are put back at once and that somebody has deleted,
+// even if they are there again.
+func (v *view) deleted(device string, s netif.State) []place {
+	var all []place
+	for _, p := range s.Deleted {
+		if slices.Contains(v.vips[device], p) {
+			all = append(all, place{device, p})
+		}
+	}
+	return all
+}
+
 // watch brings the news of a device of m to the inbox until ctx ends, and begins again if that
 // fails.
 func (r *Runner) watch(ctx context.Context, m *member, device string, link Link) {
@@ -105,7 +117,7 @@ func (r *Runner) watch(ctx context.Context, m *member, device string, link Link)
 		if ctx.Err() != nil {
 			return
 		}
-		r.inbox.put(failure{m.index, nil, err})
+		r.put(failure{m.index, nil, err})
 		select {
 		case <-time.After(reopenAfter):
 		case <-ctx.Done():
@@ -117,7 +129,7 @@ func (r *Runner) watch(ctx context.Context, m *member, device string, link Link)
 func (r *Runner) follow(m *member, device string, link Link, f Follower, tasks *crew) {
 	again := func(err error) {
 		tasks.Go(func() {
-			r.inbox.put(failure{m.index, nil, err})
+			r.put(failure{m.index, nil, err})
 			r.watch(tasks.watching, m, device, link)
 		})
 	}
@@ -140,9 +152,10 @@ func (r *Runner) newsOf(m *member, device string) func(netif.State) {
 		}
 		d := m.view.Load().digest(device, s)
 		// What is put back and goes again may look as if nothing had happened.
-		if first || d != last || d.missing.n > 0 && m.holding.Load() {
+		again := d.missing.n > 0 || len(s.Deleted) > 0
+		if first || d != last || again && m.holding.Load() {
 			first, last = false, d
-			r.inbox.put(linkState{m.index, device, s})
+			r.put(linkState{m.index, device, s})
 		}
 	}
 }
@@ -179,8 +192,10 @@ func (r *Runner) news(m *member, n linkState, tasks *crew) {
 	}
 	// The kernel removes routes with a link or an address, and says nothing of it.
 	routed := len(m.cfg.Routes) > 0 && n.Up
-	if routed || m.view.Load().missing(n.device, n.State).n > 0 {
-		r.restore(m, held)
+	v := m.view.Load()
+	deleted := v.deleted(n.device, n.State)
+	if routed || len(deleted) > 0 || v.missing(n.device, n.State).n > 0 {
+		r.restore(m, held, deleted...)
 	}
 }
 
@@ -191,14 +206,18 @@ func (r *Runner) lost(m *member) {
 	}
 }
 
-// restore has the keeper put back what m has lost. While it is at work on what m holds, it does so
-// afterwards, if m held that before: somebody undoes what it has done.
-func (r *Runner) restore(m *member, held bool) {
+// restore has the keeper put back what m has lost, and what was deleted unless a renewal has done
+// so. While it is at work on what m holds, it does so afterwards, if m held that before: somebody
+// undoes what it has done.
+func (r *Runner) restore(m *member, held bool, deleted ...place) {
 	if m.settledTurn != m.turn {
 		m.unseen = m.unseen || held
+		if held {
+			m.deleted = append(m.deleted, deleted...)
+		}
 		return
 	}
-	r.keeper.tell(order{verb: orderRestore, member: m.index})
+	r.keeper.tell(order{verb: orderRestore, member: m.index, deleted: deleted})
 }
 
 // followRouting has the inbox told of routes and rules of m that somebody removes. Where it fails
@@ -210,10 +229,10 @@ func (r *Runner) followRouting(m *member, tasks *crew) {
 	}
 	lost := func(l netif.Loss) {
 		if m.holding.Load() && m.view.Load().has(l) {
-			r.inbox.put(loss{m.index})
+			r.put(loss{m.index})
 		}
 	}
-	failed := func(err error) { r.inbox.put(failure{m.index, nil, err}) }
+	failed := func(err error) { r.put(failure{m.index, nil, err}) }
 	stop, err := f.FollowRouting(lost, failed)
 	if err != nil {
 		failed(err)

@@ -1,11 +1,11 @@
 package ipvs
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,38 +24,36 @@ func decodeService(b []byte) (serviceAnswer, error) {
 	var timeout time.Duration
 	var mask []byte
 	s := &a.service
-	err := decodeNested(b, attrService, func(ad *netlink.AttributeDecoder) error {
-		for ad.Next() {
-			switch ad.Type() {
-			case svcFamily:
-				raw.family = ad.Uint16()
-			case svcProtocol:
-				s.Protocol = Protocol(ad.Uint16())
-			case svcAddr:
-				raw.addr = ad.Bytes()
-			case svcPort:
-				raw.port = bigEndian16(ad.Bytes())
-			case svcMark:
-				s.Mark = ad.Uint32()
-			case svcScheduler:
-				s.Scheduler = Scheduler(ad.String())
-			case svcFlags:
-				if b := ad.Bytes(); len(b) >= 4 {
-					flags = binary.NativeEndian.Uint32(b)
-				}
-			case svcTimeout:
-				timeout = time.Duration(ad.Uint32()) * time.Second
-			case svcNetmask:
-				mask = ad.Bytes()
-			case svcEngine:
-				s.Engine = Engine(ad.String())
-			case svcStats64:
-				ad.Nested(a.stats.decode)
+	r, err := nestedIn(b, attrService)
+	for err == nil && r.next() {
+		switch r.typ {
+		case svcFamily:
+			raw.family = r.uint16()
+		case svcProtocol:
+			s.Protocol = Protocol(r.uint16())
+		case svcAddr:
+			raw.addr = r.data
+		case svcPort:
+			raw.port = bigEndian16(r.data)
+		case svcMark:
+			s.Mark = r.uint32()
+		case svcScheduler:
+			s.Scheduler = Scheduler(r.string())
+		case svcFlags:
+			if len(r.data) >= 4 {
+				flags = binary.NativeEndian.Uint32(r.data)
 			}
+		case svcTimeout:
+			timeout = time.Duration(r.uint32()) * time.Second
+		case svcNetmask:
+			mask = r.data
+		case svcEngine:
+			s.Engine = Engine(r.string())
+		case svcStats64:
+			err = a.stats.decode(r.nested())
 		}
-		return ad.Err()
-	})
-	if err == nil {
+	}
+	if err = cmp.Or(err, r.err); err == nil {
 		err = s.identify(raw)
 	}
 	if err != nil {
@@ -96,22 +94,20 @@ type destinationAnswer struct {
 func decodeDestination(b []byte, k Key) (destinationAnswer, error) {
 	var a destinationAnswer
 	raw := rawAddr{family: familyNumber(k.IsIPv6())} // kernels before 3.18 do not say it
-	err := decodeNested(b, attrDest, func(ad *netlink.AttributeDecoder) error {
-		for ad.Next() {
-			switch ad.Type() {
-			case destAddr:
-				raw.addr = ad.Bytes()
-			case destPort:
-				raw.port = bigEndian16(ad.Bytes())
-			case destFamily:
-				raw.family = ad.Uint16()
-			default:
-				a.decodeAttribute(ad)
-			}
+	r, err := nestedIn(b, attrDest)
+	for err == nil && r.next() {
+		switch r.typ {
+		case destAddr:
+			raw.addr = r.data
+		case destPort:
+			raw.port = bigEndian16(r.data)
+		case destFamily:
+			raw.family = r.uint16()
+		default:
+			err = a.decodeAttribute(&r)
 		}
-		return ad.Err()
-	})
-	if err == nil {
+	}
+	if err = cmp.Or(err, r.err); err == nil {
 		a.destination.Addr, err = raw.decode()
 	}
 	if err != nil {
@@ -125,30 +121,31 @@ func decodeDestination(b []byte, k Key) (destinationAnswer, error) {
 }
 
 // decodeAttribute reads what does not identify the destination.
-func (a *destinationAnswer) decodeAttribute(ad *netlink.AttributeDecoder) {
+func (a *destinationAnswer) decodeAttribute(r *attributeReader) error {
 	d := &a.destination
-	switch ad.Type() {
+	switch r.typ {
 	case destForward:
-		d.Forward = fromForwardFlags(ad.Uint32())
+		d.Forward = fromForwardFlags(r.uint32())
 	case destWeight:
-		d.Weight = int(ad.Uint32())
+		d.Weight = int(r.uint32())
 	case destUpper:
-		d.Upper = ad.Uint32()
+		d.Upper = r.uint32()
 	case destLower:
-		d.Lower = ad.Uint32()
+		d.Lower = r.uint32()
 	case destActive:
-		a.load.Active = int(ad.Uint32())
+		a.load.Active = int(r.uint32())
 	case destInactive:
-		a.load.Inactive = int(ad.Uint32())
+		a.load.Inactive = int(r.uint32())
 	case destPersistent:
-		a.load.Persistent = int(ad.Uint32())
+		a.load.Persistent = int(r.uint32())
 	case destStats64:
-		ad.Nested(a.stats.decode)
+		return a.stats.decode(r.nested())
 	case destTunType:
-		d.Tunnel.Type = TunnelType(ad.Uint8())
+		d.Tunnel.Type = TunnelType(r.uint8())
 	case destTunPort:
-		d.Tunnel.Port = bigEndian16(ad.Bytes())
+		d.Tunnel.Port = bigEndian16(r.data)
 	case destTunFlags:
-		d.Tunnel.Checksum = Checksum(ad.Uint16())
+		d.Tunnel.Checksum = Checksum(r.uint16())
 	}
+	return nil
 }

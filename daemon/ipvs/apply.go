@@ -96,17 +96,25 @@ func applyBatches(
 
 // nextBatch returns up to size of the first ops, without those of missing services; they end before
 // one that is not valid, which is returned by itself. n is the number of ops that are dealt with.
+// The batch is part of ops where nothing is left out.
 func nextBatch(ops []Op, size int, missing map[Key]bool) (batch []Op, invalid *OpError, n int) {
+	whole := true
 	for n < len(ops) && len(batch) < size {
-		op := ops[n]
+		op := &ops[n]
 		n++
 		if missing[op.Key] {
+			whole = false
+			batch = batch[:len(batch):len(batch)] // what follows is copied
 			continue
 		}
 		if err := op.Validate(); err != nil {
-			return batch, &OpError{Op: op, Err: err}, n
+			return batch, &OpError{Op: *op, Err: err}, n
 		}
-		batch = append(batch, op)
+		if whole {
+			batch = ops[:n]
+			continue
+		}
+		batch = append(batch, *op)
 	}
 	return batch, nil, n
 }
@@ -116,6 +124,9 @@ var errLeftOut = errors.New("left out")
 
 // outcome returns what became of each of ops by an Apply that returned err: nil was carried out.
 func outcome(ops []Op, err error) []error {
+	if err == nil {
+		return make([]error, len(ops))
+	}
 	failed := make(map[Op]*OpError)
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) {

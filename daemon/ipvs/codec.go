@@ -2,14 +2,12 @@ package ipvs
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/bits"
 	"net"
 	"net/netip"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	moby "github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
 )
@@ -94,106 +92,106 @@ const (
 type message struct {
 	command command
 	// fill writes the attributes; nil writes none.
-	fill func(*netlink.AttributeEncoder)
+	fill func(*attributes)
+	// op is written in place of fill, if it is not nil.
+	op *Op
 }
 
-// encode returns the generic netlink message: header and attributes.
-func (m message) encode() ([]byte, error) {
-	b := []byte{byte(m.command), genlVersion, 0, 0}
-	if m.fill == nil {
-		return b, nil
+// encode writes the generic netlink message: header and attributes.
+func (m message) encode(a *attributes) {
+	*a = append(*a, byte(m.command), genlVersion, 0, 0)
+	switch {
+	case m.op != nil:
+		m.op.encode(a)
+	case m.fill != nil:
+		m.fill(a)
 	}
-	ae := netlink.NewAttributeEncoder()
-	m.fill(ae)
-	attrs, err := ae.Encode()
-	if err != nil {
-		return nil, fmt.Errorf("encode command %d: %w", m.command, err)
-	}
-	return append(b, attrs...), nil
 }
 
-// opMessage returns the message that carries out op, which is valid.
-func opMessage(op Op) message {
-	m := message{command: command(op.Kind)}
+// opMessage returns the message that carries out op, which is valid and stays as it is.
+func opMessage(op *Op) message {
+	c := command(op.Kind)
+	switch op.Kind {
+	case AddDestination:
+		c = cmdNewDest
+	case SetDestination:
+		c = cmdSetDest
+	case DeleteDestination:
+		c = cmdDelDest
+	case AddService, SetService, DeleteService:
+	}
+	return message{command: c, op: op}
+}
+
+// encode writes the attributes of an operation.
+func (op *Op) encode(a *attributes) {
 	switch op.Kind {
 	case AddService, SetService:
-		m.fill = func(ae *netlink.AttributeEncoder) { encodeService(ae, op.Key, &op.Settings) }
-		return m
+		encodeService(a, op.Key, &op.Settings)
 	case DeleteService:
-		m.fill = func(ae *netlink.AttributeEncoder) { encodeService(ae, op.Key, nil) }
-		return m
-	case AddDestination:
-		m.command = cmdNewDest
-	case SetDestination:
-		m.command = cmdSetDest
-	case DeleteDestination:
-		m.command = cmdDelDest
+		encodeService(a, op.Key, nil)
+	case AddDestination, SetDestination, DeleteDestination:
+		encodeService(a, op.Key, nil)
+		encodeDestination(a, &op.Destination, op.Kind != DeleteDestination)
 	}
-	m.fill = func(ae *netlink.AttributeEncoder) {
-		encodeService(ae, op.Key, nil)
-		encodeDestination(ae, op.Destination, op.Kind != DeleteDestination)
-	}
-	return m
 }
 
 // keyMessage returns a message about one service.
 func keyMessage(c command, k Key) message {
-	return message{c, func(ae *netlink.AttributeEncoder) { encodeService(ae, k, nil) }}
+	return message{command: c, fill: func(a *attributes) { encodeService(a, k, nil) }}
 }
 
 // encodeService writes what identifies the service, and its settings unless they are nil
 // (ip_vs_genl_parse_service in net/netfilter/ipvs/ip_vs_ctl.c).
-func encodeService(ae *netlink.AttributeEncoder, k Key, s *Settings) {
-	ae.Nested(attrService, func(ae *netlink.AttributeEncoder) error {
-		ae.Uint16(svcFamily, familyNumber(k.IsIPv6()))
-		if k.Mark != 0 {
-			ae.Uint32(svcMark, k.Mark)
-		} else {
-			ae.Uint16(svcProtocol, uint16(k.Protocol))
-			ae.Bytes(svcAddr, k.Addr.Addr().AsSlice())
-			ae.Bytes(svcPort, binary.BigEndian.AppendUint16(nil, k.Addr.Port()))
-		}
-		if s == nil {
-			return nil
-		}
-		ae.String(svcScheduler, string(s.Scheduler))
-		flags := uint32(s.Flags)
-		if s.Persistence > 0 {
-			flags |= flagPersistent
-		}
-		// The kernel takes of the flags those in the mask behind them.
-		b := binary.NativeEndian.AppendUint32(nil, flags)
-		ae.Bytes(svcFlags, binary.NativeEndian.AppendUint32(b, ^uint32(0)))
-		ae.Uint32(svcTimeout, uint32(s.Persistence/time.Second))
-		ae.Bytes(svcNetmask, toNetmask(k, s.PersistenceBits))
-		if s.Engine != "" {
-			ae.String(svcEngine, string(s.Engine))
-		}
-		return nil
-	})
+func encodeService(a *attributes, k Key, s *Settings) {
+	at := a.begin(attrService)
+	defer func() { a.end(at) }()
+	a.uint16(svcFamily, familyNumber(k.IsIPv6()))
+	if k.Mark != 0 {
+		a.uint32(svcMark, k.Mark)
+	} else {
+		a.uint16(svcProtocol, uint16(k.Protocol))
+		a.addr(svcAddr, k.Addr.Addr())
+		a.port(svcPort, k.Addr.Port())
+	}
+	if s == nil {
+		return
+	}
+	a.string(svcScheduler, string(s.Scheduler))
+	flags := uint32(s.Flags)
+	if s.Persistence > 0 {
+		flags |= flagPersistent
+	}
+	// The kernel takes of the flags those in the mask behind them.
+	b := binary.NativeEndian.AppendUint32(nil, flags)
+	a.bytes(svcFlags, binary.NativeEndian.AppendUint32(b, ^uint32(0))...)
+	a.uint32(svcTimeout, uint32(s.Persistence/time.Second))
+	a.bytes(svcNetmask, toNetmask(k, s.PersistenceBits)...)
+	if s.Engine != "" {
+		a.string(svcEngine, string(s.Engine))
+	}
 }
 
 // encodeDestination writes what identifies the destination, and all else of it if full
 // (ip_vs_genl_parse_dest in net/netfilter/ipvs/ip_vs_ctl.c).
-func encodeDestination(ae *netlink.AttributeEncoder, d Destination, full bool) {
-	ae.Nested(attrDest, func(ae *netlink.AttributeEncoder) error {
-		ae.Bytes(destAddr, d.Addr.Addr().AsSlice())
-		ae.Bytes(destPort, binary.BigEndian.AppendUint16(nil, d.Addr.Port()))
-		ae.Uint16(destFamily, familyNumber(d.Addr.Addr().Is6()))
-		if !full {
-			return nil
-		}
-		ae.Uint32(destForward, forwardFlags(d.Forward))
-		ae.Uint32(destWeight, uint32(d.Weight))
-		ae.Uint32(destUpper, d.Upper)
-		ae.Uint32(destLower, d.Lower)
-		if d.Forward == TUN {
-			ae.Uint8(destTunType, uint8(d.Tunnel.Type))
-			ae.Bytes(destTunPort, binary.BigEndian.AppendUint16(nil, d.Tunnel.Port))
-			ae.Uint16(destTunFlags, uint16(d.Tunnel.Checksum))
-		}
-		return nil
-	})
+func encodeDestination(a *attributes, d *Destination, full bool) {
+	at := a.begin(attrDest)
+	defer func() { a.end(at) }()
+	a.addr(destAddr, d.Addr.Addr())
+	a.port(destPort, d.Addr.Port())
+	a.uint16(destFamily, familyNumber(d.Addr.Addr().Is6()))
+	if !full {
+		return
+	}
+	a.uint32(destForward, forwardFlags(d.Forward))
+	a.uint32(destWeight, uint32(d.Weight))
+	a.uint32(destUpper, d.Upper)
+	a.uint32(destLower, d.Lower)
+	if d.Forward == TUN {
+		a.uint8(destTunType, uint8(d.Tunnel.Type))
+		a.port(destTunPort, d.Tunnel.Port)
+		a.uint16(destTunFlags, uint16(d.Tunnel.Checksum))
+	}
 }
 
 func familyNumber(ipv6 bool) uint16 {
@@ -257,32 +255,27 @@ func fromNetmask(mask []byte, ipv6 bool) int {
 	return ones
 }
 
-var errShort = errors.New("too short")
-
-// decodeNested returns what read makes of the attributes inside the one attribute of that type of a
-// generic netlink message.
-func decodeNested(b []byte, typ uint16, read func(*netlink.AttributeDecoder) error) error {
+// nestedIn returns a reader of what is in the one attribute of that type of a generic netlink
+// message.
+func nestedIn(b []byte, typ uint16) (attributeReader, error) {
 	if len(b) < genlHeader {
-		return errShort
+		return attributeReader{}, errShort
 	}
-	ad, err := netlink.NewAttributeDecoder(b[genlHeader:])
-	if err != nil {
-		return err
-	}
+	r := attributeReader{rest: b[genlHeader:]}
+	var in attributeReader
 	found := false
-	for ad.Next() {
-		if ad.Type() == typ {
-			found = true
-			ad.Nested(read)
+	for r.next() {
+		if r.typ == typ {
+			in, found = r.nested(), true
 		}
 	}
-	if err := ad.Err(); err != nil {
-		return err
+	switch {
+	case r.err != nil:
+		return in, r.err
+	case !found:
+		return in, fmt.Errorf("no attribute %d", typ)
 	}
-	if !found {
-		return fmt.Errorf("no attribute %d", typ)
-	}
-	return nil
+	return in, nil
 }
 
 // rawAddr is an address as the kernel sends it: 16 bytes whatever the family.

@@ -6,8 +6,6 @@ import (
 	"math"
 	"net/netip"
 	"time"
-
-	"github.com/mdlayher/netlink"
 )
 
 // Info is what the kernel says of its IPVS.
@@ -21,13 +19,13 @@ type Info struct {
 // Info returns what the kernel says of its IPVS.
 func (k *Kernel) Info(ctx context.Context) (Info, error) {
 	var i Info
-	err := k.read(ctx, cmdGetInfo, func(ad *netlink.AttributeDecoder) {
-		switch ad.Type() {
+	err := k.read(ctx, cmdGetInfo, func(r *attributeReader) {
+		switch r.typ {
 		case 1: // IPVS_INFO_ATTR_VERSION
-			v := ad.Uint32()
+			v := r.uint32()
 			i.Version = fmt.Sprintf("%d.%d.%d", v>>16&0xff, v>>8&0xff, v&0xff)
 		case 2: // IPVS_INFO_ATTR_CONN_TAB_SIZE
-			i.ConnectionTableSize = int(ad.Uint32())
+			i.ConnectionTableSize = int(r.uint32())
 		}
 	})
 	if err != nil {
@@ -37,25 +35,24 @@ func (k *Kernel) Info(ctx context.Context) (Info, error) {
 }
 
 // read hands the attributes of a one-message answer to a question without attributes to f.
-func (k *Kernel) read(ctx context.Context, c command, f func(*netlink.AttributeDecoder)) error {
+func (k *Kernel) read(ctx context.Context, c command, f func(*attributeReader)) error {
 	return k.do(ctx, func(w *wire) error {
-		data, err := w.get(message{command: c})
-		switch {
-		case err != nil:
-			return err
-		case len(data) != 1:
-			return fmt.Errorf("%d answers, want 1", len(data))
-		case len(data[0]) < genlHeader:
-			return errShort
+		count := 0
+		err := w.get(message{command: c}, func(answer []byte) error {
+			count++
+			if len(answer) < genlHeader {
+				return errShort
+			}
+			r := attributeReader{rest: answer[genlHeader:]}
+			for r.next() {
+				f(&r)
+			}
+			return r.err
+		})
+		if err == nil && count != 1 {
+			return fmt.Errorf("%d answers, want 1", count)
 		}
-		ad, err := netlink.NewAttributeDecoder(data[0][genlHeader:])
-		if err != nil {
-			return err
-		}
-		for ad.Next() {
-			f(ad)
-		}
-		return ad.Err()
+		return err
 	})
 }
 
@@ -99,13 +96,12 @@ func (k *Kernel) Stats(
 	if err != nil {
 		return Stats{}, nil, err
 	}
-	ds, err := k.destinations(ctx, key)
+	destinations = make(map[netip.AddrPort]Stats)
+	err = k.destinations(ctx, key, func() { clear(destinations) }, func(d *destinationAnswer) {
+		destinations[d.destination.Addr] = d.stats
+	})
 	if err != nil {
 		return Stats{}, nil, err
-	}
-	destinations = make(map[netip.AddrPort]Stats, len(ds))
-	for _, d := range ds {
-		destinations[d.destination.Addr] = d.stats
 	}
 	return a.stats, destinations, nil
 }
@@ -133,14 +129,14 @@ func (t Timeouts) Validate() error {
 // Timeouts returns those of the table's namespace. Equivalent to: ipvsadm -L --timeout.
 func (k *Kernel) Timeouts(ctx context.Context) (Timeouts, error) {
 	var t Timeouts
-	err := k.read(ctx, cmdGetConfig, func(ad *netlink.AttributeDecoder) {
-		switch ad.Type() {
+	err := k.read(ctx, cmdGetConfig, func(r *attributeReader) {
+		switch r.typ {
 		case attrTimeoutTCP:
-			t.TCP = time.Duration(ad.Uint32()) * time.Second
+			t.TCP = time.Duration(r.uint32()) * time.Second
 		case attrTimeoutTCPFin:
-			t.TCPFin = time.Duration(ad.Uint32()) * time.Second
+			t.TCPFin = time.Duration(r.uint32()) * time.Second
 		case attrTimeoutUDP:
-			t.UDP = time.Duration(ad.Uint32()) * time.Second
+			t.UDP = time.Duration(r.uint32()) * time.Second
 		}
 	})
 	if err != nil {
@@ -163,9 +159,9 @@ func (k *Kernel) SetTimeouts(ctx context.Context, t Timeouts) error {
 }
 
 func timeoutsMessage(t Timeouts) message {
-	return message{cmdSetConfig, func(ae *netlink.AttributeEncoder) {
-		ae.Uint32(attrTimeoutTCP, uint32(t.TCP/time.Second))
-		ae.Uint32(attrTimeoutTCPFin, uint32(t.TCPFin/time.Second))
-		ae.Uint32(attrTimeoutUDP, uint32(t.UDP/time.Second))
+	return message{command: cmdSetConfig, fill: func(a *attributes) {
+		a.uint32(attrTimeoutTCP, uint32(t.TCP/time.Second))
+		a.uint32(attrTimeoutTCPFin, uint32(t.TCPFin/time.Second))
+		a.uint32(attrTimeoutUDP, uint32(t.UDP/time.Second))
 	}}
 }

@@ -1,6 +1,9 @@
 package ipvs
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Diff returns the operations that turn have into want, in the order in which they must be carried
 // out. It is empty if the tables are equal. Destinations that both have are changed in place, never
@@ -14,8 +17,9 @@ func Diff(have, want Services) []Op {
 	for _, s := range have {
 		old[s.Key] = s
 	}
-	var ops []Op
-	for _, s := range want {
+	ops := make([]Op, 0, sizeOfDiff(have, want))
+	for i := range want {
+		s := &want[i]
 		o, ok := old[s.Key]
 		delete(old, s.Key)
 		switch {
@@ -24,28 +28,45 @@ func Diff(have, want Services) []Op {
 		case o.Settings.canonical(s.Key) != s.Settings.canonical(s.Key):
 			ops = append(ops, Op{Kind: SetService, Key: s.Key, Settings: s.Settings})
 		}
-		ops = append(ops, diffDestinations(s.Key, o.Destinations, s.Destinations)...)
+		ops = diffDestinations(ops, s.Key, o.Destinations, s.Destinations)
 	}
-	for _, s := range have {
-		if _, left := old[s.Key]; left {
-			ops = append(ops, Op{Kind: DeleteService, Key: s.Key})
+	for i := range have {
+		if _, left := old[have[i].Key]; left {
+			ops = append(ops, Op{Kind: DeleteService, Key: have[i].Key})
 		}
 	}
 	return ops
 }
 
-func diffDestinations(k Key, have, want []Destination) []Op {
+// sizeOfDiff returns how many operations there are where all that is wanted is added. In another
+// case nothing depends on it.
+func sizeOfDiff(have, want Services) int {
+	if len(have) > 0 {
+		return 0
+	}
+	size := 0
+	for i := range want {
+		size += 1 + len(want[i].Destinations)
+	}
+	return size
+}
+
+// diffDestinations appends the operations on the destinations of a service to ops.
+func diffDestinations(ops []Op, k Key, have, want []Destination) []Op {
+	if slices.Equal(have, want) {
+		return ops
+	}
 	old := make(map[netip.AddrPort]Destination, len(have))
 	for _, d := range have {
 		old[d.Addr] = d
 	}
-	var add, raise, set, remove []Op
+	var raise, set []Op
 	for _, d := range want {
 		o, ok := old[d.Addr]
 		delete(old, d.Addr)
 		switch {
 		case !ok:
-			add = append(add, Op{Kind: AddDestination, Key: k, Destination: d})
+			ops = append(ops, Op{Kind: AddDestination, Key: k, Destination: d})
 		case o == d:
 		case d.Weight > o.Weight:
 			raise = append(raise, Op{Kind: SetDestination, Key: k, Destination: d})
@@ -53,13 +74,12 @@ func diffDestinations(k Key, have, want []Destination) []Op {
 			set = append(set, Op{Kind: SetDestination, Key: k, Destination: d})
 		}
 	}
+	ops = append(append(ops, raise...), set...)
 	for _, d := range have {
 		if _, left := old[d.Addr]; left {
 			gone := Destination{Addr: d.Addr}
-			remove = append(remove, Op{Kind: DeleteDestination, Key: k, Destination: gone})
+			ops = append(ops, Op{Kind: DeleteDestination, Key: k, Destination: gone})
 		}
 	}
-	ops := append(add, raise...)
-	ops = append(ops, set...)
-	return append(ops, remove...)
+	return ops
 }

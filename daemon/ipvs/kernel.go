@@ -98,21 +98,21 @@ func (k *Kernel) Close() error {
 
 // List implements Table. Equivalent to: ipvsadm -S -n --nosort.
 func (k *Kernel) List(ctx context.Context) (Services, error) {
-	var found [][]byte
-	err := k.do(ctx, func(w *wire) (err error) {
-		found, err = w.dump(message{command: cmdGetService})
-		return err
+	var found []Service
+	err := k.do(ctx, func(w *wire) error {
+		return w.dump(message{command: cmdGetService}, func() { found = found[:0] },
+			func(b []byte) error {
+				a, err := decodeService(b)
+				found = append(found, a.service)
+				return err
+			})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list services: %w", err)
 	}
 	var out Services
-	for _, b := range found {
-		a, err := decodeService(b)
-		if err != nil {
-			return nil, fmt.Errorf("list services: %w", err)
-		}
-		s, err := k.complete(ctx, a.service)
+	for _, a := range found {
+		s, err := k.complete(ctx, a)
 		if err != nil {
 			return nil, err
 		}
@@ -137,14 +137,15 @@ func (k *Kernel) Get(ctx context.Context, key Key) (Services, error) {
 func (k *Kernel) service(ctx context.Context, key Key) (serviceAnswer, error) {
 	var a serviceAnswer
 	err := k.do(ctx, func(w *wire) error {
-		data, err := w.get(keyMessage(cmdGetService, key))
-		switch {
-		case err != nil:
+		count := 0
+		err := w.get(keyMessage(cmdGetService, key), func(b []byte) (err error) {
+			count++
+			a, err = decodeService(b)
 			return err
-		case len(data) != 1:
-			return fmt.Errorf("%d answers, want 1", len(data))
+		})
+		if err == nil && count != 1 {
+			return fmt.Errorf("%d answers, want 1", count)
 		}
-		a, err = decodeService(data[0])
 		return err
 	})
 	if err != nil {
@@ -155,53 +156,52 @@ func (k *Kernel) service(ctx context.Context, key Key) (serviceAnswer, error) {
 
 // Loads implements Table. Equivalent to: ipvsadm -L -n -t ADDRESS, and --persistent-conn.
 func (k *Kernel) Loads(ctx context.Context, key Key) (map[netip.AddrPort]Load, error) {
-	ds, err := k.destinations(ctx, key)
+	loads := make(map[netip.AddrPort]Load)
+	err := k.destinations(ctx, key, func() { clear(loads) }, func(d *destinationAnswer) {
+		loads[d.destination.Addr] = d.load
+	})
 	if err != nil && !errors.Is(err, unix.ESRCH) {
 		return nil, err
-	}
-	loads := make(map[netip.AddrPort]Load, len(ds))
-	for _, d := range ds {
-		loads[d.destination.Addr] = d.load
 	}
 	return loads, nil
 }
 
 // complete returns a service with its destinations; nil if it has gone in the meantime.
 func (k *Kernel) complete(ctx context.Context, s Service) (Services, error) {
-	ds, err := k.destinations(ctx, s.Key)
+	var ds []Destination
+	again := func() { ds = ds[:0] }
+	err := k.destinations(ctx, s.Key, again, func(d *destinationAnswer) {
+		ds = append(ds, d.destination)
+	})
 	switch {
 	case errors.Is(err, unix.ESRCH):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	for _, d := range ds {
-		s.Destinations = append(s.Destinations, d.destination)
-	}
-	slices.Reverse(s.Destinations)
+	slices.Reverse(ds)
+	s.Destinations = ds
 	return Services{s}, nil
 }
 
-// destinations are those of a service, the newest first.
-func (k *Kernel) destinations(ctx context.Context, key Key) ([]destinationAnswer, error) {
-	var out []destinationAnswer
+// destinations hands those of a service to each, the newest first; from the first on if again was
+// called.
+func (k *Kernel) destinations(
+	ctx context.Context, key Key, again func(), each func(*destinationAnswer),
+) error {
 	err := k.do(ctx, func(w *wire) error {
-		data, err := w.dump(keyMessage(cmdGetDest, key))
-		if err != nil {
-			return err
-		}
-		out = make([]destinationAnswer, len(data))
-		for i, b := range data {
-			if out[i], err = decodeDestination(b, key); err != nil {
-				return err
+		var d destinationAnswer
+		return w.dump(keyMessage(cmdGetDest, key), again, func(b []byte) (err error) {
+			if d, err = decodeDestination(b, key); err == nil {
+				each(&d)
 			}
-		}
-		return nil
+			return err
+		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list destinations of %s: %w", key, err)
+		return fmt.Errorf("list destinations of %s: %w", key, err)
 	}
-	return out, nil
+	return nil
 }
 
 // Apply implements Table, in batches of 250 operations that need one system call each and one for
@@ -209,8 +209,8 @@ func (k *Kernel) destinations(ctx context.Context, key Key) ([]destinationAnswer
 func (k *Kernel) Apply(ctx context.Context, ops []Op) error {
 	return applyBatches(ctx, ops, maxBatch, func(batch []Op) ([]error, error) {
 		ms := make([]message, len(batch))
-		for i, op := range batch {
-			ms[i] = opMessage(op)
+		for i := range batch {
+			ms[i] = opMessage(&batch[i])
 		}
 		var results []error
 		err := k.do(ctx, func(w *wire) (err error) {

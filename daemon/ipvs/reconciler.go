@@ -1,7 +1,6 @@
 package ipvs
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +17,7 @@ import (
 // within 2 s.
 const Interval = 1500 * time.Millisecond
 
-const (
-	firstRetry  = 100 * time.Millisecond
-	lastRetry   = 30 * time.Second
-	stopTimeout = 5 * time.Second
-)
+const stopTimeout = 5 * time.Second
 
 // Options are what a Reconciler can be told. Its zero value is usable.
 type Options struct {
@@ -62,6 +57,9 @@ type Reconciler struct {
 	options Options
 	wake    chan struct{}
 
+	// passed is closed after the first pass.
+	passed chan struct{}
+
 	mu   sync.Mutex
 	want Services
 	// place is where in want a service stands.
@@ -93,6 +91,7 @@ func New(table Table, options Options) *Reconciler {
 		table:   table,
 		options: options,
 		wake:    make(chan struct{}, 1),
+		passed:  make(chan struct{}),
 		place:   make(map[Key]int),
 		changed: make(map[Key]bool),
 		ours:    make(map[Key]bool),
@@ -140,6 +139,10 @@ func (r *Reconciler) rouse() {
 	default:
 	}
 }
+
+// Passed returns a channel that is closed when the table has been looked at once, and all that was
+// wanted then has been done, or has failed.
+func (r *Reconciler) Passed() <-chan struct{} { return r.passed }
 
 // Status returns a copy of the status after the last pass.
 func (r *Reconciler) Status() Status {
@@ -190,6 +193,11 @@ func (r *Reconciler) pass(ctx context.Context, now time.Time) time.Duration {
 	}
 	if ctx.Err() != nil {
 		return Interval
+	}
+	select {
+	case <-r.passed:
+	default:
+		defer close(r.passed)
 	}
 	status.Services = r.failing()
 	status.Synced = status.List == nil && status.Services == nil
@@ -345,42 +353,56 @@ func (r *Reconciler) repair(
 	ctx context.Context, now time.Time, ops []Op, status *Status,
 ) map[Key]bool {
 	wrong := make(map[Key]bool)
-	due := make([]Op, 0, len(ops))
-	for _, op := range ops {
-		if t := r.retry[op.Key]; t != nil && now.Before(t.at) {
-			wrong[op.Key] = true
-			continue
-		}
-		due = append(due, op)
+	due := ops
+	if len(r.retry) > 0 {
+		due = slices.DeleteFunc(ops, func(op Op) bool {
+			t := r.retry[op.Key]
+			wait := t != nil && now.Before(t.at)
+			if wait {
+				wrong[op.Key] = true
+			}
+			return wait
+		})
 	}
 	if len(due) == 0 {
 		return wrong
 	}
-	errs := make(map[Key][]error)
-	done := make(map[Key][]Op)
-	var keys []Key // in the order of ops
-	for i, err := range outcome(due, r.table.Apply(ctx, due)) {
-		k := due[i].Key
-		if i == 0 || k != due[i-1].Key {
-			keys = append(keys, k)
+	results := outcome(due, r.table.Apply(ctx, due))
+	for len(due) > 0 {
+		n := 1 // operations of one service, which stand together
+		for n < len(due) && due[n].Key == due[0].Key {
+			n++
 		}
-		switch {
-		case err == nil:
-			done[k] = append(done[k], due[i])
-			continue
-		case !errors.Is(err, errLeftOut):
-			errs[k] = append(errs[k], err)
+		if !r.judge(now, due[:n], results[:n], status) {
+			wrong[due[0].Key] = true
 		}
-		status.Failures++
-		wrong[k] = true
-	}
-	for _, k := range keys {
-		r.count(k, done[k], status)
-		if wrong[k] {
-			r.fail(now, k, errors.Join(slices.Compact(errs[k])...))
-		}
+		due, results = due[n:], results[n:]
 	}
 	return wrong
+}
+
+// judge counts what became of the operations on one service, and says whether it is right now.
+func (r *Reconciler) judge(now time.Time, ops []Op, results []error, status *Status) bool {
+	k := ops[0].Key
+	if !slices.ContainsFunc(results, func(err error) bool { return err != nil }) {
+		r.count(k, ops, status)
+		return true
+	}
+	var done []Op
+	var errs []error
+	for i, err := range results {
+		switch {
+		case err == nil:
+			done = append(done, ops[i])
+			continue
+		case !errors.Is(err, errLeftOut):
+			errs = append(errs, err)
+		}
+		status.Failures++
+	}
+	r.count(k, done, status)
+	r.fail(now, k, errors.Join(slices.Compact(errs)...))
+	return false
 }
 
 // count notes operations that were carried out on a service. One that was right, and differs now
@@ -398,6 +420,9 @@ func (r *Reconciler) count(k Key, ops []Op, status *Status) {
 		what, reason = "virtual service repaired", "drift"
 	} else {
 		status.Changes += uint64(len(ops))
+	}
+	if !r.options.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
 	}
 	for _, op := range ops {
 		r.options.Log.Debug(what, "service", k, "reason", reason, "command", op)
@@ -469,21 +494,3 @@ func (r *Reconciler) withdraw(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-// retry is when to try again what has failed, and how long to wait the time after.
-type retry struct {
-	at   time.Time
-	wait time.Duration
-	err  error
-}
-
-// failed plans the next attempt, and returns its time. The waits double from firstRetry to
-// lastRetry.
-func (t *retry) failed(now time.Time) time.Time {
-	t.wait = min(cmp.Or(2*t.wait, firstRetry), lastRetry)
-	t.at = now.Add(t.wait)
-	return t.at
-}
-
-// renew makes the next attempt due, and the waits begin anew.
-func (t *retry) renew() { t.at, t.wait = time.Time{}, 0 }

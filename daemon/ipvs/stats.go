@@ -1,7 +1,5 @@
 package ipvs
 
-import "github.com/mdlayher/netlink"
-
 // Stats is what a service or destination has carried since it was added or last zeroed, and its
 // rates. The kernel brings them up to date every 2 s (ip_vs_est.c). The counters are 64 bits wide.
 type Stats struct {
@@ -15,15 +13,15 @@ type Stats struct {
 }
 
 // decode reads IPVS_STATS_ATTR_ in their 64-bit form.
-func (s *Stats) decode(ad *netlink.AttributeDecoder) error {
-	fields := []*uint64{
+func (s *Stats) decode(r attributeReader) error {
+	fields := [...]*uint64{
 		&s.Connections, &s.PacketsIn, &s.PacketsOut, &s.BytesIn, &s.BytesOut, &s.ConnectionRate,
 		&s.PacketRateIn, &s.PacketRateOut, &s.ByteRateIn, &s.ByteRateOut,
 	}
-	for ad.Next() {
-		if i := int(ad.Type()) - 1; i >= 0 && i < len(fields) {
-			*fields[i] = ad.Uint64()
+	for r.next() {
+		if i := int(r.typ) - 1; i >= 0 && i < len(fields) {
+			*fields[i] = r.uint64()
 		}
 	}
-	return ad.Err()
+	return r.err
 }

@@ -1,11 +1,10 @@
 package ipvs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
-
-	"github.com/mdlayher/netlink"
 )
 
 // SyncRole says what a sync daemon does, with the kernel's values (IP_VS_STATE_ in linux/ip_vs.h).
@@ -112,11 +111,10 @@ func (k *Kernel) StartSync(ctx context.Context, d SyncDaemon) error {
 // StopSync stops the daemon of that role; ESRCH if none runs. Equivalent to: ipvsadm --stop-daemon
 // ROLE.
 func (k *Kernel) StopSync(ctx context.Context, r SyncRole) error {
-	m := message{cmdDelDaemon, func(ae *netlink.AttributeEncoder) {
-		ae.Nested(attrDaemon, func(ae *netlink.AttributeEncoder) error {
-			ae.Uint32(daemonState, uint32(r))
-			return nil
-		})
+	m := message{command: cmdDelDaemon, fill: func(a *attributes) {
+		at := a.begin(attrDaemon)
+		a.uint32(daemonState, uint32(r))
+		a.end(at)
 	}}
 	if err := k.command(ctx, m); err != nil {
 		return fmt.Errorf("stop sync daemon %s: %w", r, err)
@@ -128,18 +126,11 @@ func (k *Kernel) StopSync(ctx context.Context, r SyncRole) error {
 func (k *Kernel) SyncDaemons(ctx context.Context) ([]SyncDaemon, error) {
 	var out []SyncDaemon
 	err := k.do(ctx, func(w *wire) error {
-		data, err := w.dump(message{command: cmdGetDaemon})
-		if err != nil {
-			return err
-		}
-		for _, b := range data {
+		return w.dump(message{command: cmdGetDaemon}, func() { out = nil }, func(b []byte) error {
 			d, err := decodeSyncDaemon(b)
-			if err != nil {
-				return err
-			}
 			out = append(out, d)
-		}
-		return nil
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list sync daemons: %w", err)
@@ -150,55 +141,52 @@ func (k *Kernel) SyncDaemons(ctx context.Context) ([]SyncDaemon, error) {
 // startMessage leaves out what the kernel is to choose (ip_vs_genl_new_daemon in
 // net/netfilter/ipvs/ip_vs_ctl.c).
 func startMessage(d SyncDaemon) message {
-	return message{cmdNewDaemon, func(ae *netlink.AttributeEncoder) {
-		ae.Nested(attrDaemon, func(ae *netlink.AttributeEncoder) error {
-			ae.Uint32(daemonState, uint32(d.Role))
-			ae.String(daemonInterface, d.Interface)
-			ae.Uint32(daemonID, uint32(d.ID))
-			if d.MaxLen > 0 {
-				ae.Uint16(daemonMaxLen, d.MaxLen)
-			}
-			if d.Group.Is4() {
-				ae.Bytes(daemonGroup, d.Group.AsSlice())
-			} else if d.Group.IsValid() {
-				ae.Bytes(daemonGroup6, d.Group.AsSlice())
-			}
-			if d.Port > 0 {
-				ae.Uint16(daemonPort, d.Port)
-			}
-			if d.TTL > 0 {
-				ae.Uint8(daemonTTL, d.TTL)
-			}
-			return nil
-		})
+	return message{command: cmdNewDaemon, fill: func(a *attributes) {
+		at := a.begin(attrDaemon)
+		a.uint32(daemonState, uint32(d.Role))
+		a.string(daemonInterface, d.Interface)
+		a.uint32(daemonID, uint32(d.ID))
+		if d.MaxLen > 0 {
+			a.uint16(daemonMaxLen, d.MaxLen)
+		}
+		if d.Group.Is4() {
+			a.addr(daemonGroup, d.Group)
+		} else if d.Group.IsValid() {
+			a.addr(daemonGroup6, d.Group)
+		}
+		if d.Port > 0 {
+			a.uint16(daemonPort, d.Port)
+		}
+		if d.TTL > 0 {
+			a.uint8(daemonTTL, d.TTL)
+		}
+		a.end(at)
 	}}
 }
 
 // decodeSyncDaemon reads an answer of cmdGetDaemon (ip_vs_genl_fill_daemon).
 func decodeSyncDaemon(b []byte) (SyncDaemon, error) {
 	var d SyncDaemon
-	err := decodeNested(b, attrDaemon, func(ad *netlink.AttributeDecoder) error {
-		for ad.Next() {
-			switch ad.Type() {
-			case daemonState:
-				d.Role = SyncRole(ad.Uint32())
-			case daemonInterface:
-				d.Interface = ad.String()
-			case daemonID:
-				d.ID = int(ad.Uint32())
-			case daemonMaxLen:
-				d.MaxLen = ad.Uint16()
-			case daemonGroup, daemonGroup6:
-				d.Group, _ = netip.AddrFromSlice(ad.Bytes())
-			case daemonPort:
-				d.Port = ad.Uint16()
-			case daemonTTL:
-				d.TTL = ad.Uint8()
-			}
+	r, err := nestedIn(b, attrDaemon)
+	for err == nil && r.next() {
+		switch r.typ {
+		case daemonState:
+			d.Role = SyncRole(r.uint32())
+		case daemonInterface:
+			d.Interface = r.string()
+		case daemonID:
+			d.ID = int(r.uint32())
+		case daemonMaxLen:
+			d.MaxLen = r.uint16()
+		case daemonGroup, daemonGroup6:
+			d.Group, _ = netip.AddrFromSlice(r.data)
+		case daemonPort:
+			d.Port = r.uint16()
+		case daemonTTL:
+			d.TTL = r.uint8()
 		}
-		return ad.Err()
-	})
-	if err != nil {
+	}
+	if err = cmp.Or(err, r.err); err != nil {
 		return SyncDaemon{}, fmt.Errorf("decode sync daemon: %w", err)
 	}
 	return d, nil

@@ -1,6 +1,7 @@
 package ipvs
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ var (
 type transport interface {
 	// send hands over all messages at once, with the header fields that they have.
 	send([]netlink.Message) error
-	// receive returns one datagram's messages.
+	// receive returns one datagram's messages, which are good until the next call.
 	receive() ([]netlink.Message, error)
 	// setDeadline ends what waits and what will wait at that time.
 	setDeadline(time.Time) error
@@ -54,26 +55,27 @@ type wire struct {
 	transport
 	family uint16
 	seq    uint32
+	text   attributes // of the last messages
 }
 
 // number makes messages of ms, with flags and numbers; the first has the number that is returned.
-func (w *wire) number(ms []message, flags netlink.HeaderFlags) ([]netlink.Message, uint32, error) {
+// They are good until the next call.
+func (w *wire) number(ms []message, flags netlink.HeaderFlags) ([]netlink.Message, uint32) {
 	first := w.seq + 1
 	out := make([]netlink.Message, len(ms))
+	w.text = w.text[:0]
 	for i, m := range ms {
-		data, err := m.encode()
-		if err != nil {
-			return nil, 0, err
-		}
+		at := len(w.text)
+		m.encode(&w.text)
 		w.seq++
-		out[i] = netlink.Message{Data: data, Header: netlink.Header{
-			Length:   uint32(unix.NLMSG_HDRLEN + len(data)),
+		out[i] = netlink.Message{Data: w.text[at:len(w.text):len(w.text)], Header: netlink.Header{
+			Length:   uint32(unix.NLMSG_HDRLEN + len(w.text) - at),
 			Type:     netlink.HeaderType(w.family),
 			Flags:    netlink.Request | flags,
 			Sequence: w.seq,
 		}}
 	}
-	return out, first, nil
+	return out, first
 }
 
 // batch carries out up to maxBatch commands in one system call, and returns the kernel's answer to
@@ -85,10 +87,7 @@ func (w *wire) batch(ms []message) ([]error, error) {
 	if len(ms) == 0 {
 		return results, nil
 	}
-	out, first, err := w.number(ms, 0)
-	if err != nil {
-		return nil, err
-	}
+	out, first := w.number(ms, 0)
 	out[len(out)-1].Header.Flags |= netlink.Acknowledge
 	if err := w.send(out); err != nil {
 		return nil, &unansweredError{err}
@@ -134,38 +133,37 @@ func (w *wire) one(m message) error {
 	return results[0]
 }
 
-// get returns the answers to a question about one thing.
-func (w *wire) get(m message) ([][]byte, error) {
-	return w.ask(m, netlink.Acknowledge)
+// get hands the answers to a question about one thing to each, which must not keep them.
+func (w *wire) get(m message, each func(answer []byte) error) error {
+	return w.ask(m, netlink.Acknowledge, each)
 }
 
-// dump returns the answers to a question about all things. A table that changed meanwhile is read
-// again; errInterrupted is for one that does not stop changing.
-func (w *wire) dump(m message) ([][]byte, error) {
+// dump hands the answers to a question about all things to each, which must not keep them. A table
+// that changed meanwhile is read again, from the first answer on, after again was called;
+// errInterrupted is for one that does not stop changing.
+func (w *wire) dump(m message, again func(), each func(answer []byte) error) error {
 	for range maxDumps {
-		data, err := w.ask(m, netlink.Dump)
-		if !errors.Is(err, errInterrupted) {
-			return data, err
+		again()
+		if err := w.ask(m, netlink.Dump, each); !errors.Is(err, errInterrupted) {
+			return err
 		}
 	}
-	return nil, errInterrupted
+	return errInterrupted
 }
 
-// ask sends a question and returns all answers up to the last, which tells that it is.
-func (w *wire) ask(m message, flags netlink.HeaderFlags) ([][]byte, error) {
-	out, first, err := w.number([]message{m}, flags)
-	if err != nil {
-		return nil, err
-	}
+// ask sends a question and hands on all answers up to the last, which tells that it is. The first
+// error of each is returned then.
+func (w *wire) ask(m message, flags netlink.HeaderFlags, each func(answer []byte) error) error {
+	out, first := w.number([]message{m}, flags)
 	if err := w.send(out); err != nil {
-		return nil, &unansweredError{err}
+		return &unansweredError{err}
 	}
-	var data [][]byte
+	var wrong error
 	interrupted := false
 	for {
 		answers, err := w.receive()
 		if err != nil {
-			return nil, &unansweredError{err}
+			return &unansweredError{err}
 		}
 		for _, a := range answers {
 			if a.Header.Sequence != first {
@@ -173,28 +171,32 @@ func (w *wire) ask(m message, flags netlink.HeaderFlags) ([][]byte, error) {
 			}
 			interrupted = interrupted || a.Header.Flags&netlink.DumpInterrupted != 0
 			if a.Header.Type != netlink.Error && a.Header.Type != netlink.Done {
-				data = append(data, a.Data)
+				if wrong == nil {
+					wrong = each(a.Data)
+				}
 				continue
 			}
 			result, err := verdict(a)
 			switch {
 			case err != nil && a.Header.Type == netlink.Error:
-				return nil, &unansweredError{err}
+				return &unansweredError{err}
 			case result != nil:
-				return nil, result
+				return result
 			case interrupted:
-				return nil, errInterrupted
+				return errInterrupted
 			}
-			return data, nil
+			return wrong
 		}
 	}
 }
 
 // socket is the transport to the kernel.
 type socket struct {
-	conn *netlink.Conn
-	raw  syscall.RawConn
-	buf  []byte
+	conn     *netlink.Conn
+	raw      syscall.RawConn
+	buf      []byte
+	out      []byte            // the last datagram that was sent
+	messages []netlink.Message // of the last that was received
 }
 
 // openSocket opens a socket in the namespace of that descriptor; 0 is the thread's own.
@@ -215,9 +217,28 @@ func openSocket(ns int) (*socket, error) {
 	return &socket{conn: conn, raw: raw, buf: make([]byte, receiveSize)}, nil
 }
 
+// send is not the library's, which allocates for each message.
 func (s *socket) send(ms []netlink.Message) error {
-	_, err := s.conn.SendMessages(ms)
-	return err
+	s.out = s.out[:0]
+	for _, m := range ms {
+		s.out = binary.NativeEndian.AppendUint32(s.out, m.Header.Length)
+		s.out = binary.NativeEndian.AppendUint16(s.out, uint16(m.Header.Type))
+		s.out = binary.NativeEndian.AppendUint16(s.out, uint16(m.Header.Flags))
+		s.out = binary.NativeEndian.AppendUint32(s.out, m.Header.Sequence)
+		s.out = binary.NativeEndian.AppendUint32(s.out, 0) // the kernel knows whose it is
+		s.out = append(s.out, m.Data...)                   // whole attributes: no need to fill up
+	}
+	var err error
+	waitErr := s.raw.Write(func(fd uintptr) bool {
+		for {
+			err = unix.Sendto(int(fd), s.out, unix.MSG_DONTWAIT, &unix.SockaddrNetlink{
+				Family: unix.AF_NETLINK})
+			if !errors.Is(err, unix.EINTR) {
+				return !errors.Is(err, unix.EAGAIN)
+			}
+		}
+	})
+	return cmp.Or(waitErr, err)
 }
 
 // receive is not the library's, which makes one error of several answers and does not say which
@@ -246,26 +267,30 @@ func (s *socket) receive() ([]netlink.Message, error) {
 	if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 {
 		return nil, nil
 	}
-	return parseMessages(s.buf[:n])
+	s.messages, err = parseMessages(s.messages[:0], s.buf[:n])
+	return s.messages, err
 }
 
-// parseMessages splits a datagram. The messages do not share its memory.
-func parseMessages(b []byte) ([]netlink.Message, error) {
-	raw, err := syscall.ParseNetlinkMessage(append([]byte(nil), b...))
-	if err != nil {
-		return nil, errCutShort
+// parseMessages splits a datagram, and appends its messages to ms. They share its memory.
+func parseMessages(ms []netlink.Message, b []byte) ([]netlink.Message, error) {
+	for len(b) > 0 {
+		if len(b) < unix.NLMSG_HDRLEN {
+			return nil, errCutShort
+		}
+		h := netlink.Header{
+			Length:   binary.NativeEndian.Uint32(b),
+			Type:     netlink.HeaderType(binary.NativeEndian.Uint16(b[4:])),
+			Flags:    netlink.HeaderFlags(binary.NativeEndian.Uint16(b[6:])),
+			Sequence: binary.NativeEndian.Uint32(b[8:]),
+			PID:      binary.NativeEndian.Uint32(b[12:]),
+		}
+		if h.Length < unix.NLMSG_HDRLEN || int64(h.Length) > int64(len(b)) {
+			return nil, errCutShort
+		}
+		ms = append(ms, netlink.Message{Header: h, Data: b[unix.NLMSG_HDRLEN:h.Length]})
+		b = b[min((int(h.Length)+3)&^3, len(b)):]
 	}
-	out := make([]netlink.Message, len(raw))
-	for i, r := range raw {
-		out[i] = netlink.Message{Data: r.Data, Header: netlink.Header{
-			Length:   r.Header.Len,
-			Type:     netlink.HeaderType(r.Header.Type),
-			Flags:    netlink.HeaderFlags(r.Header.Flags),
-			Sequence: r.Header.Seq,
-			PID:      r.Header.Pid,
-		}}
-	}
-	return out, nil
+	return ms, nil
 }
 
 func (s *socket) setDeadline(t time.Time) error { return s.conn.SetDeadline(t) }

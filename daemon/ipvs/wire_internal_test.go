@@ -63,7 +63,7 @@ func TestBatch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakeTransport(playKernel(tt.fails))
 			w := newFakeWire(f)
-			got, err := w.batch([]message{{cmdFlush, nil}, {cmdZero, nil}, {cmdFlush, nil}})
+			got, err := w.batch([]message{{command: cmdFlush}, {command: cmdZero}, {command: cmdFlush}})
 			if err != nil || !slices.Equal(tt.want, got) {
 				t.Errorf("got %v, error %v, want %v", got, err, tt.want)
 			}
@@ -71,7 +71,7 @@ func TestBatch(t *testing.T) {
 				t.Errorf("%d system calls, want 1", len(f.sent))
 			}
 			// The next exchange is not confused by this one.
-			if err := w.one(message{cmdZero, nil}); err != nil {
+			if err := w.one(message{command: cmdZero}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -82,7 +82,7 @@ func TestBatchHeaders(t *testing.T) {
 	f := newFakeTransport(playKernel(nil))
 	w := newFakeWire(f)
 	for range 2 {
-		if _, err := w.batch([]message{{cmdFlush, nil}, {cmdZero, nil}}); err != nil {
+		if _, err := w.batch([]message{{command: cmdFlush}, {command: cmdZero}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -123,7 +123,7 @@ func TestBatchUnanswered(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newFakeWire(newFakeTransport(tt.answer))
 			w.seq = 10
-			_, err := w.batch([]message{{cmdFlush, nil}, {cmdZero, nil}})
+			_, err := w.batch([]message{{command: cmdFlush}, {command: cmdZero}})
 			var unanswered *unansweredError
 			if !errors.Is(err, tt.want) || !errors.As(err, &unanswered) {
 				t.Errorf("error %v, want an unanswered %v", err, tt.want)
@@ -137,11 +137,11 @@ func TestSendFails(t *testing.T) {
 	f.err = unix.ENOBUFS
 	w := newFakeWire(f)
 	var unanswered *unansweredError
-	err := w.one(message{cmdFlush, nil})
+	err := w.one(message{command: cmdFlush})
 	if !errors.As(err, &unanswered) || !errors.Is(err, unix.ENOBUFS) {
 		t.Errorf("command: error %v, want an unanswered %v", err, unix.ENOBUFS)
 	}
-	_, err = w.get(message{cmdGetInfo, nil})
+	err = w.get(message{command: cmdGetInfo}, func([]byte) error { return nil })
 	if !errors.As(err, &unanswered) || !errors.Is(err, unix.ENOBUFS) {
 		t.Errorf("question: error %v, want an unanswered %v", err, unix.ENOBUFS)
 	}
@@ -208,10 +208,14 @@ func TestDump(t *testing.T) {
 			f = newFakeTransport(func(ms []netlink.Message) [][]netlink.Message {
 				return tt.answer(len(f.sent), ms[0])
 			})
-			data, err := newFakeWire(f).dump(message{cmdGetService, nil})
 			var got []string
-			for _, d := range data {
-				got = append(got, string(d))
+			err := newFakeWire(f).dump(message{command: cmdGetService}, func() { got = nil },
+				func(answer []byte) error {
+					got = append(got, string(answer))
+					return nil
+				})
+			if err != nil {
+				got = nil // what came before is worth nothing
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" || !errors.Is(err, tt.err) {
 				t.Errorf("error %v, want %v; answers (-want +got):\n%s", err, tt.err, diff)
@@ -237,5 +241,24 @@ func TestKernelNamesTheMissingCapability(t *testing.T) {
 	}
 	if err := k.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDumpTellsWhatIsWrong reads on to the end, so that the next exchange finds nothing of this one.
+func TestDumpTellsWhatIsWrong(t *testing.T) {
+	f := newFakeTransport(func(ms []netlink.Message) [][]netlink.Message {
+		end := like(ms[0], netlink.Done, netlink.Multi, "\x00\x00\x00\x00")
+		return [][]netlink.Message{{like(ms[0], 26, netlink.Multi, "a")},
+			{like(ms[0], 26, netlink.Multi, "b"), end}}
+	})
+	w := newFakeWire(f)
+	calls := 0
+	err := w.dump(message{command: cmdGetService}, func() {}, func([]byte) error {
+		calls++
+		return errShort
+	})
+	if !errors.Is(err, errShort) || calls != 1 || len(f.inbox) != 0 {
+		t.Errorf("error %v after %d calls, %d datagrams unread; want %v after 1, none unread",
+			err, calls, len(f.inbox), errShort)
 	}
 }

@@ -78,7 +78,12 @@ func (i *Interface) RemoveAddr(p netip.Prefix) error { return i.DropAddr(p, Addr
 // DropAddr is RemoveAddr of an address with a peer, if the options have one.
 func (i *Interface) DropAddr(p netip.Prefix, o AddrOptions) error {
 	err := i.withLink(func(s State) error {
-		return i.host.nl.AddrDel(s.device(), AddrOptions{Peer: o.Peer}.address(p, 0))
+		undo := i.host.links.drops(s.Index, o.Listed(p))
+		err := i.host.nl.AddrDel(s.device(), AddrOptions{Peer: o.Peer}.address(p, 0))
+		if err != nil {
+			undo()
+		}
+		return err
 	})
 	if err == nil || errors.Is(err, unix.EADDRNOTAVAIL) || isGone(err) {
 		return nil

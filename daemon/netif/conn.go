@@ -3,6 +3,7 @@ package netif
 import (
 	"fmt"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -80,7 +81,8 @@ type wire interface {
 	vrid() []bpf.Instruction
 	// send sends without waiting; a ttl of zero is 255.
 	send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) error
-	// receive reads one packet, or returns EAGAIN; false for what is none.
+	// receive reads one packet, whose payload is part of buf, or returns EAGAIN; false for what is
+	// none.
 	receive(fd int, buf []byte) (Packet, bool, error)
 }
 
@@ -156,6 +158,30 @@ func (e Endpoint) ttl(dst netip.Addr) int {
 // wants reports whether a packet to that virtual router is for the endpoint.
 func (e Endpoint) wants(vrid uint8, to netip.Addr) bool {
 	return (e.VRID == 0 || e.VRID == vrid) && (!to.IsMulticast() || to == e.Group)
+}
+
+// sendNow sends a packet to an address of the kernel's form without waiting: so the scheduler need
+// not know of the call. It would else wake its monitor, which costs as much as an advert.
+//
+// Neither payload nor control is empty.
+func sendNow(fd int, payload, control []byte, to unsafe.Pointer, toLen uint32) error {
+	iov := unix.Iovec{Base: &payload[0]}
+	iov.SetLen(len(payload))
+	msg := unix.Msghdr{Name: (*byte)(to), Namelen: toLen, Iov: &iov, Control: &control[0]}
+	msg.SetIovlen(1)
+	msg.SetControllen(len(control))
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	for {
+		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
+			uintptr(unsafe.Pointer(&msg)), flags)
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return errno
+		}
+	}
 }
 
 // Index returns the index of the interface that c is bound to. A Conn whose interface was made

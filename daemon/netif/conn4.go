@@ -62,8 +62,8 @@ func (wire4) send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) e
 	if ttl != 0 {
 		control = append(control, intControl(unix.IPPROTO_IP, unix.IP_TTL, ttl)...)
 	}
-	to := &unix.SockaddrInet4{Addr: dst.As4()}
-	return unix.Sendmsg(fd, payload, control, to, unix.MSG_DONTWAIT)
+	to := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: dst.As4()}
+	return sendNow(fd, payload, control, unsafe.Pointer(&to), unix.SizeofSockaddrInet4)
 }
 
 // intControl returns the control message that sets an option, a number, of one packet.
@@ -78,15 +78,17 @@ func intControl(level, option int32, value int) []byte {
 }
 
 func (wire4) receive(fd int, buf []byte) (Packet, bool, error) {
-	n, err := unix.Read(fd, buf) // it does not block, and the header says who sent
-	if err != nil {
-		return Packet{}, false, err
+	// It does not block, see sendNow, and the header says who sent.
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd),
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	if errno != 0 {
+		return Packet{}, false, errno
 	}
 	p, ok := parsePacket(buf[:n])
 	return p, ok, nil
 }
 
-// parsePacket cuts the IPv4 header off b (RFC 791, Section 3.1) and copies what follows it.
+// parsePacket cuts the IPv4 header off b (RFC 791, Section 3.1). The payload is part of b.
 func parsePacket(b []byte) (Packet, bool) {
 	const minHeader = 20
 	if len(b) < minHeader || b[0]>>4 != 4 {
@@ -98,7 +100,7 @@ func parsePacket(b []byte) (Packet, bool) {
 		return Packet{}, false
 	}
 	return Packet{
-		Payload: append([]byte(nil), b[header:total]...),
+		Payload: b[header:total],
 		From:    netip.AddrFrom4([4]byte(b[12:16])),
 		To:      netip.AddrFrom4([4]byte(b[16:20])),
 		TTL:     int(b[8]),

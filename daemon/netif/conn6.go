@@ -3,6 +3,7 @@ package netif
 import (
 	"encoding/binary"
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -54,11 +55,11 @@ func (wire6) send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) e
 	if ttl != 0 {
 		control = append(control, intControl(unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT, ttl)...)
 	}
-	to := &unix.SockaddrInet6{Addr: dst.As16()}
+	to := unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: dst.As16()}
 	if dst.IsLinkLocalUnicast() || dst.IsLinkLocalMulticast() {
-		to.ZoneId = uint32(index)
+		to.Scope_id = uint32(index)
 	}
-	return unix.Sendmsg(fd, payload, control, to, unix.MSG_DONTWAIT)
+	return sendNow(fd, payload, control, unsafe.Pointer(&to), unix.SizeofSockaddrInet6)
 }
 
 // controlSize holds the two control messages that prepare asks for.
@@ -78,7 +79,7 @@ func (wire6) receive(fd int, buf []byte) (Packet, bool, error) {
 	if !p.readControl(control[:used]) {
 		return Packet{}, false, nil
 	}
-	p.Payload = append([]byte(nil), buf[:n]...)
+	p.Payload = buf[:n]
 	return p, true, nil
 }
 

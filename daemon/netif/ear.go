@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -25,8 +26,12 @@ type ear struct {
 
 	ended chan struct{} // closed when the goroutine has ended
 
+	pace pace // of run
+
 	mu     sync.Mutex // one reader at a time, delivery included
 	buf    []byte
+	kept   []byte             // room for payloads that are delivered
+	heard  int                // packets since the last call of rest
 	conns  [256][]*Conn       // by virtual router; those of 0 hear all
 	count  int                // of conns
 	groups map[netip.Addr]int // how many Conns have joined each
@@ -54,6 +59,8 @@ const (
 	earBuffer = 1 << 20
 	// earBatch is how many packets are read before others may have the ear.
 	earBatch = 64
+	// keptSize is the room for payloads that is made at once.
+	keptSize = 1 << 12
 )
 
 // hear returns a Conn of the ear of key, which is made if there is none.
@@ -265,7 +272,12 @@ func (r *ear) run() {
 	defer close(r.ended)
 	for {
 		var failed error
+		woken := false
 		err := r.raw.Read(func(fd uintptr) bool {
+			if woken {
+				r.rest()
+			}
+			woken = true
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			failed = r.read(int(fd), earBatch)
@@ -304,6 +316,7 @@ func (r *ear) read(fd, most int) error {
 		case err != nil:
 			return err
 		case ok:
+			r.heard++
 			r.dispatch(p)
 		}
 	}
@@ -325,19 +338,60 @@ func (r *ear) dispatch(p Packet) {
 
 func (r *ear) give(p Packet, vrid uint8, conns []*Conn) {
 	payload := p.Payload
-	for i, c := range conns {
+	for _, c := range conns {
 		if !c.endpoint.wants(vrid, p.To) {
 			continue
 		}
-		if i > 0 {
-			p.Payload = slices.Clone(payload)
-		}
+		p.Payload = r.keep(payload)
 		switch {
 		case c.deliver != nil:
 			c.deliver(p)
 		case len(c.waiting) < maxWaiting:
 			c.waiting = append(c.waiting, p)
 		}
+	}
+}
+
+// keep returns a copy of b, which is the caller's. Many share the room of one allocation.
+func (r *ear) keep(b []byte) []byte {
+	if len(r.kept)+len(b) > cap(r.kept) {
+		r.kept = make([]byte, 0, max(keptSize, len(b)))
+	}
+	start := len(r.kept)
+	r.kept = append(r.kept, b...)
+	return r.kept[start:len(r.kept):len(r.kept)]
+}
+
+// pace is how an ear rests.
+type pace struct {
+	since time.Time // when it was last looked at how much is heard
+	calm  bool      // many have little to hear
+}
+
+const (
+	// manyConns are as many as make it worth while that their packets are read together.
+	manyConns = 32
+	// calmRate is how many packets each may hear in a second then.
+	calmRate = 2
+	// restFor is how long a packet may wait for others. The clock's multiples of it are when all
+	// ears of a host read.
+	restFor = 4 * time.Millisecond
+)
+
+// rest lets more packets come before those that have come are read, where many Conns hear adverts
+// of about a second: each would else wake the process, at more than its own cost. Drain does not
+// wait.
+func (r *ear) rest() {
+	now := time.Now()
+	if passed := now.Sub(r.pace.since); passed >= time.Second {
+		r.mu.Lock()
+		r.pace.calm = r.count >= manyConns && r.heard <= int(calmRate*passed.Seconds())*r.count
+		r.heard = 0
+		r.mu.Unlock()
+		r.pace.since = now
+	}
+	if r.pace.calm {
+		time.Sleep(now.Truncate(restFor).Add(restFor).Sub(now))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -25,10 +26,11 @@ type hub struct {
 
 	mu       sync.Mutex
 	watchers map[*watcher]bool
-	states   map[string]State // of what is watched
-	users    map[string]int   // how many watchers each has
-	sock     *os.File         // nil: nobody watches
-	ended    chan struct{}    // closed when the goroutine of sock has ended
+	states   map[string]State       // of what is watched
+	users    map[string]int         // how many watchers each has
+	sock     *os.File               // nil: nobody watches
+	ended    chan struct{}          // closed when the goroutine of sock has ended
+	dropping map[int][]netip.Prefix // what this process deletes, by index, until that is heard of
 }
 
 // watcher is one call of Watch.
@@ -59,7 +61,7 @@ const (
 func newHub(h *Host) *hub {
 	return &hub{
 		host: h, watchers: map[*watcher]bool{},
-		states: map[string]State{}, users: map[string]int{},
+		states: map[string]State{}, users: map[string]int{}, dropping: map[int][]netip.Prefix{},
 	}
 }
 
@@ -165,6 +167,7 @@ func (h *hub) endIfAlone() (*os.File, <-chan struct{}) {
 	h.sock = nil
 	clear(h.states)
 	clear(h.users)
+	clear(h.dropping)
 	return sock, h.ended
 }
 
@@ -201,17 +204,17 @@ func (h *hub) run(sock *os.File, ended chan<- struct{}) {
 		return
 	}
 	buf := make([]byte, newsSize)
-	for old := map[string]bool{}; ; {
+	for n := newNews(); ; {
 		var failed error
 		err := raw.Read(func(fd uintptr) bool {
-			failed = h.hear(int(fd), buf, old)
+			failed = h.hear(int(fd), buf, n)
 			return !errors.Is(failed, unix.EAGAIN)
 		})
 		if err != nil { // closed
 			return
 		}
 		if failed == nil {
-			failed = h.refresh(sock, old)
+			failed = h.refresh(sock, n)
 		}
 		switch {
 		case errors.Is(failed, netlink.ErrDumpInterrupted): // by what is the next message
@@ -219,22 +222,23 @@ func (h *hub) run(sock *os.File, ended chan<- struct{}) {
 			h.fail(sock, failed)
 			return
 		default:
-			clear(old)
+			n = newNews()
 		}
 	}
 }
 
-// hear reads all that has arrived and notes in old which states may be out of date. It returns
-// EAGAIN when there was nothing.
-func (h *hub) hear(fd int, buf []byte, old map[string]bool) error {
-	for heard := false; ; heard = true {
+// hear reads all that has arrived and notes in heard what it means. It returns EAGAIN when there
+// was nothing.
+func (h *hub) hear(fd int, buf []byte, heard news) error {
+	for some := false; ; some = true {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		switch {
-		case errors.Is(err, unix.EAGAIN) && heard:
+		case errors.Is(err, unix.EAGAIN) && some:
 			return nil
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ENOBUFS): // something was lost
-			h.mark(old, func(State) bool { return true })
+			h.forget()
+			h.mark(heard.old, func(State) bool { return true })
 		case err != nil:
 			return err
 		default:
@@ -247,7 +251,10 @@ func (h *hub) hear(fd int, buf []byte, old map[string]bool) error {
 					h.lose(m)
 					continue
 				}
-				h.mark(old, func(s State) bool { return s.outdated(m) })
+				if m.Header.Type == unix.RTM_DELADDR {
+					h.deleted(m, heard)
+				}
+				h.mark(heard.old, func(s State) bool { return s.outdated(m) })
 			}
 		}
 	}
@@ -285,16 +292,20 @@ func (h *hub) mark(old map[string]bool, outdated func(State) bool) {
 	}
 }
 
-// refresh looks at the interfaces of those names and tells who watches them.
-func (h *hub) refresh(sock *os.File, old map[string]bool) error {
-	if len(old) == 0 {
+// refresh looks at the interfaces that there is news of and tells who watches them.
+func (h *hub) refresh(sock *os.File, n news) error {
+	if len(n.old) == 0 {
 		return nil
 	}
 	h.looking.Lock()
 	defer h.looking.Unlock()
-	now, err := h.look(slices.Collect(maps.Keys(old)))
+	now, err := h.look(slices.Collect(maps.Keys(n.old)))
 	if err != nil {
 		return err
+	}
+	for name, s := range now {
+		s.Deleted = n.deleted[s.Index]
+		now[name] = s
 	}
 	for _, w := range h.note(sock, now) {
 		w.put(now[w.name], nil)
@@ -317,6 +328,7 @@ func (h *hub) note(sock *os.File, now map[string]State) []*watcher {
 	}
 	for name, s := range now {
 		if _, watched := h.states[name]; watched {
+			s.Deleted = nil
 			h.states[name] = s
 		}
 	}

@@ -23,7 +23,7 @@ const (
 	// putBackEvery is how often addresses for ever are put back.
 	putBackEvery = time.Second
 	// gather is how long a renewal waits for others to go with it. It only makes a lease end later.
-	gather = 50 * time.Millisecond
+	gather = 100 * time.Millisecond
 	// batchSize is when what has been gathered is sent, in bytes.
 	batchSize = 1 << 15
 )
@@ -36,7 +36,7 @@ type LeasedAddr struct {
 }
 
 // Lease is addresses that have been put with a lease and are renewed as long as somebody touches it:
-// after a touch once, within a few hundredths of a second, together with those of other Leases. It
+// after a touch once, within a tenth of a second or two, together with those of other Leases. It
 // may be used by several goroutines.
 type Lease struct {
 	host     *Host

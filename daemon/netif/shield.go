@@ -20,6 +20,8 @@ type Shield struct {
 	Table string
 	// Priority is that of its chain.
 	Priority int32
+	// Counters has the table count what it keeps away. It matters when the table is made.
+	Counters bool
 	Addr     netip.Addr
 }
 
@@ -34,7 +36,7 @@ func (h *Host) PutShield(s Shield) error {
 	defer h.shielding.Unlock()
 	err := h.changeShield(s, func(c *nftables.Conn, t *shieldTable, there bool) error {
 		if !there {
-			t.make(c, s.Priority)
+			t.make(c, s)
 		}
 		return c.SetAddElements(t.setOf(s.Addr), elementOf(s.Addr))
 	})
@@ -150,13 +152,15 @@ func (t *shieldTable) others(c *nftables.Conn, a netip.Addr) (left int, found bo
 //		ip daddr @vips4 drop
 //		ip6 daddr @vips6 drop
 //	}
-func (t *shieldTable) make(c *nftables.Conn, priority int32) {
+//
+// With counters the last two have one each.
+func (t *shieldTable) make(c *nftables.Conn, s Shield) {
 	c.AddTable(t.table)
 	accept := nftables.ChainPolicyAccept
 	chain := c.AddChain(&nftables.Chain{
 		Name: "input", Table: t.table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookInput, Policy: &accept,
-		Priority: nftables.ChainPriorityRef(nftables.ChainPriority(priority)),
+		Priority: nftables.ChainPriorityRef(nftables.ChainPriority(s.Priority)),
 	})
 	for _, set := range []*nftables.Set{t.vips4, t.vips6} {
 		_ = c.AddSet(set, nil) // it has no elements that could be wrong
@@ -172,8 +176,8 @@ func (t *shieldTable) make(c *nftables.Conn, priority int32) {
 			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1},
 			&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: []byte{135}, ToData: []byte{136}},
 			verdict(expr.VerdictAccept)),
-		append(family(unix.NFPROTO_IPV4), t.dropTo(t.vips4, ipv4Dest, 4)...),
-		append(family(unix.NFPROTO_IPV6), t.dropTo(t.vips6, ipv6Dest, 16)...),
+		append(family(unix.NFPROTO_IPV4), t.dropTo(t.vips4, ipv4Dest, 4, s.Counters)...),
+		append(family(unix.NFPROTO_IPV6), t.dropTo(t.vips6, ipv6Dest, 16, s.Counters)...),
 	} {
 		c.AddRule(&nftables.Rule{Table: t.table, Chain: chain, Exprs: exprs})
 	}
@@ -183,14 +187,19 @@ func family(f byte) []expr.Any {
 	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equals([]byte{f})}
 }
 
-func (t *shieldTable) dropTo(set *nftables.Set, offset, length uint32) []expr.Any {
-	return []expr.Any{
+func (t *shieldTable) dropTo(
+	set *nftables.Set, offset, length uint32, counted bool,
+) []expr.Any {
+	exprs := []expr.Any{
 		&expr.Payload{
 			DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length,
 		},
 		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
-		verdict(expr.VerdictDrop),
 	}
+	if counted {
+		exprs = append(exprs, &expr.Counter{})
+	}
+	return append(exprs, verdict(expr.VerdictDrop))
 }
 
 func equals(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }

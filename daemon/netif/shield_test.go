@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -123,4 +124,34 @@ func connects(t *testing.T, n *netiftest.Node, a netip.Addr) bool {
 		}
 	})
 	return err == nil
+}
+
+// TestShieldCounts looks whether the table counts what it keeps away, if it is to.
+func TestShieldCounts(t *testing.T) {
+	for _, counters := range []bool{true, false} {
+		node, _ := netiftest.Pair(t)
+		s := netif.Shield{Table: "tandem", Priority: -1, Addr: vip.Addr(), Counters: counters}
+		if err := node.Host.PutShield(s); errors.Is(err, unix.EOPNOTSUPP) {
+			t.Skip(err)
+		}
+		counted := 0
+		node.Do(func() {
+			c, err := nftables.New()
+			ok(t, err)
+			table := &nftables.Table{Name: "tandem", Family: nftables.TableFamilyINet}
+			rules, err := c.GetRules(table, &nftables.Chain{Name: "input", Table: table})
+			ok(t, err)
+			for _, r := range rules {
+				for _, e := range r.Exprs {
+					if _, is := e.(*expr.Counter); is {
+						counted++
+					}
+				}
+			}
+		})
+		if want := map[bool]int{true: 2}[counters]; counted != want {
+			t.Errorf("with counters %t: %d rules count, want %d", counters, counted, want)
+		}
+		ok(t, node.Host.DropShield(s))
+	}
 }

@@ -24,6 +24,10 @@ type State struct {
 	// Unready are its IPv6 addresses that cannot be used: they are being checked for duplicates,
 	// or have one.
 	Unready []netip.Prefix
+	// Deleted are, in what a watch reports, the addresses that somebody else than this Host has
+	// deleted since the report before. One of them may be there again: a renewal adds what it does
+	// not find.
+	Deleted []netip.Prefix
 
 	mac net.HardwareAddr
 }
@@ -33,8 +37,9 @@ func (s State) Has(p netip.Prefix) bool {
 	return slices.Contains(s.Addrs, p) || slices.Contains(s.Unready, p)
 }
 
+// equal reports whether there is nothing to report of s, after t.
 func (s State) equal(t State) bool {
-	return s.Index == t.Index && s.Up == t.Up && slices.Equal(s.mac, t.mac) &&
+	return len(s.Deleted) == 0 && s.Index == t.Index && s.Up == t.Up && slices.Equal(s.mac, t.mac) &&
 		slices.Equal(s.Addrs, t.Addrs) && slices.Equal(s.Unready, t.Unready)
 }
 

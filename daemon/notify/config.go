@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net/mail"
 	"path/filepath"
 	"slices"
@@ -151,14 +150,21 @@ func (c *Config) validate(runner bool) error {
 // scripts returns all scripts of c.
 func (c *Config) scripts() []*Script {
 	var all []*Script
-	for r := range maps.Values(c.Rules) {
-		all = append(all, r.Master, r.Backup, r.Fault, r.Stop, r.Deleted, r.LowerPriority, r.Up,
-			r.Down, r.Any, r.Condition)
+	add := func(scripts ...*Script) {
+		for _, s := range scripts {
+			if s != nil {
+				all = append(all, s)
+			}
+		}
+	}
+	for _, r := range c.Rules {
+		add(r.Master, r.Backup, r.Fault, r.Stop, r.Deleted, r.LowerPriority, r.Up, r.Down, r.Any,
+			r.Condition)
 	}
 	for i := range c.FIFOs {
-		all = append(all, c.FIFOs[i].Script)
+		add(c.FIFOs[i].Script)
 	}
-	return slices.DeleteFunc(all, func(s *Script) bool { return s == nil })
+	return all
 }
 
 func (f *FIFO) validate() error {

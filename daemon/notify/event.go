@@ -61,7 +61,8 @@ type Subject struct {
 	// Name of the instance or group; ServerName of the service or server; the instance, or
 	// whatever else it is, that a condition is about.
 	Name string
-	// Service is the ServerName of a real server's virtual service; empty for all others.
+	// Service is the Name of a real server's virtual service. Of a virtual service it may be what
+	// tells it from another of its name, and is shown to nobody. It is empty for all others.
 	Service string
 }
 

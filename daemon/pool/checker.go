@@ -81,7 +81,8 @@ func (m *Means) web(c *config.Check) (check.Checker, error) {
 	for i := range c.HTTP.URLs {
 		u, err := url(&c.HTTP.URLs[i])
 		if err != nil {
-			return nil, fmt.Errorf("url %s: %w", c.HTTP.URLs[i].Path, err)
+			err = fmt.Errorf("url %s: %w", c.HTTP.URLs[i].Path, err)
+			return nil, placed{c.HTTP.URLs[i].RegexPos, err}
 		}
 		compliant := c.HTTP.TLSCompliant || c.HTTP.URLs[i].TLSCompliant
 		if last == nil || compliant != strict && c.Kind == config.CheckSSL {

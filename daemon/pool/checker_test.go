@@ -227,9 +227,9 @@ max_reply_length 8
 		got = append(got, fmt.Sprintf("%d: %s", f.Pos.Line, f.Err))
 	}
 	want := []string{
-		"5: HTTP_GET: url /a: compile regex \"(?<=x)\": error parsing regexp: invalid " +
+		"8: HTTP_GET: url /a: compile regex \"(?<=x)\": error parsing regexp: invalid " +
 			"named capture: `(?<=x)`",
-		`13: HTTP_GET: url /b: compile regex "x": option extended is not supported`,
+		`16: HTTP_GET: url /b: compile regex "x": option extended is not supported`,
 		`20: SMTP_CHECK: host: bindto "::1": expected the family of 192.168.2.11`,
 		`25: UDP_CHECK: min_reply_length 9: expected at most max_reply_length, 8`,
 	}
@@ -293,8 +293,9 @@ func TestWeights(t *testing.T) {
 			if len(weights) != tt.other {
 				t.Errorf("weights %v, want %d", weights, tt.other)
 			}
-			service, quorum := pool.Desired(&vs, health("up up"), weights, pool.Kept, nil)
-			if got := show(service.Destinations); got != tt.want || quorum == pool.Kept != tt.kept {
+			ds, quorum := pool.Desired(&vs, &pool.State{
+				Health: health("up up"), Weights: weights, Quorum: pool.Kept})
+			if got := show(ds); got != tt.want || quorum == pool.Kept != tt.kept {
 				t.Errorf("%s, quorum %s; want %s, kept %t", got, quorum, tt.want, tt.kept)
 			}
 		})

@@ -12,7 +12,7 @@ import (
 // DrainTime is the most that a real server which a reload took out is kept for its connections.
 const DrainTime = time.Minute
 
-// Drain is a real server that a reload took out of a virtual service that stays. The kernel drops
+// Drain is a real server that a reload took out of a virtual server that stays. The kernel drops
 // the packets of a connection whose destination is deleted, so it is kept with weight 0, which gets
 // no new connections, until it has none or DrainTime is over:
 //
@@ -29,7 +29,7 @@ type Drain struct {
 	Since time.Time
 }
 
-// Leave returns what drains of a virtual service once a reload at now has made after of before:
+// Leave returns what drains of a virtual server once a reload at now has made after of before:
 // what did already, and the real servers that after does not have. had are the destinations so far,
 // health is that of before. A server that is down is deleted at once, for what is under way to it
 // is lost anyhow, and so is a sorry server.
@@ -59,11 +59,13 @@ func Leave(
 	return drains
 }
 
-// Resume parts drains into those that go on and the real servers that service wants again: they
-// have a weight.
-func Resume(service ipvs.Service, drains []Drain) (left []Drain, resumed []netip.AddrPort) {
+// Resume parts drains into those that go on and the real servers that are wanted again: they have a
+// weight.
+func Resume(
+	wanted []ipvs.Destination, drains []Drain,
+) (left []Drain, resumed []netip.AddrPort) {
 	for _, d := range drains {
-		again := slices.ContainsFunc(service.Destinations, func(o ipvs.Destination) bool {
+		again := slices.ContainsFunc(wanted, func(o ipvs.Destination) bool {
 			return o.Addr == d.Destination.Addr && o.Weight > 0
 		})
 		if again {
@@ -90,11 +92,12 @@ func (d Drained) Reason() string {
 	return "timeout"
 }
 
-// Look parts drains of a service of that protocol into those that go on and those that are over, by
-// what the table said at now. Nil loads say that it could not be read: then only time ends a drain.
-// One that began later than now goes on, and so does one that still has a weight in the table.
+// Look parts drains of a virtual server of that protocol into those that go on and those that are
+// over, by what the table said at now; see Sum. Nil loads say that it could not be read: then only
+// time ends a drain. One that began later than now goes on, and so does one that still has a weight
+// in the table.
 func Look(
-	p ipvs.Protocol, drains []Drain, loads map[netip.AddrPort]ipvs.Load, now time.Time,
+	p config.Protocol, drains []Drain, loads map[netip.AddrPort]ipvs.Load, now time.Time,
 ) (left []Drain, over []Drained) {
 	for _, d := range drains {
 		addr := d.Destination.Addr
@@ -120,10 +123,13 @@ func Look(
 // the client has closed its half before the answer: it counts as closed. No UDP flow is ever
 // active, and nobody knows when one is over: all that the kernel remembers are counted, which it
 // does for 300 s, so that they mostly have DrainTime.
-func connections(p ipvs.Protocol, l ipvs.Load) int {
+//
+// A mark may bring packets of any protocol: the configured one says what to expect.
+func connections(p config.Protocol, l ipvs.Load) int {
 	switch p {
-	case ipvs.TCP, ipvs.SCTP:
+	case config.TCP, config.SCTP:
 		return l.Active
+	case config.UDP:
 	}
 	return l.Active + l.Inactive
 }

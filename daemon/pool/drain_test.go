@@ -33,8 +33,8 @@ func without(vs config.VirtualServer, i int) config.VirtualServer {
 
 // wanted are the destinations of a service that is new.
 func wanted(vs config.VirtualServer, h pool.Health, drains ...pool.Drain) []ipvs.Destination {
-	service, _ := pool.Desired(&vs, h, nil, 0, drains)
-	return service.Destinations
+	ds, _ := pool.Desired(&vs, &pool.State{Health: h, Drains: drains})
+	return ds
 }
 
 // showDrains returns drains as "last octet=weight, since".
@@ -117,11 +117,11 @@ func TestResume(t *testing.T) {
 			"12=0, 0s", "[192.168.2.13:80]", "13=1 12=0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			service, _ := pool.Desired(&tt.vs, health(tt.health), nil, 0, drains)
-			if diff := cmp.Diff(tt.want, show(service.Destinations)); diff != "" {
+			ds := wanted(tt.vs, health(tt.health), drains...)
+			if diff := cmp.Diff(tt.want, show(ds)); diff != "" {
 				t.Errorf("destinations (-want +got):\n%s", diff)
 			}
-			left, resumed := pool.Resume(service, drains)
+			left, resumed := pool.Resume(ds, drains)
 			if diff := cmp.Diff(tt.left, showDrains(left)); diff != "" {
 				t.Errorf("left (-want +got):\n%s", diff)
 			}
@@ -139,26 +139,26 @@ func TestLook(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name     string
-		protocol ipvs.Protocol
+		protocol config.Protocol
 		loads    loads
 		after    time.Duration
 		want     string // why it is over, and what was left; empty: it goes on
 	}{
-		{"one connection", ipvs.TCP, of(0, 1, 0), time.Second, ""},
-		{"none", ipvs.TCP, of(0, 0, 0), time.Second, "empty 0"},
-		{"closed ones", ipvs.TCP, of(0, 0, 7), time.Second, "empty 0"},
-		{"closed ones of SCTP", ipvs.SCTP, of(0, 0, 7), time.Second, "empty 0"},
-		{"flows", ipvs.UDP, of(0, 0, 7), time.Second, ""},
-		{"no flows", ipvs.UDP, of(0, 0, 0), time.Second, "empty 0"},
-		{"a moment before the limit", ipvs.TCP, of(0, 1, 0), pool.DrainTime - 1, ""},
-		{"at the limit", ipvs.TCP, of(0, 1, 7), pool.DrainTime, "timeout 1"},
-		{"flows at the limit", ipvs.UDP, of(0, 0, 7), pool.DrainTime, "timeout 7"},
-		{"none, but it may still get one", ipvs.TCP, of(1, 0, 0), time.Second, ""},
-		{"it may get one for ever", ipvs.TCP, of(1, 0, 0), pool.DrainTime, "empty 0"},
-		{"deleted by another", ipvs.TCP, loads{}, time.Second, "empty 0"},
-		{"unreadable table", ipvs.TCP, nil, time.Second, ""},
-		{"unreadable table at the limit", ipvs.TCP, nil, pool.DrainTime, "timeout -1"},
-		{"none, before it began", ipvs.TCP, of(0, 0, 0), -time.Second, ""},
+		{"one connection", config.TCP, of(0, 1, 0), time.Second, ""},
+		{"none", config.TCP, of(0, 0, 0), time.Second, "empty 0"},
+		{"closed ones", config.TCP, of(0, 0, 7), time.Second, "empty 0"},
+		{"closed ones of SCTP", config.SCTP, of(0, 0, 7), time.Second, "empty 0"},
+		{"flows", config.UDP, of(0, 0, 7), time.Second, ""},
+		{"no flows", config.UDP, of(0, 0, 0), time.Second, "empty 0"},
+		{"a moment before the limit", config.TCP, of(0, 1, 0), pool.DrainTime - 1, ""},
+		{"at the limit", config.TCP, of(0, 1, 7), pool.DrainTime, "timeout 1"},
+		{"flows at the limit", config.UDP, of(0, 0, 7), pool.DrainTime, "timeout 7"},
+		{"none, but it may still get one", config.TCP, of(1, 0, 0), time.Second, ""},
+		{"it may get one for ever", config.TCP, of(1, 0, 0), pool.DrainTime, "empty 0"},
+		{"deleted by another", config.TCP, loads{}, time.Second, "empty 0"},
+		{"unreadable table", config.TCP, nil, time.Second, ""},
+		{"unreadable table at the limit", config.TCP, nil, pool.DrainTime, "timeout -1"},
+		{"none, before it began", config.TCP, of(0, 0, 0), -time.Second, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			left, over := pool.Look(tt.protocol, []pool.Drain{draining(1)}, tt.loads,
@@ -180,11 +180,11 @@ func TestLook(t *testing.T) {
 func TestReloadsNeverDeleteWhatMayHaveConnections(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		vs, h, now := web(1, 1, 1, 1), pool.Health{}, began
-		service, quorum := pool.Desired(&vs, h, nil, 0, nil)
+		ds, quorum := pool.Desired(&vs, &pool.State{Health: h})
 		var drains []pool.Drain
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second)
-			had, over := service.Destinations, map[netip.AddrPort]bool{}
+			had, over := ds, map[netip.AddrPort]bool{}
 			before, was := vs, h
 			switch rapid.IntRange(0, 2).Draw(t, "step") {
 			case 0:
@@ -203,14 +203,14 @@ func TestReloadsNeverDeleteWhatMayHaveConnections(t *testing.T) {
 				}
 			case 2:
 				var ended []pool.Drained
-				drains, ended = pool.Look(ipvs.TCP, drains, drawLoads(t, had), now)
+				drains, ended = pool.Look(config.TCP, drains, drawLoads(t, had), now)
 				for _, d := range ended {
 					over[d.Server] = true
 				}
 			}
-			service, quorum = pool.Desired(&vs, h, nil, quorum, drains)
-			drains, _ = pool.Resume(service, drains)
-			demandDrains(t, before, was, had, over, vs, service)
+			ds, quorum = pool.Desired(&vs, &pool.State{Health: h, Quorum: quorum, Drains: drains})
+			drains, _ = pool.Resume(ds, drains)
+			demandDrains(t, before, was, had, over, vs, ds)
 		}
 	})
 }
@@ -238,9 +238,9 @@ func drawLoads(t *rapid.T, ds []ipvs.Destination) map[netip.AddrPort]ipvs.Load {
 // demandDrains compares one step with the one before.
 func demandDrains(
 	t *rapid.T, before config.VirtualServer, was pool.Health, had []ipvs.Destination,
-	over map[netip.AddrPort]bool, vs config.VirtualServer, service ipvs.Service,
+	over map[netip.AddrPort]bool, vs config.VirtualServer, ds []ipvs.Destination,
 ) {
-	weights := weights(t, service)
+	weights := weights(t, ds)
 	configured := func(vs config.VirtualServer, a netip.AddrPort) (*config.RealServer, bool) {
 		for i := range vs.RealServers {
 			if vs.RealServers[i].Address == a {

@@ -13,17 +13,17 @@ import (
 // sorryWeight is the weight of a sorry server at work, as keepalived has it.
 const sorryWeight = 1
 
-// ID identifies a real server: the virtual service and the address in it.
+// ID identifies a real server: the virtual server and the address in it.
 type ID struct {
-	Service ipvs.Key
+	Service Name
 	Server  netip.AddrPort
 }
 
-// Health says of the real servers of one virtual service whether they are up. One that is not in it
+// Health says of the real servers of one virtual server whether they are up. One that is not in it
 // has not been heard of: it is up, or down if it is configured with alpha and has checks.
 type Health map[netip.AddrPort]bool
 
-// Weights are those of the real servers of one virtual service whose checks want another than the
+// Weights are those of the real servers of one virtual server whose checks want another than the
 // configured one. Nil is none.
 type Weights map[netip.AddrPort]int
 
@@ -35,7 +35,12 @@ func (w Weights) Of(rs *config.RealServer) int {
 	return rs.Weight
 }
 
-// Quorum says whether a virtual service had a quorum when it was last looked at. Zero is that it is
+// Overrides are the weights, each at least 0, that an operator gives real servers of one virtual
+// server instead of the configured ones and those that checks want. 0 drains: no new connections,
+// and those that there are go on. Nil is none.
+type Overrides map[netip.AddrPort]int
+
+// Quorum says whether a virtual server had a quorum when it was last looked at. Zero is that it is
 // new: it had one, unless it is configured with alpha.
 type Quorum uint8
 
@@ -56,46 +61,51 @@ func (q Quorum) String() string {
 	return "new"
 }
 
-// Key returns the identity of the virtual service in the kernel.
-func Key(vs *config.VirtualServer) ipvs.Key {
-	return ipvs.Key{Protocol: protocol(vs.Protocol), Addr: vs.Address}
+// State is what is known of one virtual server. Its zero value is that of a new one.
+type State struct {
+	Health    Health
+	Weights   Weights
+	Overrides Overrides
+	// Quorum is what Desired returned last.
+	Quorum Quorum
+	Drains []Drain
 }
 
-// Serves says whether there should be a virtual service at all: one without real servers and sorry
-// server should not.
+// Weight returns the weight of a real server while it is up.
+func (s *State) Weight(rs *config.RealServer) int {
+	if weight, own := s.Overrides[rs.Address]; own {
+		return weight
+	}
+	return s.Weights.Of(rs)
+}
+
+// Serves says whether there should be services at all: for a virtual server without real servers
+// and sorry server there should not.
 func Serves(vs *config.VirtualServer) bool {
 	return len(vs.RealServers) > 0 || vs.SorryServer.IsValid()
 }
 
-// Desired returns the virtual service that there should be, and the quorum that it has now, for the
-// next call. Whether this director is master plays no part: a backup has the same services, so that
-// they are there when the addresses come.
+// Desired returns the destinations that the services of a virtual server should have, and the
+// quorum that it has now, for the next call. Each is at the address that its real server is
+// configured with; Services says what that is in the kernel. Whether this director is master plays
+// no part: a backup has the same services, so that they are there when the addresses come.
 //
-// A real server that is up has its weight, which counts for the quorum too; one that is down is left
-// out, or has weight 0 with inhibit_on_failure. While the quorum is lost and there is a sorry
-// server, it takes the place of all real servers; without one, those that are up go on. Those that
-// drain come last, unless they are in already.
-func Desired(
-	vs *config.VirtualServer, health Health, weights Weights, was Quorum, drains []Drain,
-) (ipvs.Service, Quorum) {
+// A real server that is up has its weight, which counts for the quorum too; one that is down is
+// left out, or has weight 0 with inhibit_on_failure. While the quorum is lost and there is a sorry
+// server, it takes the place of all real servers but those that an operator drains; without one,
+// those that are up go on. Those that drain come last, unless they are in already.
+func Desired(vs *config.VirtualServer, s *State) ([]ipvs.Destination, Quorum) {
 	now := Lost
-	if hasQuorum(vs, health, weights, was == Kept || was == 0 && !vs.Alpha) {
+	if hasQuorum(vs, s) {
 		now = Kept
 	}
-	ds := destinations(vs, health, weights, now == Kept)
-	for _, d := range drains {
+	ds := destinations(vs, s, now == Kept)
+	for _, d := range s.Drains {
 		if !contains(ds, d.Destination.Addr) {
 			ds = append(ds, d.Destination)
 		}
 	}
-	return ipvs.Service{
-		Key: Key(vs),
-		Settings: ipvs.Settings{
-			Scheduler:   ipvs.Scheduler(vs.Scheduler),
-			Persistence: vs.Persistence,
-		},
-		Destinations: ds,
-	}, now
+	return ds, now
 }
 
 // Up says whether the real server counts as up. One without checks always does.
@@ -119,23 +129,23 @@ func alpha(rs *config.RealServer) bool {
 	return rs.Alpha
 }
 
-// hasQuorum compares the weight of the live real servers, by what their checks say, with the
-// quorum, which is hysteresis lower
-// for a service that has it, and higher for one that has not.
-func hasQuorum(vs *config.VirtualServer, health Health, weights Weights, had bool) bool {
+// hasQuorum compares the weight of the live real servers, by what their checks or an operator say,
+// with the quorum, which is hysteresis lower for a service that has it, and higher for one that has
+// not.
+func hasQuorum(vs *config.VirtualServer, s *State) bool {
 	live, total := 0, 0
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
 		total += rs.Weight
-		if health.Up(rs) {
-			live += weights.Of(rs)
+		if s.Health.Up(rs) {
+			live += s.Weight(rs)
 		}
 	}
 	// What all real servers together cannot reach is no sensible demand, and a hysteresis as large
 	// as the quorum would never let go.
 	quorum := min(max(vs.Quorum, 1), max(total, 1))
 	hysteresis := min(vs.Hysteresis, quorum-1)
-	if had {
+	if s.Quorum == Kept || s.Quorum == 0 && !vs.Alpha {
 		return live > 0 && live >= quorum-hysteresis
 	}
 	return live > 0 && live >= min(quorum+hysteresis, total)
@@ -143,60 +153,32 @@ func hasQuorum(vs *config.VirtualServer, health Health, weights Weights, had boo
 
 // destinations returns the real servers in the order of the configuration, then the sorry server.
 // A sorry server that is also a real server is in once.
-func destinations(
-	vs *config.VirtualServer, health Health, weights Weights, quorum bool,
-) []ipvs.Destination {
+func destinations(vs *config.VirtualServer, s *State, quorum bool) []ipvs.Destination {
 	sorry := vs.SorryServer.IsValid() && !quorum
-	var ds []ipvs.Destination
+	ds := make([]ipvs.Destination, 0, len(vs.RealServers))
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
 		if sorry && rs.Address == vs.SorryServer {
 			continue
 		}
+		up, weight := s.Health.Up(rs), s.Weight(rs)
+		_, own := s.Overrides[rs.Address]
 		switch {
-		case health.Up(rs) && !sorry:
-			ds = append(ds, destination(vs, rs.Address, weights.Of(rs)))
-		case rs.InhibitOnFailure:
-			ds = append(ds, destination(vs, rs.Address, 0))
+		case up && !sorry:
+			ds = append(ds, realServer(vs, rs, weight))
+		case rs.InhibitOnFailure, up && own && weight == 0:
+			ds = append(ds, realServer(vs, rs, 0))
 		}
 	}
 	switch {
 	case sorry:
-		ds = append(ds, destination(vs, vs.SorryServer, sorryWeight))
+		ds = append(ds, sorryServer(vs, sorryWeight))
 	case vs.SorryServer.IsValid() && vs.SorryInhibit && !contains(ds, vs.SorryServer):
-		ds = append(ds, destination(vs, vs.SorryServer, 0))
+		ds = append(ds, sorryServer(vs, 0))
 	}
 	return ds
 }
 
-func destination(vs *config.VirtualServer, addr netip.AddrPort, weight int) ipvs.Destination {
-	return ipvs.Destination{Addr: addr, Forward: forward(vs.Forward), Weight: weight}
-}
-
 func contains(ds []ipvs.Destination, addr netip.AddrPort) bool {
 	return slices.ContainsFunc(ds, func(d ipvs.Destination) bool { return d.Addr == addr })
-}
-
-func protocol(p config.Protocol) ipvs.Protocol {
-	switch p {
-	case config.TCP:
-		return ipvs.TCP
-	case config.UDP:
-		return ipvs.UDP
-	case config.SCTP:
-		return ipvs.SCTP
-	}
-	return 0
-}
-
-func forward(f config.Forward) ipvs.Forward {
-	switch f {
-	case config.NAT:
-		return ipvs.NAT
-	case config.DR:
-		return ipvs.DR
-	case config.TUN:
-		return ipvs.TUN
-	}
-	return 0
 }

@@ -102,8 +102,8 @@ type desire struct {
 }
 
 func (d desire) judge(t *testing.T) {
-	service, quorum := pool.Desired(&d.vs, health(d.health), nil, 0, nil)
-	if diff := cmp.Diff(d.want, show(service.Destinations)); diff != "" {
+	ds, quorum := pool.Desired(&d.vs, &pool.State{Health: health(d.health)})
+	if diff := cmp.Diff(d.want, show(ds)); diff != "" {
 		t.Errorf("destinations (-want +got):\n%s", diff)
 	}
 	if kept := quorum == pool.Kept; kept != d.quorum {
@@ -146,6 +146,43 @@ func TestDesiredDestinations(t *testing.T) {
 	}
 }
 
+// TestDesiredOverrides has an operator give weights.
+func TestDesiredOverrides(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		vs        config.VirtualServer
+		health    string
+		overrides pool.Overrides
+		want      string
+		quorum    bool
+	}{
+		{"none", web(1, 2), "up up", nil, "11=1 12=2", true},
+		{"another weight", web(1, 2), "up up", pool.Overrides{server(0): 5}, "11=5 12=2", true},
+		{"beats checks", web(1, 1), "up up", pool.Overrides{server(1): 4}, "11=1 12=4", true},
+		{"drained", web(1, 2), "up up", pool.Overrides{server(0): 0}, "11=0 12=2", true},
+		{"beats nothing that is down", web(1, 2), "down up", pool.Overrides{server(0): 5}, "12=2",
+			true},
+		{"counts for the quorum", with(web(1, 2), quorum4), "up up", pool.Overrides{server(0): 2},
+			"11=2 12=2", true},
+		{"all drained", web(1, 2), "up up", pool.Overrides{server(0): 0, server(1): 0},
+			"11=0 12=0", false},
+		{"all drained, and a sorry server", with(web(1, 2), withSorry), "up up",
+			pool.Overrides{server(0): 0, server(1): 0}, "11=0 12=0 99=1", false},
+		{"one drained, one down, and a sorry server", with(web(1, 2), withSorry), "up down",
+			pool.Overrides{server(0): 0}, "11=0 99=1", false},
+		{"of another", web(1), "up", pool.Overrides{server(7): 3}, "11=1", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			state := pool.State{Health: health(tt.health), Overrides: tt.overrides,
+				Weights: pool.Weights{server(1): 2}}
+			ds, quorum := pool.Desired(&tt.vs, &state)
+			if got := show(ds); got != tt.want || quorum == pool.Kept != tt.quorum {
+				t.Errorf("%s, quorum %s; want %s, kept %t", got, quorum, tt.want, tt.quorum)
+			}
+		})
+	}
+}
+
 func TestDesiredWithAlpha(t *testing.T) {
 	for _, d := range []desire{
 		{"alpha not heard of", with(web(1, 2), alpha), "", "", false},
@@ -160,39 +197,6 @@ func TestDesiredWithAlpha(t *testing.T) {
 		}), "", "11=1", true},
 	} {
 		t.Run(d.name, d.judge)
-	}
-}
-
-func TestDesiredServices(t *testing.T) {
-	dns := web(1)
-	dns.Address, dns.Protocol = netip.MustParseAddrPort("192.168.1.1:53"), config.UDP
-	dns.Scheduler, dns.Forward = "rr", config.DR
-	sctp := web(1)
-	sctp.Protocol, sctp.Forward, sctp.Persistence = config.SCTP, config.TUN, 50*time.Second
-	var services ipvs.Services
-	for _, vs := range []config.VirtualServer{web(3), dns, sctp, {}} {
-		if pool.Serves(&vs) {
-			service, _ := pool.Desired(&vs, nil, nil, 0, nil)
-			services = append(services, service)
-		}
-	}
-	destination := func(f ipvs.Forward, weight int) []ipvs.Destination {
-		return []ipvs.Destination{{Addr: server(0), Forward: f, Weight: weight}}
-	}
-	want := ipvs.Services{
-		{Key: ipvs.Key{Protocol: ipvs.TCP, Addr: sctp.Address},
-			Settings:     ipvs.Settings{Scheduler: "wlc"},
-			Destinations: destination(ipvs.NAT, 3)},
-		{Key: ipvs.Key{Protocol: ipvs.UDP, Addr: dns.Address},
-			Settings:     ipvs.Settings{Scheduler: "rr"},
-			Destinations: destination(ipvs.DR, 1)},
-		{Key: ipvs.Key{Protocol: ipvs.SCTP, Addr: sctp.Address},
-			Settings:     ipvs.Settings{Scheduler: "wlc", Persistence: 50 * time.Second},
-			Destinations: destination(ipvs.TUN, 1)},
-	}
-	addrs := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
-	if diff := cmp.Diff(want, services, addrs); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -231,7 +235,7 @@ func TestQuorumHysteresis(t *testing.T) {
 			vs.Quorum, vs.Hysteresis = tt.quorum, tt.hysteresis
 			var quorum pool.Quorum
 			for i, s := range tt.steps {
-				_, quorum = pool.Desired(&vs, health(s.health), nil, quorum, nil)
+				_, quorum = pool.Desired(&vs, &pool.State{Health: health(s.health), Quorum: quorum})
 				if kept := quorum == pool.Kept; kept != s.quorum {
 					t.Fatalf("step %d, %s: quorum %s, want %t", i, s.health, quorum, s.quorum)
 				}
@@ -249,10 +253,8 @@ func TestQuorumString(t *testing.T) {
 
 // drawn is a random virtual server with a random health and past.
 type drawn struct {
-	vs     config.VirtualServer
-	health pool.Health
-	was    pool.Quorum
-	drains []pool.Drain
+	vs config.VirtualServer
+	pool.State
 }
 
 func draw(t *rapid.T) drawn {
@@ -264,28 +266,55 @@ func draw(t *rapid.T) drawn {
 	if rapid.Bool().Draw(t, "has sorry") {
 		vs.SorryServer = rapid.SampledFrom([]netip.AddrPort{sorry, server(0)}).Draw(t, "sorry")
 	}
-	d := drawn{health: make(pool.Health)}
+	drawKeys(t, &vs)
+	d := drawn{State: pool.State{Health: pool.Health{}, Overrides: pool.Overrides{}}}
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
 		rs.InhibitOnFailure = rapid.Bool().Draw(t, "inhibit")
 		rs.Alpha = rapid.Bool().Draw(t, "real alpha")
 		if rapid.Bool().Draw(t, "known") {
-			d.health[rs.Address] = rapid.Bool().Draw(t, "up")
+			d.Health[rs.Address] = rapid.Bool().Draw(t, "up")
+		}
+		if rapid.Bool().Draw(t, "overridden") {
+			d.Overrides[rs.Address] = rapid.IntRange(0, 3).Draw(t, "override")
+		}
+		if rapid.Bool().Draw(t, "own method") {
+			rs.Forward = drawForward(t)
 		}
 	}
-	d.was = rapid.SampledFrom([]pool.Quorum{0, pool.Kept, pool.Lost}).Draw(t, "was")
+	d.Quorum = rapid.SampledFrom([]pool.Quorum{0, pool.Kept, pool.Lost}).Draw(t, "was")
 	for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, 7), 0, 3, rapid.ID[int]).
 		Draw(t, "drains") {
-		d.drains = append(d.drains, draining(i))
+		d.Drains = append(d.Drains, draining(i))
 	}
 	d.vs = vs
 	return d
 }
 
+// drawKeys makes it a virtual server by address, mark or group, and draws the way to its servers.
+func drawKeys(t *rapid.T, vs *config.VirtualServer) {
+	vs.Forward = drawForward(t)
+	switch rapid.IntRange(0, 2).Draw(t, "kind") {
+	case 1:
+		vs.Address, vs.Mark, vs.Family = netip.AddrPort{}, 7, config.IPv4
+	case 2:
+		vs.Address, vs.Group = netip.AddrPort{}, "web"
+		vs.Members = []config.ServiceRange{
+			{Mark: 7, Family: config.IPv4},
+			{First: address("192.168.1.1"), Last: address("192.168.1.3"), Port: 80},
+			{First: address("192.168.1.2"), Last: address("192.168.1.2"), Port: 443},
+		}
+	}
+}
+
+func drawForward(t *rapid.T) config.Forward {
+	return rapid.SampledFrom([]config.Forward{config.NAT, config.DR, config.TUN}).Draw(t, "method")
+}
+
 // weights are those of the destinations by address, each of which must be in once.
-func weights(t *rapid.T, service ipvs.Service) map[netip.AddrPort]int {
+func weights(t *rapid.T, ds []ipvs.Destination) map[netip.AddrPort]int {
 	weights := make(map[netip.AddrPort]int)
-	for _, dst := range service.Destinations {
+	for _, dst := range ds {
 		if _, twice := weights[dst.Addr]; twice {
 			t.Fatalf("%s is in twice", dst.Addr)
 		}
@@ -298,28 +327,23 @@ func TestDesiredProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
 		vs := &d.vs
-		service, quorum := pool.Desired(vs, d.health, nil, d.was, d.drains)
-		for _, op := range ipvs.Diff(nil, ipvs.Services{service}) {
-			if err := op.Validate(); err != nil {
-				t.Fatalf("not fit for the kernel: %v", err)
-			}
-		}
-		weights := weights(t, service)
+		ds, quorum := pool.Desired(vs, &d.State)
+		weights := weights(t, ds)
 		serves := vs.SorryServer.IsValid() && quorum == pool.Lost
 		if serves && weights[vs.SorryServer] != 1 {
-			t.Fatalf("no quorum, but no sorry server: %s", show(service.Destinations))
+			t.Fatalf("no quorum, but no sorry server: %s", show(ds))
 		}
 		healthy, serving := 0, 0
 		for i := range vs.RealServers {
 			rs := &vs.RealServers[i]
-			if d.health.Up(rs) && rs.Weight > 0 {
+			if d.Health.Up(rs) && d.Weight(rs) > 0 {
 				healthy++
 			}
 			if serves && rs.Address == vs.SorryServer {
 				continue
 			}
-			want := rs.Weight
-			if serves || !d.health.Up(rs) {
+			want := d.Weight(rs)
+			if serves || !d.Health.Up(rs) {
 				want = 0
 			}
 			if got := weights[rs.Address]; got != want {
@@ -332,9 +356,9 @@ func TestDesiredProperties(t *testing.T) {
 			}
 		}
 		if healthy > 0 && serving == 0 {
-			t.Fatalf("%d are healthy and none serves: %s", healthy, show(service.Destinations))
+			t.Fatalf("%d are healthy and none serves: %s", healthy, show(ds))
 		}
-		for _, drain := range d.drains {
+		for _, drain := range d.Drains {
 			if _, there := weights[drain.Destination.Addr]; !there {
 				t.Fatalf("%s drains, and is not there", drain.Destination.Addr)
 			}
@@ -345,13 +369,14 @@ func TestDesiredProperties(t *testing.T) {
 func TestDesiredIsSettledAfterOneCall(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
-		service, quorum := pool.Desired(&d.vs, d.health, nil, d.was, d.drains)
-		again, quorumAgain := pool.Desired(&d.vs, d.health, nil, quorum, d.drains)
+		ds, quorum := pool.Desired(&d.vs, &d.State)
+		d.Quorum = quorum
+		again, quorumAgain := pool.Desired(&d.vs, &d.State)
 		if quorum != quorumAgain {
 			t.Fatalf("quorum flaps: %s, then %s", quorum, quorumAgain)
 		}
-		if ops := ipvs.Diff(ipvs.Services{service}, ipvs.Services{again}); len(ops) > 0 {
-			t.Fatalf("the service flaps: %v", ops)
+		if diff := cmp.Diff(ds, again, sameAddrs); diff != "" {
+			t.Fatalf("the services flap: %s", diff)
 		}
 	})
 }
@@ -359,10 +384,10 @@ func TestDesiredIsSettledAfterOneCall(t *testing.T) {
 func TestRecoveryNeverCostsTheQuorum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
-		_, before := pool.Desired(&d.vs, d.health, nil, d.was, nil)
+		_, before := pool.Desired(&d.vs, &d.State)
 		i := rapid.IntRange(0, len(d.vs.RealServers)-1).Draw(t, "recovers")
-		d.health[server(i)] = true
-		_, after := pool.Desired(&d.vs, d.health, nil, d.was, nil)
+		d.Health[server(i)] = true
+		_, after := pool.Desired(&d.vs, &d.State)
 		if before == pool.Kept && after == pool.Lost {
 			t.Fatalf("%s came up and the quorum was lost", server(i))
 		}

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -25,8 +26,9 @@ type Index struct {
 // past over a reload that changes others. An error names the first check that cannot be carried
 // out; see Faults.
 func Tasks(vss []config.VirtualServer, m Means) ([]check.Task, Index, error) {
-	var tasks []check.Task
-	index := Index{servers: make(map[string]ID), checks: make(map[ID][]string)}
+	servers, checks := count(vss)
+	tasks := make([]check.Task, 0, checks)
+	index := Index{servers: make(map[string]ID, checks), checks: make(map[ID][]string, servers)}
 	err := eachCheck(vss, func(server ID, id string, c *config.Check) error {
 		checker, timeout, err := m.checker(c)
 		if err != nil {
@@ -41,6 +43,17 @@ func Tasks(vss []config.VirtualServer, m Means) ([]check.Task, Index, error) {
 		return nil, Index{}, err
 	}
 	return tasks, index, nil
+}
+
+// count returns how many real servers and checks there are.
+func count(vss []config.VirtualServer) (servers, checks int) {
+	for i := range vss {
+		for j := range vss[i].RealServers {
+			servers++
+			checks += len(vss[i].RealServers[j].Checks)
+		}
+	}
+	return servers, checks
 }
 
 func task(
@@ -70,11 +83,20 @@ func known(k config.CheckKind) bool { return k == config.CheckFile || k == confi
 
 // Fault is a check that cannot be carried out.
 type Fault struct {
-	// Pos is where its block starts.
+	// Pos is where its block starts, or its statement that is at fault, if one is.
 	Pos config.Pos
 	// Err says why not.
 	Err error
 }
+
+// placed is an error of one statement.
+type placed struct {
+	at config.Pos
+	error
+}
+
+// Unwrap returns what is wrong with it.
+func (p placed) Unwrap() error { return p.error }
 
 // Faults returns the checks that Tasks has an error for, all of them, in the order of the
 // configuration.
@@ -82,7 +104,12 @@ func Faults(vss []config.VirtualServer, m Means) []Fault {
 	var faults []Fault
 	_ = eachCheck(vss, func(_ ID, _ string, c *config.Check) error {
 		if _, _, err := m.checker(c); err != nil {
-			faults = append(faults, Fault{c.Pos, fmt.Errorf("%s: %w", c.Kind, err)})
+			at := c.Pos
+			var p placed
+			if errors.As(err, &p) {
+				at = p.at
+			}
+			faults = append(faults, Fault{at, fmt.Errorf("%s: %w", c.Kind, err)})
 		}
 		return nil // goes on to the next
 	})
@@ -111,6 +138,9 @@ func (x Index) Server(id string) (ID, bool) {
 	return server, known
 }
 
+// Checks returns the IDs of the checks of a real server; they are only to be read.
+func (x Index) Checks(server ID) []string { return x.checks[server] }
+
 // Note puts into health whether the real server is up by its checks, which are up or not by their
 // IDs: it is if all are that were heard of. If none was, nothing is known of it.
 func (x Index) Note(health Health, server ID, up map[string]bool) {
@@ -127,10 +157,10 @@ func (x Index) Note(health Health, server ID, up map[string]bool) {
 
 // HealthOf returns the health of all real servers of a virtual service, likewise.
 func (x Index) HealthOf(vs *config.VirtualServer, up map[string]bool) Health {
-	health := make(Health)
-	key := Key(vs)
+	health := make(Health, len(vs.RealServers))
+	name := NameOf(vs)
 	for i := range vs.RealServers {
-		x.Note(health, ID{key, vs.RealServers[i].Address}, up)
+		x.Note(health, ID{name, vs.RealServers[i].Address}, up)
 	}
 	return health
 }
@@ -139,9 +169,9 @@ func (x Index) HealthOf(vs *config.VirtualServer, up map[string]bool) Health {
 // what those have said by their IDs.
 func (x Index) WeightsOf(vs *config.VirtualServer, said map[string]check.Weight) Weights {
 	weights := make(Weights)
-	key := Key(vs)
+	name := NameOf(vs)
 	for i := range vs.RealServers {
-		x.Weigh(weights, ID{key, vs.RealServers[i].Address}, vs.RealServers[i].Weight, said)
+		x.Weigh(weights, ID{name, vs.RealServers[i].Address}, vs.RealServers[i].Weight, said)
 	}
 	return weights
 }
@@ -167,15 +197,21 @@ func eachCheck(
 ) error {
 	for i := range vss {
 		vs := &vss[i]
+		service := fmt.Sprint(NameOf(vs))
 		for j := range vs.RealServers {
 			rs := &vs.RealServers[j]
-			server := ID{Key(vs), rs.Address}
-			seen := make(map[string]int)
+			server := ID{NameOf(vs), rs.Address}
+			var seen map[string]int // nil where there is one check only
+			if len(rs.Checks) > 1 {
+				seen = make(map[string]int, len(rs.Checks))
+			}
 			for k := range rs.Checks {
 				c := &rs.Checks[k]
-				id := fmt.Sprintf("%s, %s: %s %s", server.Service, server.Server, c.Kind, what(c))
-				if seen[id]++; seen[id] > 1 {
-					id = fmt.Sprintf("%s #%d", id, seen[id])
+				id := service + ", " + server.Server.String() + ": " + c.Kind.String() + " " + what(c)
+				if seen != nil {
+					if seen[id]++; seen[id] > 1 {
+						id = fmt.Sprintf("%s #%d", id, seen[id])
+					}
 				}
 				if err := f(server, id, c); err != nil {
 					return err

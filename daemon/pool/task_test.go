@@ -126,7 +126,7 @@ func TestIndexServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, task := range tasks {
-		want := pool.ID{Service: pool.Key(&vs), Server: server(min(i, 1))}
+		want := pool.ID{Service: pool.NameOf(&vs), Server: server(min(i, 1))}
 		if got, known := index.Server(task.ID); got != want || !known {
 			t.Errorf("check %s is of %v, want %v", task.ID, got, want)
 		}

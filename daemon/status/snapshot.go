@@ -28,7 +28,9 @@ type Snapshot struct {
 	Instances  []Instance  `json:"instances,omitempty"`
 	Trackers   []Tracker   `json:"trackers,omitempty"`
 	Services   []Service   `json:"services,omitempty"`
-	Notify     Notify      `json:"notify"`
+	// Table is what was done to the kernel's table; nil without services.
+	Table  *Table `json:"table,omitempty"`
+	Notify Notify `json:"notify"`
 }
 
 // Daemon is the process.
@@ -68,6 +70,8 @@ type Condition struct {
 const (
 	// SplitBrain is that another router is master too.
 	SplitBrain = "split_brain"
+	// AddressConflict is that another station has a VIP of this master too.
+	AddressConflict = "address_conflict"
 	// PeerMismatch is that a peer's adverts are believed though its configuration differs.
 	PeerMismatch = "peer_mismatch"
 	// AdvertsLost is that our adverts do not leave this machine.
@@ -84,8 +88,8 @@ const (
 
 // Conditions are the names of conditions, the worst first.
 func Conditions() []string {
-	return []string{SplitBrain, AdvertsLost, KernelRefused, Stalled, AdvertRejected, PeerMismatch,
-		ScriptFailed}
+	return []string{SplitBrain, AddressConflict, AdvertsLost, KernelRefused, Stalled, AdvertRejected,
+		PeerMismatch, ScriptFailed}
 }
 
 // State is what an instance is. Zero is unset.
@@ -251,6 +255,8 @@ type Service struct {
 	// Error is why the kernel's table is not what is wanted; empty if it is.
 	Error   string   `json:"error,omitempty"`
 	Servers []Server `json:"servers,omitempty"`
+	// Flow is what the kernel has carried for it; nil is that it does not say.
+	Flow *Flow `json:"traffic,omitempty"`
 }
 
 // Server is one real server of a service.
@@ -267,9 +273,50 @@ type Server struct {
 	// it is not in there.
 	Wanted *int `json:"wanted,omitempty"`
 	Weight *int `json:"weight,omitempty"`
-	// Active and Inactive are the kernel's connections.
-	Active   int `json:"active"`
-	Inactive int `json:"inactive"`
+	// Active and Inactive are the kernel's connections, Persistent the clients that it will bring to
+	// the server again.
+	Active     int `json:"active"`
+	Inactive   int `json:"inactive"`
+	Persistent int `json:"persistent,omitempty"`
+	// Flow is what the kernel has carried to and from it; nil is that it does not say.
+	Flow *Flow `json:"traffic,omitempty"`
+	// Override is the weight that an operator has given it; nil is none.
+	Override *Override `json:"override,omitempty"`
+	// Failures counts the attempts of its checks that failed since the start, by reason.
+	Failures map[string]uint64 `json:"check_failures,omitempty"`
+}
+
+// Override is the weight of a server by an operator's word. Weight 0 drains it.
+type Override struct {
+	Weight int       `json:"weight"`
+	Since  time.Time `json:"since"`
+}
+
+// Flow is what the kernel has carried since it has a service or server in its table, and what it
+// carries a second, of which it takes the mean of the last few. In is from clients, Out is to them:
+// 0 where servers answer by themselves, as with route and tunnel.
+type Flow struct {
+	Connections    uint64 `json:"connections"`
+	PacketsIn      uint64 `json:"packets_in"`
+	PacketsOut     uint64 `json:"packets_out"`
+	BytesIn        uint64 `json:"bytes_in"`
+	BytesOut       uint64 `json:"bytes_out"`
+	ConnectionRate uint64 `json:"connections_per_second"`
+	PacketRateIn   uint64 `json:"packets_in_per_second"`
+	PacketRateOut  uint64 `json:"packets_out_per_second"`
+	ByteRateIn     uint64 `json:"bytes_in_per_second"`
+	ByteRateOut    uint64 `json:"bytes_out_per_second"`
+}
+
+// Table is what was done to the kernel's table of virtual services since the start.
+type Table struct {
+	// Changes counts operations for something else that was wanted, Repairs those because somebody
+	// else had changed the table, Failures those that failed.
+	Changes  uint64 `json:"changes"`
+	Repairs  uint64 `json:"repairs"`
+	Failures uint64 `json:"failures"`
+	// Synced says that the table was what is wanted at the last look.
+	Synced bool `json:"synced"`
 }
 
 // Notify is what became of events.

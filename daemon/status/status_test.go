@@ -39,7 +39,10 @@ func healthy() *Snapshot {
 	}
 	server := func(name string) Server {
 		return Server{Name: name, Forward: "masq", Health: Up, Since: ago(2 * time.Hour),
-			Wanted: weight(1), Weight: weight(1), Active: 12, Inactive: 40}
+			Wanted: weight(1), Weight: weight(1), Active: 12, Inactive: 40,
+			Flow: &Flow{Connections: 170123, PacketsIn: 1020738, PacketsOut: 850615,
+				BytesIn: 102073800, BytesOut: 3402460000, ConnectionRate: 42, PacketRateIn: 252,
+				PacketRateOut: 210, ByteRateIn: 25200, ByteRateOut: 840000}}
 	}
 	return &Snapshot{
 		Schema: Schema, Time: now,
@@ -51,7 +54,11 @@ func healthy() *Snapshot {
 		},
 		Services: []Service{{Name: "192.168.1.1:80", Protocol: "TCP", Scheduler: "rr", Health: Up,
 			Servers: []Server{server("192.168.2.11:80"), server("192.168.2.12:80"),
-				server("192.168.2.13:80")}}},
+				server("192.168.2.13:80")},
+			Flow: &Flow{Connections: 510369, PacketsIn: 3062214, PacketsOut: 2551845,
+				BytesIn: 306221400, BytesOut: 10207380000, ConnectionRate: 126, PacketRateIn: 756,
+				PacketRateOut: 630, ByteRateIn: 75600, ByteRateOut: 2520000}}},
+		Table:  &Table{Changes: 8, Synced: true},
 		Notify: Notify{Events: 6, Scripts: Delivery{Done: 4}},
 	}
 }
@@ -124,7 +131,11 @@ func troubledServices(s *Snapshot) {
 	down := &web.Servers[1]
 	down.Health, down.Since, down.Reason = Down, ago(5*time.Minute), "connection refused"
 	down.Wanted, down.Weight, down.Active, down.Inactive = nil, weight(0), 0, 3
+	down.Failures = map[string]uint64{"refused": 12, "timeout": 3}
 	web.Servers[2].Weight = nil
+	web.Servers[0].Override = &Override{Weight: 3, Since: ago(time.Minute)}
+	web.Servers[0].Persistent = 1
+	s.Table = &Table{Changes: 8, Repairs: 2, Failures: 7}
 	s.Services = append(s.Services, Service{
 		Name: "[2001:db8:1234:5678:9abc:def0:1234:5678]:53", Protocol: "UDP", Scheduler: "wlc",
 		Health: Down, Sorry: true, Servers: []Server{
@@ -132,7 +143,8 @@ func troubledServices(s *Snapshot) {
 				Since:  ago(time.Minute),
 				Reason: "no answer within 3s to a query for example.com, after 2 retries",
 				Wanted: weight(10)},
-			{Name: "[fd00::1]:53", Forward: "tunnel"},
+			{Name: "[fd00::1]:53", Forward: "tunnel", Persistent: 4, Override: &Override{
+				Since: ago(3 * time.Hour)}},
 		},
 	}, Service{Name: "FWM 7", Scheduler: "sh", Health: Up})
 }
@@ -328,6 +340,18 @@ func BenchmarkText1000(b *testing.B) {
 	for b.Loop() {
 		if err := Text(io.Discard, s, 80); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[uint64]string{
+		0: "0 B", 999: "999 B", 1000: "1.0 kB", 1500: "1.5 kB", 9949: "9.9 kB", 9950: "10 kB",
+		999499: "999 kB", 999500: "1.0 MB", 25200000: "25 MB", 1 << 63: "9.2 EB",
+		1<<64 - 1: "18 EB",
+	} {
+		if got := size(n); got != want {
+			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}
 }

@@ -23,6 +23,7 @@ func Text(w io.Writer, s *Snapshot, width int) error {
 	t.problems(s)
 	t.instances(s.Instances)
 	t.services(s.Services)
+	t.repairs(s.Table)
 	t.trackers(s.Trackers)
 	t.notify(&s.Notify)
 	if _, err := w.Write(t.b.Bytes()); err != nil {
@@ -305,66 +306,6 @@ func byReason(m map[string]uint64) []reasonCount {
 		return strings.Compare(a.reason, b.reason)
 	})
 	return all
-}
-
-// services is a table of servers for each service.
-func (t *text) services(all []Service) {
-	for i := range all {
-		s := &all[i]
-		up := 0
-		for _, r := range s.Servers {
-			if r.Health == Up {
-				up++
-			}
-		}
-		head := strings.Join(strings.Fields(s.Protocol+" "+s.Name+" "+s.Scheduler), " ")
-		quorum := ""
-		if s.Health == Down {
-			quorum = ", NO QUORUM"
-		}
-		if s.Sorry {
-			quorum += ", SORRY SERVER"
-		}
-		t.b.WriteByte('\n')
-		t.line(0, "%s: %d of %d servers up%s", head, up, len(s.Servers), quorum)
-		if s.Error != "" {
-			t.line(2, "kernel table is not as wanted: %s", s.Error)
-		}
-		t.servers(s.Servers)
-	}
-}
-
-func (t *text) servers(all []Server) {
-	if len(all) == 0 {
-		return
-	}
-	rows := [][]string{{"SERVER", "FORWARD", "WEIGHT", "HEALTH", "FOR", "ACTIVE", "INACTIVE"}}
-	for _, r := range all {
-		rows = append(rows, []string{
-			r.Name, r.Forward, weights(&r), r.Health.String(), t.ago(r.Since), fmt.Sprint(r.Active),
-			fmt.Sprint(r.Inactive),
-		})
-	}
-	t.table(2, rows, func(row int) {
-		if row > 0 && all[row-1].Health != Up && all[row-1].Reason != "" {
-			t.line(4, "%s", all[row-1].Reason)
-		}
-	})
-}
-
-// weights is the weight in the kernel, and the one wanted if that is another.
-func weights(r *Server) string {
-	word := func(w *int) string {
-		if w == nil {
-			return "-"
-		}
-		return fmt.Sprint(*w)
-	}
-	is, should := word(r.Weight), word(r.Wanted)
-	if is == should {
-		return is
-	}
-	return is + " of " + should
 }
 
 func (t *text) trackers(all []Tracker) {

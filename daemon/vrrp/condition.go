@@ -41,6 +41,9 @@ const (
 	ConditionStalled // stalled
 	// ConditionTwoOwners is another router of priority 255, where this one is configured with it.
 	ConditionTwoOwners // two owners
+	// ConditionClaimed is another station that has a VIP of this master too. It shows in what stations
+	// say of addresses, of which only a driver hears.
+	ConditionClaimed // address claimed
 )
 
 // Evidence is what a condition was last concluded from. Fields that say nothing are zero.
@@ -110,6 +113,9 @@ func (c *Conditions) NoteAction(now time.Time, a Action) (ConditionKind, bool) {
 	return kind, c.Note(now, kind, e)
 }
 
+// Any reports whether there are conditions, over or not.
+func (c *Conditions) Any() bool { return len(c.active) > 0 }
+
 // Expire removes what is over at now and returns it, or nil.
 func (c *Conditions) Expire(now time.Time) []Condition {
 	var over []Condition
@@ -169,7 +175,7 @@ func (r DropReason) condition() ConditionKind {
 		return ConditionLooped
 	case DropTwoOwners:
 		return ConditionTwoOwners
-	case DropVRID, DropOwner:
+	case DropVRID, DropOwner, DropFlood:
 	}
 	return 0
 }

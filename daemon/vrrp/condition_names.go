@@ -22,11 +22,12 @@ func _() {
 	_ = x[ConditionLooped-12]
 	_ = x[ConditionStalled-13]
 	_ = x[ConditionTwoOwners-14]
+	_ = x[ConditionClaimed-15]
 }
 
-const _ConditionKind_name = "peer's interval differspeer's version differspeer's authentication type differspeer's password differspeer's addresses differpeer's adverts are routedpeer's checksum is wrongpeer's destination differsstranger's advertsmalformed advertstwo mastersown address heardstalledtwo owners"
+const _ConditionKind_name = "peer's interval differspeer's version differspeer's authentication type differspeer's password differspeer's addresses differpeer's adverts are routedpeer's checksum is wrongpeer's destination differsstranger's advertsmalformed advertstwo mastersown address heardstalledtwo ownersaddress claimed"
 
-var _ConditionKind_index = [...]uint16{0, 23, 45, 79, 102, 125, 150, 174, 200, 218, 235, 246, 263, 270, 280}
+var _ConditionKind_index = [...]uint16{0, 23, 45, 79, 102, 125, 150, 174, 200, 218, 235, 246, 263, 270, 280, 295}
 
 func (i ConditionKind) String() string {
 	idx := int(i) - 1

@@ -100,6 +100,7 @@ var shown = []struct {
 	{Mismatch(drop(DropTwoOwners)), ConditionTwoOwners, full},
 	{drop(DropVRID), 0, Evidence{}},
 	{drop(DropOwner), 0, Evidence{}},
+	{drop(DropFlood), 0, Evidence{}},
 	{Contested{peer4, 7}, ConditionTwoMasters, Evidence{From: peer4, Priority: 7}},
 	{Stalled{2 * time.Second}, ConditionStalled, Evidence{Got: "2s"}},
 	{SendAdvert{100}, 0, Evidence{}},

@@ -50,12 +50,15 @@ const (
 	// DropTwoOwners is an advert of another router of priority 255, to one configured with it. It is
 	// believed, and reported as a Mismatch, unless Config.OwnerIgnoreAdverts.
 	DropTwoOwners // two owners
+	// DropFlood is a packet that nobody has looked at, for too many came at once. The reason is that
+	// of a driver, not of a Machine.
+	DropFlood // too many at once
 )
 
 // DropReasons returns every reason, in order, for counters that start at zero.
 func DropReasons() []DropReason {
 	var all []DropReason
-	for r := DropShort; r <= DropTwoOwners; r++ {
+	for r := DropShort; r <= DropFlood; r++ {
 		all = append(all, r)
 	}
 	return all

@@ -98,7 +98,7 @@ func (g *Group) Deadline() time.Time {
 // Startup, Leave, Shutdown, StepDown and Timeout concern every member, whichever is given.
 func (g *Group) Step(now time.Time, member int, ev Event) []MemberAction {
 	yielded := false
-	switch ev := ev.(type) {
+	switch known := ev.(type) {
 	case Leave, Shutdown, StepDown, Timeout:
 		g.stepAll(now, ev)
 	case Startup:
@@ -107,11 +107,11 @@ func (g *Group) Step(now time.Time, member int, ev Event) []MemberAction {
 			announceLast(g.out)
 		}
 	case Fault:
-		g.fail(now, member, ev)
+		g.fail(now, member, known)
 	case Recovered:
 		g.recover(now, member)
 	case Received:
-		yielded = g.receive(now, member, ev)
+		yielded = g.receive(now, member, known, ev)
 	default:
 		g.step(now, member, ev)
 	}
@@ -193,11 +193,12 @@ func (g *Group) hasten(now time.Time, member int, followed bool) {
 }
 
 // receive gives an advert to a member, and to the others what it means for them. It reports whether
-// the member was master and has yielded to one of the same priority.
-func (g *Group) receive(now time.Time, member int, ev Received) bool {
+// the member was master and has yielded to one of the same priority. Event is ev once more: to make
+// one of it takes memory.
+func (g *Group) receive(now time.Time, member int, ev Received, event Event) bool {
 	m := g.members[member]
 	was, tie := m.state, ev.Advert.Priority == m.cfg.Priority
-	g.step(now, member, ev)
+	g.step(now, member, event)
 	if ev.Advert.Priority == PriorityResign && m.cause == ReasonResigned {
 		g.hasten(now, member, ev.From == m.leader)
 	}

@@ -27,11 +27,12 @@ func _() {
 	_ = x[DropPeer-17]
 	_ = x[DropOwner-18]
 	_ = x[DropTwoOwners-19]
+	_ = x[DropFlood-20]
 }
 
-const _DropReason_name = "too shorttoo longbad versionbad typebad ttlbad checksumwrong vridwrong intervalwrong authentication typewrong passwordno addressdifferent addressesmixed address familiesfirst address not link-localown addressunicast and multicast mixednot a peerignored by the ownertwo owners"
+const _DropReason_name = "too shorttoo longbad versionbad typebad ttlbad checksumwrong vridwrong intervalwrong authentication typewrong passwordno addressdifferent addressesmixed address familiesfirst address not link-localown addressunicast and multicast mixednot a peerignored by the ownertwo ownerstoo many at once"
 
-var _DropReason_index = [...]uint16{0, 9, 17, 28, 36, 43, 55, 65, 79, 104, 118, 128, 147, 169, 197, 208, 235, 245, 265, 275}
+var _DropReason_index = [...]uint16{0, 9, 17, 28, 36, 43, 55, 65, 79, 104, 118, 128, 147, 169, 197, 208, 235, 245, 265, 275, 291}
 
 func (i DropReason) String() string {
 	idx := int(i) - 1

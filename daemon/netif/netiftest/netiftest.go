@@ -105,14 +105,18 @@ func (n *Node) plugIn(hub *Node, bridge *netlink.Bridge, c cable, p netip.Prefix
 		PeerName:      c.device,
 		PeerNamespace: netlink.NsFd(n.ns),
 	}))
-	addr := &netlink.Addr{IPNet: &net.IPNet{
-		IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-	}}
-	n.must("add address", n.nl.AddrAdd(n.link(c.device), addr))
+	n.must("add address", n.nl.AddrAdd(n.link(c.device), nlAddr(p)))
 	n.setUp(c.device, true)
 	hub.setUp(c.port, true)
 	n.awaitCarrier(c.device)
 	hub.awaitCarrier(c.port)
+}
+
+// nlAddr returns the address in the library's own terms.
+func nlAddr(p netip.Prefix) *netlink.Addr {
+	return &netlink.Addr{IPNet: &net.IPNet{
+		IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+	}}
 }
 
 // awaitCarrier waits until the device passes frames. The kernel notices a carrier up to a second

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -175,19 +177,94 @@ func known(h status.Health) float64 {
 	return -1
 }
 
+// The metrics of what the kernel carries.
+var (
+	wanted = gauge("server_weight_wanted",
+		"Weight that the server should have; no value if it should not be in the table.",
+		"protocol", "service", "server")
+	overridden = gauge("server_weight_by_operator",
+		"Weight that an operator has given the server; no value if none has.",
+		"protocol", "service", "server")
+	persistent = gauge("server_persistent_clients",
+		"Clients that the kernel will bring to the server again.", "protocol", "service", "server")
+	checkFailures = counter("check_failures", "Attempts of checks that failed, by reason.",
+		"protocol", "service", "server", "reason")
+	serverFlow = flowMetrics("server", "protocol", "service", "server")
+	// serviceFlow is more than the sum of the servers that are left, whose flows end with them.
+	serviceFlow   = flowMetrics("service", "protocol", "service")
+	tableChanges  = counter("table_changes", "Operations on the kernel's table that were wanted.")
+	tableRepairs  = counter("table_repairs", "Operations that undid what others had done to it.")
+	tableFailures = counter("table_failures", "Operations that failed.")
+	tableSynced   = gauge("table_synced",
+		"Whether the kernel's table was as wanted at the last look.")
+)
+
+// flows are the metrics of a Flow.
+type flows struct{ connections, packets, bytes metric }
+
+func flowMetrics(what string, labels ...string) flows {
+	way := append(slices.Clone(labels), "direction")
+	return flows{
+		counter(what+"_new_connections", "Connections that the kernel has brought to the "+what+".",
+			labels...),
+		counter(what+"_packets", "Packets of the "+what+": in from clients, out to them.", way...),
+		counter(what+"_bytes", "Bytes of the "+what+": in from clients, out to them.", way...),
+	}
+}
+
+// flow sends a Flow; none if f is nil.
+func (s *sink) flow(m flows, f *status.Flow, labels ...string) {
+	if f == nil {
+		return
+	}
+	with := func(way string) []string { return append(slices.Clone(labels), way) }
+	s.put(m.connections, float64(f.Connections), labels...)
+	s.put(m.packets, float64(f.PacketsIn), with("in")...)
+	s.put(m.packets, float64(f.PacketsOut), with("out")...)
+	s.put(m.bytes, float64(f.BytesIn), with("in")...)
+	s.put(m.bytes, float64(f.BytesOut), with("out")...)
+}
+
+// table sends what was done to the kernel's table.
+func (s *sink) table(t *status.Table) {
+	if t == nil {
+		return
+	}
+	s.put(tableChanges, float64(t.Changes))
+	s.put(tableRepairs, float64(t.Repairs))
+	s.put(tableFailures, float64(t.Failures))
+	s.put(tableSynced, truth(t.Synced))
+}
+
 // service sends what concerns one virtual service.
 func (s *sink) service(v *status.Service) {
 	s.put(quorum, truth(v.Health != status.Down), v.Protocol, v.Name)
 	s.put(sorry, truth(v.Sorry), v.Protocol, v.Name)
 	s.put(synced, truth(v.Error == ""), v.Protocol, v.Name)
+	s.flow(serviceFlow, v.Flow, v.Protocol, v.Name)
 	for i := range v.Servers {
-		r := &v.Servers[i]
-		s.put(healthy, known(r.Health), v.Protocol, v.Name, r.Name)
-		if r.Weight != nil {
-			s.put(weight, float64(*r.Weight), v.Protocol, v.Name, r.Name)
-		}
-		s.put(connections, float64(r.Active), v.Protocol, v.Name, r.Name, "active")
-		s.put(connections, float64(r.Inactive), v.Protocol, v.Name, r.Name, "inactive")
+		s.server(v, &v.Servers[i])
+	}
+}
+
+// server sends what concerns one real server.
+func (s *sink) server(v *status.Service, r *status.Server) {
+	s.put(healthy, known(r.Health), v.Protocol, v.Name, r.Name)
+	if r.Weight != nil {
+		s.put(weight, float64(*r.Weight), v.Protocol, v.Name, r.Name)
+	}
+	if r.Wanted != nil {
+		s.put(wanted, float64(*r.Wanted), v.Protocol, v.Name, r.Name)
+	}
+	if r.Override != nil {
+		s.put(overridden, float64(r.Override.Weight), v.Protocol, v.Name, r.Name)
+	}
+	s.put(connections, float64(r.Active), v.Protocol, v.Name, r.Name, "active")
+	s.put(connections, float64(r.Inactive), v.Protocol, v.Name, r.Name, "inactive")
+	s.put(persistent, float64(r.Persistent), v.Protocol, v.Name, r.Name)
+	s.flow(serverFlow, r.Flow, v.Protocol, v.Name, r.Name)
+	for reason, n := range r.Failures {
+		s.put(checkFailures, float64(n), v.Protocol, v.Name, r.Name, reason)
 	}
 }
 

@@ -66,6 +66,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for i := range s.Services {
 		out.service(&s.Services[i])
 	}
+	out.table(s.Table)
 	out.notify(&s.Notify)
 }
 

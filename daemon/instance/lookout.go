@@ -1,0 +1,278 @@
+package instance
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/tandemlb/tandem/daemon/netif"
+	"github.com/tandemlb/tandem/daemon/vrrp"
+)
+
+// Scout is a Link that knows of other stations with its addresses; netif.Interface is the real one.
+type Scout interface {
+	FollowRivals(ipv6 bool, heard func(netif.Rival), failed func(error)) (stop func(), err error)
+	AskRivals(addrs []netip.Addr) error
+	// HasMAC is the host's.
+	HasMAC(mac netif.MAC) (bool, error)
+}
+
+// Spotter is a Link whose VIPs are looked after by a Lookout.
+type Spotter interface{ Spot() *Lookout }
+
+const (
+	// askEvery is how often a station is asked for that may have an address too, askPause the least
+	// time between two such questions: where many addresses are watched it takes longer.
+	askEvery, askPause = 10 * time.Second, 100 * time.Millisecond
+	// doubtEvery is how often, once one was heard, until none was for doubtFor.
+	doubtEvery, doubtFor = 2 * time.Second, 7 * time.Second
+	// handover is how long two stations may have an address while it moves from one to the other.
+	handover = time.Second
+)
+
+// Lookout looks, for the masters of a process, whether other stations have their VIPs too: where the
+// network loses adverts and nothing else, no master hears of the other one otherwise. It listens to
+// what stations say of addresses, and asks. The zero value is ready; it works while there is
+// something to watch. Two stations that have the same MAC cannot be told apart.
+type Lookout struct {
+	life  sync.Mutex // held while a post is made or given up
+	posts map[postKey]*post
+
+	mu      sync.Mutex
+	watches map[*watched]bool
+	helper  *helper
+	calmAt  time.Time // when the next question about an address may be asked that is not in doubt
+}
+
+// postKey is a device and a family.
+type postKey struct {
+	device string
+	ipv6   bool
+}
+
+// post is a socket that listens.
+type post struct {
+	link  Scout
+	stop  func() // nil: it hears nothing
+	users int
+}
+
+// watched is an address.
+type watched struct {
+	key   postKey
+	link  Scout
+	addr  netip.Addr
+	told  func(netif.Rival)
+	askAt time.Time
+	// first is when a station was heard that has the address too, last when that was last so.
+	first, last time.Time
+}
+
+// Spot returns l.
+func (l *Lookout) Spot() *Lookout { return l }
+
+// guard watches addresses of a device until end is called. It calls told with each station that is
+// heard to have one of them too, for longer than while it moves. It must not block, nor call end.
+func (l *Lookout) guard(
+	device string, link Scout, addrs []netip.Addr, told func(netif.Rival),
+) (end func(), err error) {
+	l.life.Lock()
+	defer l.life.Unlock()
+	if l.posts == nil {
+		l.posts, l.watches = map[postKey]*post{}, map[*watched]bool{}
+		l.helper = newHelper(l.ask)
+	}
+	var own []*watched
+	var errs []error
+	for _, addr := range addrs {
+		key := postKey{device, addr.Is6()}
+		if err := l.man(key, link); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		own = append(own, &watched{
+			key: key, link: link, addr: addr, told: told, askAt: time.Now().Add(handover),
+		})
+	}
+	l.mu.Lock()
+	for _, w := range own {
+		l.watches[w] = true
+	}
+	l.mu.Unlock()
+	l.helper.call()
+	return func() { l.unguard(own) }, errors.Join(errs...)
+}
+
+// man makes the post, or counts one user more. Where nobody can have the same address there is none.
+func (l *Lookout) man(key postKey, link Scout) error {
+	p := l.posts[key]
+	if p == nil {
+		p = &post{link: link}
+		failed := func(error) {} // it goes with its interface
+		var err error
+		p.stop, err = link.FollowRivals(key.ipv6, func(r netif.Rival) { l.heard(key, r) }, failed)
+		if err != nil && !errors.Is(err, netif.ErrNoMAC) {
+			return err
+		}
+		l.posts[key] = p
+	}
+	p.users++
+	return nil
+}
+
+// unguard ends the watch of addresses.
+func (l *Lookout) unguard(own []*watched) {
+	l.life.Lock()
+	defer l.life.Unlock()
+	l.mu.Lock()
+	for _, w := range own {
+		delete(l.watches, w)
+	}
+	l.mu.Unlock()
+	for _, w := range own {
+		p := l.posts[w.key]
+		if p.users--; p.users > 0 {
+			continue
+		}
+		delete(l.posts, w.key)
+		if p.stop != nil {
+			p.stop()
+		}
+	}
+	l.helper.call() // with nothing to do it ends
+}
+
+// heard notes what a station has said.
+func (l *Lookout) heard(key postKey, r netif.Rival) {
+	now := time.Now()
+	var told []*watched
+	l.mu.Lock()
+	for w := range l.watches {
+		if w.key == key && w.addr == r.Addr {
+			told = append(told, w)
+		}
+	}
+	l.mu.Unlock()
+	if len(told) == 0 {
+		return
+	}
+	// One of the host's other interfaces may answer for it.
+	if own, err := told[0].link.HasMAC(r.MAC); err != nil || own {
+		return
+	}
+	l.mu.Lock()
+	for _, w := range told {
+		if now.Sub(w.last) > doubtFor {
+			w.first = now
+		}
+		w.last = now
+		w.askAt = earliest(w.askAt, now.Add(doubtEvery))
+		if now.Sub(w.first) >= handover {
+			w.told(r)
+		} else {
+			w.askAt = earliest(w.askAt, now.Add(handover))
+		}
+	}
+	l.mu.Unlock()
+	l.helper.call()
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// ask asks for what is due and returns when there is more to ask, or zero.
+func (l *Lookout) ask() time.Time {
+	now := time.Now()
+	var due []*watched
+	var next time.Time
+	l.mu.Lock()
+	for w := range l.watches {
+		at := l.turn(w, now)
+		if !at.After(now) {
+			due = append(due, w)
+			at = w.askAt
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	l.mu.Unlock()
+	for _, w := range due {
+		_ = w.link.AskRivals([]netip.Addr{w.addr}) // what it cannot send nobody can answer
+	}
+	return next
+}
+
+// turn returns when it is to be asked for w; if that is now, it is taken for done. l.mu is held.
+func (l *Lookout) turn(w *watched, now time.Time) time.Time {
+	doubt := now.Sub(w.last) <= doubtFor
+	switch {
+	case w.askAt.After(now):
+		return w.askAt
+	case doubt:
+		w.askAt = now.Add(doubtEvery)
+	case l.calmAt.After(now):
+		return l.calmAt
+	default:
+		w.askAt, l.calmAt = now.Add(askEvery), now.Add(askPause)
+	}
+	return now
+}
+
+// guard has the VIPs watched for other stations that have them too, unless they are.
+func (h *holding) guard() error {
+	if h.unguard != nil {
+		return nil
+	}
+	vips := map[string][]netip.Addr{}
+	for _, v := range h.cfg.located() {
+		vips[v.Device] = append(vips[v.Device], v.Prefix.Addr())
+	}
+	var ends []func()
+	var errs []error
+	for device, addrs := range vips {
+		scout, ok := h.links[device].(Scout)
+		spotter, spots := h.links[device].(Spotter)
+		if !ok || !spots {
+			continue
+		}
+		end, err := spotter.Spot().guard(device, scout, addrs, h.rival)
+		ends, errs = append(ends, end), append(errs, err)
+	}
+	h.unguard = func() {
+		for _, end := range ends {
+			end()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// relax ends the watch, if there is one.
+func (h *holding) relax() {
+	if h.unguard != nil {
+		h.unguard()
+		h.unguard = nil
+	}
+}
+
+// rival notes that another station has a VIP of m too. A master that has just become a backup may
+// hear of it late.
+func (r *Runner) rival(m *member, n netif.Rival) {
+	if r.group.Member(m.index).State() != vrrp.Master {
+		return
+	}
+	now := time.Now()
+	e := vrrp.Evidence{From: n.Addr, Got: "it is at " + n.MAC.String() + " too", Interval: doubtEvery}
+	r.mu.Lock()
+	m.conditions.Expire(now)
+	begins := m.conditions.Note(now, vrrp.ConditionClaimed, e)
+	r.mu.Unlock()
+	if begins {
+		r.warn(m, "another station has the VIP too", "vip", n.Addr, "mac", n.MAC.String())
+	}
+}
