@@ -51,3 +51,7 @@ bench: ## measure large configurations; fails where a promise is missed (1 min)
 .PHONY: bench-vrrp
 bench-vrrp: build ## measure tandemd beside keepalived: outages, load, takeover, start (6 min)
 	@scripts/bench-vrrp
+
+.PHONY: bench-ipvs
+bench-ipvs: kernel ## measure virtual services beside keepalived: start, reload, checks (10 min)
+	@scripts/bench-ipvs

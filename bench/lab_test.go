@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/scenarios"
 )
 
 // TestPairIsMeasured runs a small pair and measures everything that is measured on this kernel. It
@@ -116,6 +117,28 @@ func TestVirtualOutage(t *testing.T) {
 	}
 	if out.Both != 0 || out.Settled != out.Takeover {
 		t.Errorf("owners: got %+v, want never two", out)
+	}
+}
+
+// TestVirtualFailure measures in a guest how soon a real server that goes silent is out of the
+// table.
+func TestVirtualFailure(t *testing.T) {
+	skipWithoutGuest(t)
+	o := IPVSOrder{FailurePart, []scenarios.Director{tandemd(t)}, true}
+	found, err := orderIPVS(context.Background(), o, &lineWriter{to: func(line string) { t.Log(line) }})
+	if err != nil && strings.Contains(err.Error(), "race detector") {
+		t.Skip(err)
+	}
+	if err != nil || len(found.Problems) > 0 {
+		t.Fatalf("error %v, problems %q", err, found.Problems)
+	}
+	f, ok := FailureResult{}, len(found.Failures) == 1
+	if ok {
+		f = found.Failures[0]
+	}
+	if !ok || !f.Virtual || f.Rounds != failureTimes || f.Late < -tablePoll || f.Late > lateLimit {
+		t.Errorf("got %+v, want one of %d rounds, at most %s late", found.Failures, failureTimes,
+			lateLimit)
 	}
 }
 

@@ -61,10 +61,16 @@ const stampMark = "exec at "
 // startStamped starts the director as start does, by a shell that says the time just before the
 // exec.
 func (p *pair) startStamped(ctx context.Context, n *lab.Node) (*lab.Process, error) {
+	return startStamped(ctx, n, p.director.Name, p.program(n), p.args(n))
+}
+
+func startStamped(
+	ctx context.Context, n *lab.Node, label, program string, args []string,
+) (*lab.Process, error) {
 	script := `date "+` + stampMark + `%s%N"; exec "$0" "$@"`
 	return n.Start(ctx, lab.Command{
-		Name: "sh", Args: append([]string{"-c", script, p.program(n)}, p.args(n)...), Init: true,
-		Label: p.director.Name,
+		Name: "sh", Args: append([]string{"-c", script, program}, args...), Init: true,
+		Label: label,
 	})
 }
 

@@ -23,8 +23,10 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestMain(m *testing.M) {
 	kernel.Init()
 	lab.Main(probe.Roles()...)
-	if len(os.Args) == 4 && os.Args[1] == "bench" && os.Args[2] == CarryOutName {
-		if err := carryOut(os.Args[3]); err != nil {
+	orders := map[string]func(argument string) error{
+		CarryOutName: carryOut, CarryOutIPVSName: carryOutIPVS}
+	if len(os.Args) == 4 && os.Args[1] == "bench" && orders[os.Args[2]] != nil {
+		if err := orders[os.Args[2]](os.Args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -49,6 +51,26 @@ func carryOut(argument string) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(out)
+}
+
+// carryOutIPVS is what the program does in a guest that measures virtual services.
+func carryOutIPVS(argument string) error {
+	var o IPVSOrder
+	if err := json.Unmarshal([]byte(argument), &o); err != nil {
+		return err
+	}
+	need := []lab.Capability{lab.Root, lab.NetNS, lab.PIDNS, lab.Veth, lab.Bridge, lab.IPVS}
+	err := kernel.Enter(context.Background(), kernel.Options{Time: o.Time(), Need: need})
+	if err != nil {
+		return err
+	}
+	found, err := CarryOutIPVS(context.Background(), o, func(text string) {
+		fmt.Fprintln(os.Stderr, text)
+	})
+	if err != nil {
+		return err
+	}
+	return WriteIPVSJSON(os.Stdout, &found)
 }
 
 // golden compares text with a file, or writes it.

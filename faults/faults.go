@@ -52,19 +52,41 @@ const (
 	// ServerStopped: the real server's program is ended; its node still answers, with a refusal.
 	ServerStopped
 	// OneWay: what the interface sends does not reach the other directors on its network; what they
-	// send reaches it. The target names it: NODE:INTERFACE, as with all kinds down to HostilePackets.
+	// send reaches it. The target names it: NODE:INTERFACE, as with all kinds down to HostileFlood.
 	OneWay
 	// AdvertsLost: what the interface sends reaches everybody, but for VRRP's adverts.
 	AdvertsLost
 	// HostilePackets: a host sends by the interface, many times a second, packets like adverts of the
 	// virtual routers there, of the best priority and the least, that no router may believe.
 	HostilePackets
+	// HostileFlood: likewise, 17,000 of them a second.
+	HostileFlood
 	// VIPDeleted: an administrator deletes a VIP of a director by hand. The target names it:
 	// NODE:ADDRESS.
 	VIPDeleted
 	// Starved: the director's programs run for 20 ms at a time, with pauses between of up to six
 	// intervals of its adverts, as on a machine that has no processor to spare.
 	Starved
+	// ServerRefusing: the real server's program runs on, but nobody listens on its ports any more. This
+	// and the following are lab.Ailments of all its services.
+	ServerRefusing
+	// ServerHalfOpen: calls of its ports hear nothing, for the queue of its listeners is full.
+	ServerHalfOpen
+	// ServerSilent: its services take every connection and say nothing.
+	ServerSilent
+	// ServerSlow: they say a byte a second.
+	ServerSlow
+	// ServerUnavailable: they say that they cannot serve: HTTP 503, SMTP 421, DNS SERVFAIL.
+	ServerUnavailable
+	// ServerWrong: they answer something else than they should.
+	ServerWrong
+	// ServerBadTLS: where TLS should begin they speak HTTP.
+	ServerBadTLS
+	// ServerMarked: an operator notes on every director, in the file lab.MarkFile, that the real
+	// server is not to be used. The server itself is well.
+	ServerMarked
+	// EchoIgnored: the node's kernel answers no echo request.
+	EchoIgnored
 )
 
 var kindNames = map[Kind]string{
@@ -80,8 +102,18 @@ var kindNames = map[Kind]string{
 	OneWay:             "one-way",
 	AdvertsLost:        "adverts-lost",
 	HostilePackets:     "hostile-packets",
+	HostileFlood:       "hostile-flood",
 	VIPDeleted:         "vip-deleted",
 	Starved:            "starved",
+	ServerRefusing:     "server-refusing",
+	ServerHalfOpen:     "server-half-open",
+	ServerSilent:       "server-silent",
+	ServerSlow:         "server-slow",
+	ServerUnavailable:  "server-unavailable",
+	ServerWrong:        "server-wrong",
+	ServerBadTLS:       "server-bad-tls",
+	ServerMarked:       "server-marked",
+	EchoIgnored:        "echo-ignored",
 }
 
 // String returns the kind's name, for example "director-killed".
@@ -95,7 +127,7 @@ func (k Kind) String() string {
 // Kinds returns every kind in the order of declaration.
 func Kinds() []Kind {
 	kinds := make([]Kind, 0, len(kindNames))
-	for k := DirectorKilled; k <= Starved; k++ {
+	for k := DirectorKilled; k <= EchoIgnored; k++ {
 		kinds = append(kinds, k)
 	}
 	return kinds
@@ -126,12 +158,13 @@ const (
 // detail is what a kind's target names beside the node; empty: nothing.
 func (k Kind) detail() string {
 	switch k {
-	case LinkDown, OneWay, AdvertsLost, HostilePackets:
+	case LinkDown, OneWay, AdvertsLost, HostilePackets, HostileFlood:
 		return "INTERFACE"
 	case VIPDeleted:
 		return "ADDRESS"
 	case DirectorKilled, DirectorTerminated, DirectorFrozen, WorkerKilled, WorkerFrozen, GuardKilled,
-		PowerOff, ServerStopped, Starved:
+		PowerOff, ServerStopped, Starved, ServerRefusing, ServerHalfOpen, ServerSilent, ServerSlow,
+		ServerUnavailable, ServerWrong, ServerBadTLS, ServerMarked, EchoIgnored:
 	}
 	return ""
 }
@@ -157,8 +190,8 @@ func New(kind Kind, target string) (Fault, error) {
 		return linkFault{node: node, iface: detail}, nil
 	case OneWay, AdvertsLost:
 		return pathFault{kind: kind, node: node, iface: detail}, nil
-	case HostilePackets:
-		return hostileFault{node: node, iface: detail}, nil
+	case HostilePackets, HostileFlood:
+		return hostileFault{kind: kind, node: node, iface: detail}, nil
 	case VIPDeleted:
 		addr, err := netip.ParseAddr(detail)
 		if err != nil {
@@ -167,6 +200,13 @@ func New(kind Kind, target string) (Fault, error) {
 		return vipFault{node: node, addr: addr}, nil
 	case Starved:
 		return starvedFault{node: node}, nil
+	case ServerRefusing, ServerHalfOpen, ServerSilent, ServerSlow, ServerUnavailable, ServerWrong,
+		ServerBadTLS:
+		return serverFault{kind: kind, node: node}, nil
+	case ServerMarked:
+		return markFault{node: node}, nil
+	case EchoIgnored:
+		return echoFault{node: node}, nil
 	}
 	return nil, fmt.Errorf("make fault on %q: unknown kind %s", target, kind)
 }

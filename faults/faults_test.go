@@ -232,11 +232,11 @@ var _ = Describe("a fault", func() {
 		Expect(node.Holds(netip.MustParseAddr("192.168.1.1"))).To(BeFalse(), "the other one has it")
 	})
 
-	It("sends forged adverts until it is healed", func(ctx SpecContext) {
+	DescribeTable("sends forged adverts until it is healed", func(ctx SpecContext, kind faults.Kind) {
 		conn, err := other("lb2").Listen(ctx, "eth0", unix.ETH_P_IP)
 		Expect(err).NotTo(HaveOccurred())
 		defer conn.Close()
-		heal := inject(ctx, faults.HostilePackets, "client1:eth0")
+		heal := inject(ctx, kind, "client1:eth0")
 		Expect(heal(ctx)).To(Succeed())
 		Expect(conn.SetReadDeadline(time.Now().Add(time.Millisecond))).To(Succeed())
 		frames := 0
@@ -246,7 +246,7 @@ var _ = Describe("a fault", func() {
 		Expect(err).To(MatchError(os.ErrDeadlineExceeded), "nothing more comes")
 		Expect(frames).To(BeNumerically(">", 1))
 		Expect(heal(ctx)).To(Succeed(), "a second heal does nothing")
-	})
+	}, Entry("some", faults.HostilePackets), Entry("a flood of them", faults.HostileFlood))
 
 	It("starves the director and lets it run again", func(ctx SpecContext) {
 		u := unit(ctx, faults.DirectorUnit, daemon)

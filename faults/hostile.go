@@ -18,21 +18,31 @@ import (
 )
 
 const (
-	// hostileTick is how often a burst is sent, hostileBurst how many frames it has: 300 a second.
-	// More would be an attack on a slow guest's processor.
+	// hostileTick is how often a burst is sent, hostileBurst and floodBurst how many frames it has: 300
+	// a second, which a slow guest's processor can bear, or 17,000, more than a million in a minute.
 	hostileTick  = 10 * time.Millisecond
 	hostileBurst = 3
+	floodBurst   = 170
 	// hostileSalt seeds the forger.
 	hostileSalt = 0x686f7374 // "host"
 	// hostileLimit is how long the first frame may take to arrive.
 	hostileLimit = 3 * time.Second
 )
 
-// hostileFault sends forged adverts.
-type hostileFault struct{ node, iface string }
+// hostileFault sends forged adverts: HostilePackets, or HostileFlood.
+type hostileFault struct {
+	kind        Kind
+	node, iface string
+}
 
-func (f hostileFault) String() string {
-	return HostilePackets.String() + " " + f.node + ":" + f.iface
+func (f hostileFault) String() string { return f.kind.String() + " " + f.node + ":" + f.iface }
+
+// burst returns how many frames are sent at a time.
+func (f hostileFault) burst() int {
+	if f.kind == HostileFlood {
+		return floodBurst
+	}
+	return hostileBurst
 }
 
 func (f hostileFault) Needs() []lab.Capability { return nil }
@@ -68,7 +78,7 @@ func (f hostileFault) inject(ctx context.Context, l *lab.Lab) (Heal, error) {
 		return nil, err
 	}
 	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- attack(conn, forger, stop) }()
+	go func() { done <- attack(conn, forger, f.burst(), stop) }()
 	end := sync.OnceValue(func() error {
 		close(stop)
 		return errors.Join(<-done, conn.Close())
@@ -136,15 +146,20 @@ func (f hostileFault) victim(l *lab.Lab, n *lab.Node) (*lab.Node, string, error)
 }
 
 // attack sends bursts until stop. A frame that finds no room in a queue is lost; that is no error.
-func attack(conn *packet.Conn, f *forger, stop <-chan struct{}) error {
+func attack(conn *packet.Conn, f *forger, burst int, stop <-chan struct{}) error {
+	v, err := newVolley(conn)
+	if err != nil {
+		return err
+	}
 	tick := time.NewTicker(hostileTick)
 	defer tick.Stop()
+	frames := make([][]byte, burst)
 	for {
-		for range hostileBurst {
-			_, err := conn.WriteTo(f.frame(), &packet.Addr{HardwareAddr: f.mac})
-			if err != nil && !errors.Is(err, unix.ENOBUFS) {
-				return fmt.Errorf("send forged advert: %w", err)
-			}
+		for i := range frames {
+			frames[i] = f.frame()
+		}
+		if _, err := v.send(frames); err != nil {
+			return err
 		}
 		select {
 		case <-tick.C:

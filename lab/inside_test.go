@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/tandemlb/tandem/topology"
 )
 
 func TestFitName(t *testing.T) {
@@ -156,8 +158,8 @@ func TestReadRequest(t *testing.T) {
 			t.Parallel()
 			in := bufio.NewReaderSize(iotest.OneByteReader(strings.NewReader(test.request)), 1024)
 			got, err := readRequest(in)
-			if got != test.want || !errors.Is(err, test.err) {
-				t.Errorf("readRequest = %q, %v; want %q, %v", got, err, test.want, test.err)
+			if got.line != test.want || !errors.Is(err, test.err) {
+				t.Errorf("readRequest = %q, %v; want %q, %v", got.line, err, test.want, test.err)
 			}
 		})
 	}
@@ -167,12 +169,12 @@ func FuzzReadRequest(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("\n\n"))
 	f.Fuzz(func(t *testing.T, request []byte) {
-		first, err := readRequest(bufio.NewReaderSize(strings.NewReader(string(request)), 64))
-		if err == nil && !strings.HasPrefix(string(request), first) {
-			t.Errorf("readRequest(%q) = %q, which it does not begin with", request, first)
+		got, err := readRequest(bufio.NewReaderSize(strings.NewReader(string(request)), 64))
+		if err == nil && !strings.HasPrefix(string(request), got.line) {
+			t.Errorf("readRequest(%q) = %q, which it does not begin with", request, got.line)
 		}
-		if err == nil && !strings.HasSuffix(first, "\n") {
-			t.Errorf("readRequest(%q) = %q, which is no line", request, first)
+		if err == nil && !strings.HasSuffix(got.line, "\n") {
+			t.Errorf("readRequest(%q) = %q, which is no line", request, got.line)
 		}
 	})
 }
@@ -184,7 +186,8 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- serve(listener, "web1") }()
+	s := &server{name: "web1", protocol: topology.HTTP}
+	go func() { ended <- serve(listener, s.answerer()) }()
 	for _, test := range []struct{ method, body string }{{"GET", "web1\n"}, {"HEAD", ""}} {
 		conn, err := net.Dial("tcp4", listener.Addr().String())
 		if err != nil {

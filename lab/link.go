@@ -309,7 +309,7 @@ func (n *Node) forget() error {
 			return fmt.Errorf("delete link %s: %w", link.Attrs().Name, err)
 		}
 	}
-	return flushIPVS()
+	return forgetIPVS()
 }
 
 // configured reports whether the topology, or the kernel for lo, gave the node an address.
@@ -323,28 +323,6 @@ func (n *Node) configured(a netlink.Addr) bool {
 		}
 	}
 	return false
-}
-
-// ipvsFlush is the socket option IP_VS_SO_SET_FLUSH of linux/ip_vs.h. Unlike netlink it needs no
-// library, and none of the programs that libraries start to load the kernel's module.
-const ipvsFlush = 64 + 1024 + 64 + 5
-
-// flushIPVS empties the IPVS table of the calling thread's namespace, where the kernel has IPVS.
-//
-// Equivalent to: `ipvsadm -C`.
-func flushIPVS() error {
-	if _, err := os.Stat("/proc/thread-self/net/ip_vs"); err != nil {
-		return nil
-	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
-	if err != nil {
-		return fmt.Errorf("open raw socket: %w", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.SetsockoptString(fd, unix.IPPROTO_IP, ipvsFlush, ""); err != nil {
-		return fmt.Errorf("flush ipvs: %w", err)
-	}
-	return nil
 }
 
 // upDown is the word for a wish.

@@ -212,7 +212,7 @@ var _ = Describe("A process under the init", func() {
 
 	It("can be a built-in role", func(ctx SpecContext) {
 		p, err := n.StartRole(ctx, "real-server", lab.Command{
-			Args: []string{"lb1", "80"}, Init: true,
+			Args: []string{"lb1", "80", "http"}, Init: true,
 		})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(p.AwaitLine(ctx, said("listening on 0.0.0.0:80"))).To(Succeed())

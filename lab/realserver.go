@@ -2,15 +2,17 @@ package lab
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tandemlb/tandem/topology"
 )
 
 // realServer is the name of the built-in real server's role.
@@ -26,7 +28,16 @@ const requestTimeout = 5 * time.Second
 // returns when it listens. It answers every request with status 200, a Server-Name header and the
 // node's name as the body, and closes the connection. The program must call Main.
 func (n *Node) StartRealServer(ctx context.Context, port uint16) (*Process, error) {
-	args := []string{n.spec.Name, strconv.Itoa(int(port))}
+	return n.StartService(ctx, topology.HTTP, port)
+}
+
+// StartService is StartRealServer for any protocol. Each server gives its node's name: HTTPS as
+// HTTP does, under a certificate that nobody has signed; SMTP in its greeting; DNS as the TXT record
+// of every name; Echo before what it was sent. Ail makes it fall ill.
+func (n *Node) StartService(
+	ctx context.Context, protocol topology.Protocol, port uint16,
+) (*Process, error) {
+	args := []string{n.spec.Name, strconv.Itoa(int(port)), protocol.String()}
 	p, err := n.StartRole(ctx, realServer, Command{Args: args})
 	if err != nil {
 		return nil, err
@@ -38,37 +49,36 @@ func (n *Node) StartRealServer(ctx context.Context, port uint16) (*Process, erro
 	return p, nil
 }
 
-// realServerRole is the built-in real server. Its arguments are its name and its port.
+// realServerRole is the built-in real server. Its arguments are its name, its port and its
+// protocol.
 func realServerRole() Role {
 	return Role{Name: realServer, Run: func(args []string) error {
-		if len(args) != 2 {
-			return fmt.Errorf("want arguments NAME PORT, have %q", args)
+		if len(args) != 3 {
+			return fmt.Errorf("want arguments NAME PORT PROTOCOL, have %q", args)
+		}
+		protocol, err := topology.ParseProtocol(args[2])
+		if err != nil {
+			return fmt.Errorf("parse protocol %w", err)
 		}
 		// It allocates little and lives briefly: collecting seldom saves time of a slow guest.
 		debug.SetGCPercent(800)
-		// Without keep-alive probes each connection costs four system calls less.
-		config := net.ListenConfig{KeepAlive: -1}
-		listener, err := config.Listen(context.Background(), "tcp4", ":"+args[1])
+		s, err := newServer(args[0], args[1], protocol)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stdout, "%s%s\n", listening, listener.Addr())
-		return serve(listener, args[0])
+		return s.run()
 	}}
 }
 
-// serve answers every connection until the listener fails. A shortage of descriptors or memory
-// passes.
-func serve(listener net.Listener, name string) error {
-	reply := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer-Name: %s\r\n"+
-		"Content-Length: %d\r\nConnection: close\r\n\r\n", name, len(name)+1)
-	body := []byte(name + "\n")
+// serve hands every connection to answer until the listener fails. A shortage of descriptors or
+// memory passes.
+func serve(listener net.Listener, answer func(net.Conn)) error {
 	for {
 		conn, err := listener.Accept()
 		var temporary interface{ Temporary() bool }
 		switch {
 		case err == nil:
-			go answer(conn, reply, body)
+			go answer(conn)
 		case errors.As(err, &temporary) && temporary.Temporary():
 			time.Sleep(time.Millisecond)
 		default:
@@ -77,40 +87,68 @@ func serve(listener net.Listener, name string) error {
 	}
 }
 
-// answer reads one request and answers it. A peer that goes away, as TCP health checks do, gets
-// none.
-func answer(conn net.Conn, head, body []byte) {
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
-		return
-	}
-	in := bufio.NewReaderSize(conn, 1024)
-	first, err := readRequest(in)
-	if err != nil {
-		return
-	}
-	reply := head
-	if !strings.HasPrefix(first, "HEAD ") {
-		reply = append(head[:len(head):len(head)], body...)
-	}
-	// The peer may be gone; its probe notices.
-	_, _ = conn.Write(reply)
+// page is what the real server answers: the heads of an answer that ends the connection and of one
+// that keeps it, and the body.
+type page struct {
+	last, kept, body []byte
 }
 
-// readRequest reads up to the empty line that ends a request's head and returns its first line.
-func readRequest(in *bufio.Reader) (string, error) {
+func newPage(status, name, body string) page {
+	head := func(connection string) []byte {
+		return fmt.Appendf(nil, "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nServer-Name: %s\r\n"+
+			"Content-Length: %d\r\nConnection: %s\r\n\r\n", status, name, len(body), connection)
+	}
+	return page{last: head("close"), kept: head("keep-alive"), body: []byte(body)}
+}
+
+// answer answers the requests of a connection until one does not want to keep it. A peer that goes
+// away, as TCP health checks do, gets no answer. Only the first request has a time limit.
+func (p page) answer(conn net.Conn) {
+	in := bufio.NewReaderSize(conn, 1024)
+	for {
+		q, err := readRequest(in)
+		if err != nil {
+			return
+		}
+		reply := p.last
+		if q.keep {
+			reply = p.kept
+		}
+		if !strings.HasPrefix(q.line, "HEAD ") {
+			reply = append(reply[:len(reply):len(reply)], p.body...)
+		}
+		// The peer may be gone; its probe notices.
+		if _, err := conn.Write(reply); err != nil || !q.keep {
+			return
+		}
+		if err := conn.SetDeadline(time.Time{}); err != nil {
+			return
+		}
+	}
+}
+
+// request is the head of a request: its first line, and whether it wants to keep the connection.
+type request struct {
+	line string
+	keep bool
+}
+
+// readRequest reads up to the empty line that ends a request's head.
+func readRequest(in *bufio.Reader) (request, error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
-		return "", err
+		return request{}, err
 	}
-	first := string(line)
+	q := request{line: string(line)}
 	for {
 		text, err := in.ReadSlice('\n')
 		if err != nil {
-			return "", err
+			return request{}, err
 		}
-		if len(text) <= len("\r\n") {
-			return first, nil
+		text = bytes.TrimSpace(text)
+		if len(text) == 0 {
+			return q, nil
 		}
+		q.keep = q.keep || bytes.EqualFold(text, []byte("Connection: keep-alive"))
 	}
 }

@@ -41,7 +41,11 @@ func WriteHTML(w io.Writer, reports []Report) error {
 		v.Verdict, v.Summary = reports[0].Verdict, reports[0].Summary
 	}
 	for i := range reports {
-		v.Drills = append(v.Drills, viewOf(&reports[i], fmt.Sprintf("drill-%d", i+1)))
+		d := viewOf(&reports[i], fmt.Sprintf("drill-%d", i+1))
+		v.Drills = append(v.Drills, d)
+		if d.Choices != nil && len(reports) > 1 {
+			v.Choices = append(v.Choices, d.Choices)
+		}
 	}
 	buffer := bufio.NewWriterSize(w, bufferSize)
 	if err := errors.Join(page.Execute(buffer, v), buffer.Flush()); err != nil {
@@ -56,6 +60,8 @@ type pageView struct {
 	Verdict Verdict
 	Summary string
 	Drills  []drillView
+	// Choices are those of the drills that have any, side by side.
+	Choices []*choicesView
 }
 
 // Sign is the verdict's sign.
@@ -77,6 +83,7 @@ type drillView struct {
 	Events            []eventView
 	MoreEvents        int
 	Logs              []logView
+	Choices           *choicesView
 	Outage, Lost      string
 	Limit             string
 	Clock, Meaning    string
@@ -134,6 +141,7 @@ func viewOf(r *Report, id string) drillView {
 		Clock:   clockName(rec.Host),
 		Meaning: clockMeaning(rec.Host),
 		Host:    hostText(rec),
+		Choices: choicesOf(rec, id),
 	}
 	if len(rec.Events)+len(rec.Requests) > 0 {
 		v.Timeline = template.HTML(drawTimeline(rec, id))

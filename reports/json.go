@@ -77,7 +77,10 @@ func (r *Report) check() error {
 	if err := checkEvents(r.Recording.Events); err != nil {
 		return err
 	}
-	return checkRequests(r.Recording.Requests)
+	if err := checkRequests(r.Recording.Requests); err != nil {
+		return err
+	}
+	return checkCalls(r.Recording.Calls)
 }
 
 func (v Verdict) known() bool { return v == Pass || v == Fail || v == Inconclusive }
@@ -97,8 +100,24 @@ func checkEvents(events []Event) error {
 	return nil
 }
 
+var outcomes = []Outcome{Answered, Late, Refused, Timeout, Failed}
+
+func checkCalls(calls []Call) error {
+	var last time.Duration
+	for i, c := range calls {
+		if !slices.Contains(outcomes, c.Outcome) {
+			return fmt.Errorf("call %d: unknown outcome %q", i, c.Outcome)
+		}
+		if c.Opened < last || c.Answered < c.Opened {
+			return fmt.Errorf("call %d opened at %s, answered at %s: expected order of opening and no "+
+				"answer before it", i, c.Opened, c.Answered)
+		}
+		last = c.Opened
+	}
+	return nil
+}
+
 func checkRequests(requests []Request) error {
-	outcomes := []Outcome{Answered, Late, Refused, Timeout, Failed}
 	var last time.Duration
 	for i, r := range requests {
 		if !slices.Contains(outcomes, r.Outcome) {

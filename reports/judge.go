@@ -8,8 +8,9 @@ import (
 )
 
 // FormatVersion is the version of Report's JSON form. It grows when a reader of the old form would
-// misread or refuse the new one. Version 2 added Host's RealStarted and RealLength.
-const FormatVersion = 2
+// misread or refuse the new one. Version 2 added Host's RealStarted and RealLength, version 3
+// the recording's Calls and Streams.
+const FormatVersion = 3
 
 // OutageBound is the name of the bound on the longest gap that a client saw; tables show its
 // figures beside the verdict.
@@ -107,6 +108,9 @@ func brokenOff(findings []Finding) *Finding {
 func lossText(rec *Recording) string {
 	c, outage := Count(rec, Whole(rec)), Outage(rec, Whole(rec))
 	switch {
+	case len(rec.Calls) > 0 && c.Sent == 0:
+		return fmt.Sprintf("%d of %s went where the model says", rec.asPredicted(),
+			plural(len(rec.Calls), "connection"))
 	case c.Sent == 0:
 		return "no client sent requests"
 	case c.Lost() == 0:

@@ -36,6 +36,10 @@ type Recording struct {
 	Events []Event `json:"events"`
 	// Requests are in order of Sent.
 	Requests []Request `json:"requests"`
+	// Calls are in order of Opened; none in most runs.
+	Calls []Call `json:"calls,omitempty"`
+	// Streams are in no order; none in most runs.
+	Streams []Stream `json:"streams,omitempty"`
 	// Logs are the last lines of each node's processes, by node; only kept when something is wrong.
 	Logs map[string][]string `json:"logs,omitempty"`
 }

@@ -72,6 +72,8 @@ func TestSummary(t *testing.T) {
 			"tandemd broke 1 of 2 bounds of idle: b was 2, the limit is 1."},
 		{"no requests", New(quiet, []Finding{{Verdict: Pass}}, nil),
 			"tandemd held the one bound of idle; no client sent requests."},
+		{"calls", scheduled(), "tandemd broke 1 of 1 bound of scheduler-rr: predicted was 2 of 4, the " +
+			"limit is all."},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,7 +105,7 @@ func TestReadJSONRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"empty", "", "read report: unexpected end of JSON input"},
 		{"no report", "{}", "no format version"},
-		{"newer", `{"version":3,"new":1}`, "format version 3 is newer than 2"},
+		{"newer", `{"version":4,"new":1}`, "format version 4 is newer than 3"},
 		{"unknown field", `{"version":1,"verdict":"pass","x":1}`, `unknown field "x"`},
 		{"unknown verdict", `{"version":1,"verdict":"ok"}`, `verdict "ok": expected pass`},
 		{"unknown finding", `{"version":1,"verdict":"pass","findings":[{"bound":"b"}]}`,
@@ -116,6 +118,10 @@ func TestReadJSONRefuses(t *testing.T) {
 			{"sent_ns":2,"outcome":"late"},{"sent_ns":1,"outcome":"late"}]}}`, "request 1 sent at 1ns"},
 		{"unknown outcome", `{"version":1,"verdict":"pass","recording":{"requests":[{}]}}`,
 			`request 0: unknown outcome ""`},
+		{"unknown outcome of a call", `{"version":3,"verdict":"pass","recording":{"calls":[{}]}}`,
+			`call 0: unknown outcome ""`},
+		{"calls out of order", `{"version":3,"verdict":"pass","recording":{"calls":[
+			{"opened_ns":2,"answered_ns":1,"outcome":"answered"}]}}`, "call 0 opened at 2ns"},
 		{"negative length", `{"version":1,"verdict":"pass","recording":{"length_ns":-1}}`, "length -1ns"},
 		{"unknown clock", `{"version":2,"verdict":"pass","recording":{"host":{"clock":"sand"}}}`,
 			`clock "sand": expected real or virtual`},
@@ -139,7 +145,7 @@ func TestReadJSONOfOldFormat(t *testing.T) {
 	if err := WriteJSON(&b, passed()); err != nil {
 		t.Fatal(err)
 	}
-	old := strings.Replace(b.String(), `{"version":2,`, `{"version":1,`, 1)
+	old := strings.Replace(b.String(), `{"version":3,`, `{"version":1,`, 1)
 	if old == b.String() {
 		t.Fatal("the report does not begin with its version")
 	}

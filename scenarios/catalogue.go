@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tandemlb/tandem/faults"
@@ -11,12 +12,12 @@ import (
 // Catalogue returns every scenario in the catalogue's order, long ones included. Each call makes new
 // values.
 func Catalogue() []Scenario {
-	return append(All(), fig5MillionAdverts(), fig7Soak())
+	return append(All(), fig5MillionAdverts(), fig5MillionHostile(), fig7Soak())
 }
 
 // All returns the catalogue's scenarios that are not long, in its order. Each call makes new values.
 func All() []Scenario {
-	return []Scenario{
+	return slices.Concat([]Scenario{
 		fig5DirectorKilled(),
 		fig5DirectorTerminated(),
 		fig6RR(),
@@ -56,7 +57,7 @@ func All() []Scenario {
 		fig7Hostile(),
 		fig7Reloads(),
 		fig7RandomFaults(),
-	}
+	}, checkDrills(), schedules(), survivals())
 }
 
 // Demo are the names of the scenarios that `make demo` runs.
@@ -95,7 +96,11 @@ func masterLimits(t topology.Topology, kind faults.Kind) limits {
 	case faults.DirectorTerminated, faults.GuardKilled, faults.PowerOff:
 		l.together = takeover + StartAllowance
 	case faults.LinkDown, faults.ServerStopped, faults.WorkerKilled, faults.WorkerFrozen,
-		faults.OneWay, faults.AdvertsLost, faults.HostilePackets, faults.VIPDeleted, faults.Starved:
+		faults.OneWay, faults.AdvertsLost, faults.HostilePackets, faults.HostileFlood,
+		faults.VIPDeleted, faults.Starved,
+		faults.ServerRefusing, faults.ServerHalfOpen, faults.ServerSilent, faults.ServerSlow,
+		faults.ServerUnavailable, faults.ServerWrong, faults.ServerBadTLS, faults.ServerMarked,
+		faults.EchoIgnored:
 	}
 	return l
 }

@@ -9,11 +9,17 @@ import (
 )
 
 // Config returns the keepalived.conf of one director of a topology, that any director reads.
-func Config(t topology.Topology, n topology.Node) string {
+func Config(t topology.Topology, n topology.Node) string { return configWith(t, n, nil) }
+
+// configWith is Config with lines of global_defs.
+func configWith(t topology.Topology, n topology.Node, globals []string) string {
 	var c confWriter
 	c.line("# %s: director %s", t.Name, n.Name)
 	c.open("global_defs")
 	c.line("router_id %s", n.Name)
+	for _, line := range globals {
+		c.line("%s", line)
+	}
 	c.close()
 	if len(t.VIPs) > 1 {
 		c.open("vrrp_sync_group %s", t.Name)
@@ -27,6 +33,7 @@ func Config(t topology.Topology, n topology.Node) string {
 	for _, v := range t.VIPs {
 		c.instance(t, n, v)
 	}
+	c.trackFiles(t)
 	for _, s := range t.Services {
 		c.service(t, s)
 	}
@@ -77,11 +84,19 @@ func (c *confWriter) instance(t topology.Topology, n topology.Node, v topology.V
 }
 
 func (c *confWriter) service(t topology.Topology, s topology.Service) {
-	c.open("virtual_server %s %d", s.Addr.Addr(), s.Addr.Port())
+	if s.Marked.IsValid() {
+		c.open("virtual_server fwmark %d", markOf(t, s))
+	} else {
+		c.open("virtual_server %s %d", s.Addr.Addr(), s.Addr.Port())
+	}
 	c.line("delay_loop %s", seconds(s.Check.DelayLoop))
 	c.line("lb_algo %s", s.Scheduler)
 	c.line("lb_kind NAT")
-	c.line("protocol TCP")
+	if s.Protocol.UDP() {
+		c.line("protocol UDP")
+	} else {
+		c.line("protocol TCP")
+	}
 	for _, d := range s.RealServers {
 		node, ok := t.Node(d.Node)
 		if !ok || len(node.Links) == 0 {
@@ -89,28 +104,9 @@ func (c *confWriter) service(t topology.Topology, s topology.Service) {
 		}
 		c.open("real_server %s %d", node.Links[0].Addr.Addr(), d.Port)
 		c.line("weight %d", d.Weight)
-		c.check(s.Check)
+		c.check(s.Check, d.Node)
 		c.close()
 	}
-	c.close()
-}
-
-func (c *confWriter) check(k topology.Check) {
-	switch k.Kind {
-	case topology.TCPCheck:
-		c.open("TCP_CHECK")
-	case topology.HTTPCheck:
-		c.open("HTTP_GET")
-		c.open("url")
-		c.line("path /")
-		c.line("status_code 200")
-		c.close()
-	default:
-		return
-	}
-	c.line("connect_timeout %s", seconds(k.ConnectTimeout))
-	c.line("retry %d", k.Retry)
-	c.line("delay_before_retry %s", seconds(k.DelayBeforeRetry))
 	c.close()
 }
 

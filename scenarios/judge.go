@@ -74,6 +74,8 @@ func (r *run) observe(ctx, tasks context.Context) error {
 func (r *run) judge(problem error) reports.Report {
 	rec := r.recording
 	rec.Events, rec.Requests = r.recorder.Events(), r.recorder.Requests()
+	rec.Calls, rec.Streams = r.recorder.Calls(), r.streams
+	predict(r.scenario.Topology, rec.Calls)
 	findings := Judge(r.scenario, &rec)
 	if problem != nil {
 		for i := range findings {
@@ -163,6 +165,7 @@ func (r *run) measures(rec *reports.Recording) []reports.Measure {
 		add("latency", fmt.Sprintf("p50 %s, p95 %s, max %s", round(l.P50), round(l.P95), round(l.Max)),
 			"from connect to the end of the answer")
 	}
+	all = append(all, measureStreams(rec)...)
 	add("longest stall", round(Stall(rec)), "how late the machine was to send a planned request")
 	return all
 }

@@ -18,29 +18,34 @@ type split struct {
 	begin    []Step
 	takeover time.Duration
 	// before are the conditions that a director's status must name before there are two masters, says
-	// those that one must name then.
-	before, says []Says
+	// those that one must name then, found those that it must name then although no advert says so.
+	before, says, found []Says
 	// start is what a director may take to start anew at the heal.
 	start time.Duration
 }
+
+// findOut is what a master may take to find out that another station has its VIPs: it has to hear of
+// it twice, for a moment it may be so in peace.
+const findOut = 2 * time.Second
 
 // scenario completes a scenario with the drill's steps and bounds.
 func (d split) scenario(s Scenario) Scenario {
 	t := d.topology
 	told := t.VRRP.Advert + statusPoll + Allowance
 	yield := t.VRRP.Advert + Allowance + d.start // the winner's next advert ends it
-	say := func(all []Says) {
+	say := func(all []Says, within time.Duration) {
 		for _, says := range all {
 			s.Steps = append(s.Steps, Await{Condition: says, Limit: 2 * told})
-			s.Bounds = append(s.Bounds, saysWithin(says.Node, says.Condition, told))
+			s.Bounds = append(s.Bounds, saysWithin(says.Node, says.Condition, within))
 		}
 	}
 	s.Topology = t
 	s.Probes = []Probe{{Client: t.NodesOf(topology.Client)[0].Name, Target: serviceOf(t)}}
 	s.Steps = append([]Step{Steady{}, Observe{For: time.Second}}, d.begin...)
-	say(d.before)
+	say(d.before, told)
 	s.Steps = append(s.Steps, Await{Condition: BothHold{}, Limit: d.takeover + Allowance})
-	say(d.says)
+	say(d.says, told)
+	say(d.found, d.takeover+findOut+statusPoll+Allowance)
 	s.Steps = append(s.Steps, Observe{For: time.Second}, HealAll{},
 		Await{Condition: FailBack{}, Limit: 2 * yield}, Observe{For: time.Second})
 	s.Bounds = append(s.Bounds, OutageWithin(Allowance), FailBackWithin(Allowance),
@@ -79,12 +84,14 @@ func fig7AdvertsLost() Scenario {
 		topology: t,
 		takeover: slowest(t),
 		begin:    on(t, faults.AdvertsLost, "@directors"),
+		found:    []Says{{"lb1", addressConflict}, {"lb2", addressConflict}},
 	}.scenario(Scenario{
 		Name: "fig7-adverts-lost",
 		Doc: "The network loses VRRP's packets and carries everything else, as behind a wrong filter " +
-			"of a switch. No director can know of the other one: there are two masters, and neither can " +
-			"say so. When the network is whole the lower one yields with the first advert that it " +
-			"hears. Clients are served all the time.",
+			"of a switch. No director can know of the other one by its adverts, so that there are two " +
+			"masters; but each can find out that somebody else has its VIPs, and says so. When the " +
+			"network is whole the lower one yields with the first advert that it hears. Clients are " +
+			"served all the time.",
 	})
 }
 

@@ -24,7 +24,10 @@ func (h hit) ends() bool {
 		return true
 	case faults.DirectorFrozen, faults.LinkDown, faults.ServerStopped, faults.WorkerKilled,
 		faults.WorkerFrozen, faults.GuardKilled, faults.OneWay, faults.AdvertsLost,
-		faults.HostilePackets, faults.VIPDeleted, faults.Starved:
+		faults.HostilePackets, faults.HostileFlood, faults.VIPDeleted, faults.Starved,
+		faults.ServerRefusing,
+		faults.ServerHalfOpen, faults.ServerSilent, faults.ServerSlow, faults.ServerUnavailable,
+		faults.ServerWrong, faults.ServerBadTLS, faults.ServerMarked, faults.EchoIgnored:
 	}
 	return false
 }

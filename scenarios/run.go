@@ -81,6 +81,7 @@ type run struct {
 	taskContext context.Context // ends the tasks
 	mu          sync.Mutex
 	errs        []error // of tasks
+	streams     []reports.Stream
 }
 
 // pendingHeal is a fault that holds, of one node or of several, which are then healed at once.
@@ -147,9 +148,15 @@ func (r *run) prepare(ctx, tasks context.Context) error {
 	if err := r.observe(ctx, tasks); err != nil {
 		return err
 	}
+	if err := r.writeMarks(ctx); err != nil {
+		return err
+	}
+	if err := r.markTraffic(ctx); err != nil {
+		return err
+	}
 	for _, n := range r.lab.NodesOf(topology.Director) {
 		file := r.configFile(n)
-		text := Config(r.scenario.Topology, n.Spec())
+		text := configWith(r.scenario.Topology, n.Spec(), r.scenario.Globals)
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write configuration: %w", err)
 		}
@@ -174,10 +181,25 @@ func (r *run) configFile(n *lab.Node) string {
 // serverPort is where the built-in real servers listen.
 const serverPort = 80
 
+// addServer names the program of a node that answers the clients: that of the service which has it as
+// a real server, else HTTP.
 func (r *run) addServer(n *lab.Node) {
+	protocol, port := serves(r.scenario.Topology, n.Name())
 	n.AddUnit(faults.ServerUnit, func(ctx context.Context) (*lab.Process, error) {
-		return n.StartRealServer(ctx, serverPort)
+		return n.StartService(ctx, protocol, port)
 	})
+}
+
+// serves is what a node answers, by the first service that names it.
+func serves(t topology.Topology, node string) (topology.Protocol, uint16) {
+	for _, s := range t.Services {
+		for _, d := range s.RealServers {
+			if d.Node == node {
+				return s.Protocol, d.Port
+			}
+		}
+	}
+	return topology.HTTP, serverPort
 }
 
 // task is something that measures until its context ends.

@@ -19,6 +19,8 @@ const (
 	splitBrain = "split_brain"
 	// advertRejected: another director's adverts are refused.
 	advertRejected = "advert_rejected"
+	// addressConflict: another station has a VIP of this director.
+	addressConflict = "address_conflict"
 	// peerMismatch: another director's adverts are believed, but its configuration differs.
 	peerMismatch = "peer_mismatch"
 )

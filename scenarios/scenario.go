@@ -26,6 +26,8 @@ type Scenario struct {
 	Topology topology.Topology
 	// Needs are the capabilities beside those of every lab.
 	Needs []lab.Capability
+	// Globals are lines of global_defs that every director has.
+	Globals []string
 	// Probes run from the steady state to the end.
 	Probes []Probe
 	// Long says that it takes hours of its clock: it is no part of All and runs by its name only.

@@ -226,7 +226,8 @@ func (s Requests) do(ctx context.Context, r *run) error {
 	if len(r.scenario.Topology.Services) == 0 {
 		return errors.New("send requests: the topology has no virtual service")
 	}
-	to := probe.HTTPConfig{Target: r.scenario.Topology.Services[0].Addr, Limit: 2 * time.Second}
+	service := r.scenario.Topology.Services[0]
+	to := probe.HTTPConfig{Target: service.Addr, Protocol: service.Protocol, Limit: 2 * time.Second}
 	requests, err := probe.Serial(ctx, n, to, s.Count)
 	for _, q := range requests {
 		r.recorder.Request(q)
@@ -327,7 +328,8 @@ func (r *run) startProbes(ctx context.Context) error {
 }
 
 func (r *run) startProbe(ctx context.Context, n *lab.Node, p Probe) error {
-	config := probe.HTTPConfig{Target: p.Target, Rate: p.Rate, Pause: p.Pause}
+	config := probe.HTTPConfig{Target: p.Target, Rate: p.Rate, Pause: p.Pause,
+		Protocol: protocolOf(r.scenario.Topology, p.Target)}
 	h, err := probe.NewHTTP(n, config, r.recorder.Request)
 	if err != nil {
 		return err

@@ -46,6 +46,15 @@ func (r *run) awaitTable(ctx context.Context, n *lab.Node) error {
 // serving counts the destinations in a node's IPVS table that get connections. It reads the kernel's
 // text view, so that it shares no code with the directors that it watches.
 func serving(ctx context.Context, n *lab.Node) (int, error) {
+	text, err := readTable(ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	return countServing(strings.NewReader(text)), nil
+}
+
+// readTable returns a node's IPVS table as /proc/net/ip_vs shows it.
+func readTable(ctx context.Context, n *lab.Node) (string, error) {
 	var text []byte
 	err := n.Do(ctx, func() error {
 		var err error
@@ -53,9 +62,9 @@ func serving(ctx context.Context, n *lab.Node) (int, error) {
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("read IPVS table of %s: %w", n, err)
+		return "", fmt.Errorf("read IPVS table of %s: %w", n, err)
 	}
-	return countServing(strings.NewReader(string(text))), nil
+	return string(text), nil
 }
 
 // countServing counts the destinations with a weight in a table as /proc/net/ip_vs shows it:

@@ -250,6 +250,17 @@ func (d *decoder) number(into *int, least, most int) func(ast.Node, string) {
 	}
 }
 
+// yes returns a reader for true or false.
+func (d *decoder) yes(into *bool) func(ast.Node, string) {
+	return func(n ast.Node, path string) {
+		if b, ok := n.(*ast.BoolNode); ok {
+			*into = b.Value
+			return
+		}
+		d.fail(n, path, "%s: expected true or false", kindOf(n))
+	}
+}
+
 // kindOf names a YAML node for messages.
 func kindOf(n ast.Node) string {
 	switch n := n.(type) {

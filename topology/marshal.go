@@ -68,17 +68,27 @@ func nodeItem(n Node) yaml.MapItem {
 
 func serviceItem(s Service) yaml.MapItem {
 	m := yaml.MapSlice{{Key: "scheduler", Value: s.Scheduler}}
+	if s.Protocol != HTTP {
+		m = append(m, yaml.MapItem{Key: "protocol", Value: s.Protocol.String()})
+	}
+	if s.Marked.IsValid() {
+		m = append(m, yaml.MapItem{Key: "marked", Value: s.Marked.String()})
+	}
 	m = append(m, section("real_servers", s.RealServers, func(d Destination) yaml.MapItem {
 		return yaml.MapItem{Key: d.Node, Value: yaml.MapSlice{
 			{Key: "port", Value: d.Port}, {Key: "weight", Value: d.Weight}}}
 	})...)
 	if c := s.Check; c.Kind != 0 {
-		m = append(m, yaml.MapItem{Key: "check", Value: yaml.MapSlice{
+		check := yaml.MapSlice{
 			{Key: "kind", Value: c.Kind.String()},
 			{Key: "delay_loop", Value: c.DelayLoop.String()},
 			{Key: "connect_timeout", Value: c.ConnectTimeout.String()},
 			{Key: "retry", Value: c.Retry},
-			{Key: "delay_before_retry", Value: c.DelayBeforeRetry.String()}}})
+			{Key: "delay_before_retry", Value: c.DelayBeforeRetry.String()}}
+		if c.Page {
+			check = append(check, yaml.MapItem{Key: "page", Value: true})
+		}
+		m = append(m, yaml.MapItem{Key: "check", Value: check})
 	}
 	return yaml.MapItem{Key: s.Addr.String(), Value: m}
 }

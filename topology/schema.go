@@ -122,6 +122,8 @@ func (d *decoder) service(s *Service, addr string, n ast.Node, path string) {
 			Text: "expected an address and a port such as 192.168.1.1:80"})
 	}
 	d.object(n, path, []field{
+		{"protocol", scalar(d, &s.Protocol, oneOf(protocolNames), ParseProtocol)},
+		{"marked", d.prefix(&s.Marked)},
 		{"scheduler", d.text(&s.Scheduler)},
 		{"real_servers", func(n ast.Node, path string) {
 			list(d, n, path, &s.RealServers, dotted, func(r *Destination) string { return r.Node },
@@ -151,16 +153,21 @@ func (d *decoder) check(c *Check, n ast.Node, path string) {
 		return
 	}
 	d.object(n, path, []field{
-		{"kind", scalar(d, &c.Kind, "tcp or http", parseCheckKind)},
+		{"kind", scalar(d, &c.Kind, oneOf(checkNames[TCPCheck:]), parseCheckKind)},
 		{"delay_loop", d.duration(&c.DelayLoop)},
 		{"connect_timeout", d.duration(&c.ConnectTimeout)},
 		{"retry", d.number(&c.Retry, 0, 100)},
 		{"delay_before_retry", d.duration(&c.DelayBeforeRetry)},
+		{"page", d.yes(&c.Page)},
 	})
 }
 
 func (d *decoder) addr(into *netip.Addr) func(ast.Node, string) {
 	return scalar(d, into, "an IPv4 address such as 192.168.1.1", netip.ParseAddr)
+}
+
+func (d *decoder) prefix(into *netip.Prefix) func(ast.Node, string) {
+	return scalar(d, into, "an IPv4 network such as 10.0.0.0/24", netip.ParsePrefix)
 }
 
 func (d *decoder) duration(into *time.Duration) func(ast.Node, string) {
@@ -181,15 +188,6 @@ func parseRole(s string) (Role, error) {
 	for r := Client; r <= RealServer; r++ {
 		if r.String() == s {
 			return r, nil
-		}
-	}
-	return 0, strconv.ErrSyntax
-}
-
-func parseCheckKind(s string) (CheckKind, error) {
-	for k := TCPCheck; k <= HTTPCheck; k++ {
-		if k.String() == s {
-			return k, nil
 		}
 	}
 	return 0, strconv.ErrSyntax

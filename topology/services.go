@@ -26,6 +26,10 @@ func (v *validation) service(i int) {
 	case !isVIP && !v.isDirector(s.Addr.Addr()):
 		v.add(path, "address %s: expected a director's own, for there are no VIPs", s.Addr.Addr())
 	}
+	v.marked(path+".marked", s)
+	if s.Protocol < 0 || s.Protocol > Echo {
+		v.add(path+".protocol", "protocol %d: expected %s", s.Protocol, oneOf(protocolNames))
+	}
 	if slices.ContainsFunc(v.Services[:i], func(o Service) bool { return o.Addr == s.Addr }) {
 		v.add(path, "another service has this address: expected each once")
 	}
@@ -39,6 +43,27 @@ func (v *validation) service(i int) {
 		v.destination(path+".real_servers."+d.Node, d, s.RealServers[:j])
 	}
 	v.check(path+".check", s.Check)
+}
+
+// marked demands a network that nobody has.
+func (v *validation) marked(path string, s Service) {
+	if s.Marked == (netip.Prefix{}) {
+		return
+	}
+	if !s.Marked.IsValid() || !s.Marked.Addr().Is4() || s.Marked != s.Marked.Masked() {
+		v.add(path, "network %s: expected an IPv4 network such as 10.0.0.0/24", s.Marked)
+		return
+	}
+	for _, n := range v.Networks {
+		if n.Prefix.Overlaps(s.Marked) {
+			v.add(path, "network %s: expected none of %s, %s", s.Marked, n.Name, n.Prefix)
+		}
+	}
+	if slices.ContainsFunc(v.Services, func(o Service) bool {
+		return o.Addr != s.Addr && o.Marked.IsValid() && o.Marked.Overlaps(s.Marked)
+	}) {
+		v.add(path, "network %s: expected none of another service", s.Marked)
+	}
 }
 
 // vipAddrs lists the VIPs' addresses, ", a or b"; nothing when none has one.
@@ -76,15 +101,19 @@ func (v *validation) destination(path string, d Destination, before []Destinatio
 
 // check demands whole keepalived times; without a kind there must be nothing else.
 func (v *validation) check(path string, c Check) {
-	if c.Kind < 0 || c.Kind > HTTPCheck {
-		v.add(path+".kind", "kind %d: expected tcp or http", c.Kind)
+	kinds := oneOf(checkNames[TCPCheck:])
+	if c.Kind < 0 || c.Kind > FileCheck {
+		v.add(path+".kind", "kind %d: expected %s", c.Kind, kinds)
 		return
 	}
 	if c.Kind == 0 {
 		if c != (Check{}) {
-			v.add(path+".kind", "kind is missing: expected tcp or http")
+			v.add(path+".kind", "kind is missing: expected %s", kinds)
 		}
 		return
+	}
+	if c.Page && c.Kind != HTTPCheck && c.Kind != SSLCheck {
+		v.add(path+".page", "a %s check sees no page: expected http or ssl", c.Kind)
 	}
 	positive := func(key string, d, least time.Duration) {
 		if d < least || d > time.Hour {

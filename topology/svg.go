@@ -269,6 +269,13 @@ func facts(t *Topology) []string {
 			servers = append(servers, server)
 		}
 		line := fmt.Sprintf("service %s, %s over %s", s.Addr, s.Scheduler, strings.Join(servers, ", "))
+		if s.Marked.IsValid() {
+			line = fmt.Sprintf("service of all of %s by firewall mark, %s over %s", s.Marked, s.Scheduler,
+				strings.Join(servers, ", "))
+		}
+		if s.Protocol != HTTP {
+			line = strings.ToUpper(s.Protocol.String()) + " " + line
+		}
 		if s.Check.Kind != 0 {
 			line += fmt.Sprintf("; %s check every %s", strings.ToUpper(s.Check.Kind.String()),
 				s.Check.DelayLoop)

@@ -106,11 +106,16 @@ type VRRP struct {
 	Password string
 }
 
-// Service is one virtual service, LVS-NAT over TCP.
+// Service is one virtual service by LVS-NAT.
 type Service struct {
 	// Addr is the virtual service's address and port: a VIP's, or a director's own address where the
 	// topology has no VIPs.
 	Addr netip.AddrPort
+	// Marked makes it a service by firewall mark: clients call any address of this IPv4 network, which
+	// is nobody's, by way of Addr, and the directors mark what comes for it. The zero Prefix is none.
+	Marked netip.Prefix
+	// Protocol is what the real servers speak.
+	Protocol Protocol
 	// Scheduler is the IPVS scheduler's name, for example "rr".
 	Scheduler   string
 	RealServers []Destination
@@ -124,36 +129,6 @@ type Destination struct {
 	Node   string
 	Port   uint16
 	Weight int
-}
-
-// CheckKind is the kind of a health check. The zero CheckKind is no check.
-type CheckKind int
-
-// The health checks that generated configuration can ask for.
-const (
-	TCPCheck CheckKind = iota + 1
-	HTTPCheck
-)
-
-// String returns "tcp" or "http"; "none" for the zero CheckKind.
-func (k CheckKind) String() string {
-	switch k {
-	case TCPCheck:
-		return "tcp"
-	case HTTPCheck:
-		return "http"
-	}
-	return "none"
-}
-
-// Check is a health check's kind and times; keepalived.conf's delay_loop, connect_timeout,
-// retry and delay_before_retry.
-type Check struct {
-	Kind             CheckKind
-	DelayLoop        time.Duration
-	ConnectTimeout   time.Duration
-	Retry            int
-	DelayBeforeRetry time.Duration
 }
 
 // Clone returns a copy that shares no memory with t.

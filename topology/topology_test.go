@@ -119,8 +119,10 @@ func TestLookups(t *testing.T) {
 
 func TestEnumsPrint(t *testing.T) {
 	got := []string{Role(0).String(), Client.String(), Director.String(), RealServer.String(),
-		CheckKind(0).String(), TCPCheck.String(), HTTPCheck.String()}
-	want := []string{"unset", "client", "director", "real-server", "none", "tcp", "http"}
+		CheckKind(0).String(), TCPCheck.String(), FileCheck.String(), CheckKind(99).String(),
+		HTTP.String(), Echo.String(), Protocol(-1).String()}
+	want := []string{"unset", "client", "director", "real-server", "none", "tcp", "file", "unknown",
+		"http", "echo", "unknown"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -23,7 +23,7 @@ func newBench() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure a director side by side with keepalived",
 	}
-	cmd.AddCommand(newBenchVRRP(), newBenchCarryOut())
+	cmd.AddCommand(newBenchVRRP(), newBenchIPVS(), newBenchCarryOut(), newBenchCarryOutIPVS())
 	return cmd
 }
 
@@ -74,58 +74,85 @@ func runBench(ctx context.Context, cmd *cobra.Command, o benchOptions) error {
 		}
 		options.Parts = append(options.Parts, part)
 	}
-	subject, err := scenarios.FindDirector(o.director)
-	if err != nil {
-		return exitError{exitInconclusive, err}
+	var absent string
+	var err error
+	if options.Directors, absent, err = o.directors(); err != nil {
+		return err
 	}
-	options.Directors = []scenarios.Director{subject}
-	absent := ""
-	if o.director != benchReference {
-		reference, err := scenarios.FindDirector(benchReference)
-		if err == nil {
-			options.Directors = append(options.Directors, reference)
-		} else {
-			absent = benchReference
-		}
-	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return exitError{exitInconclusive, fmt.Errorf("make output directory: %w", err)}
-	}
-	options.Progress = func(text string) {
-		for i, part := range wrap(text, 76) {
-			if i > 0 {
-				part = "    " + part
-			}
-			fmt.Fprintln(cmd.ErrOrStderr(), part)
-		}
-	}
+	options.Progress = benchProgress(cmd.ErrOrStderr())
 	results, broken := bench.Run(ctx, options)
 	results.Absent = absent
 	return finishBench(cmd.OutOrStdout(), o, &results, broken)
 }
 
+// directors finds the programs to compare, and makes the output directory. The name is that of a
+// reference that is not here.
+func (o benchOptions) directors() (found []scenarios.Director, absent string, err error) {
+	subject, err := scenarios.FindDirector(o.director)
+	if err != nil {
+		return nil, "", exitError{exitInconclusive, err}
+	}
+	found = []scenarios.Director{subject}
+	if o.director != benchReference {
+		reference, err := scenarios.FindDirector(benchReference)
+		if err == nil {
+			found = append(found, reference)
+		} else {
+			absent = benchReference
+		}
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return nil, "", exitError{exitInconclusive, fmt.Errorf("make output directory: %w", err)}
+	}
+	return found, absent, nil
+}
+
+// benchProgress prints what is being measured.
+func benchProgress(w io.Writer) func(text string) {
+	return func(text string) {
+		for i, part := range wrap(text, 76) {
+			if i > 0 {
+				part = "    " + part
+			}
+			fmt.Fprintln(w, part)
+		}
+	}
+}
+
 // finishBench writes and prints the results, and returns the error that gives the exit status.
 func finishBench(w io.Writer, o benchOptions, r *bench.Results, broken error) error {
+	missed, _ := bench.Missed(r.Targets)
+	return finish(w, o, broken, benchOutcome{missed, len(r.Problems),
+		func(w io.Writer) error { return bench.WriteTable(w, r) },
+		func(w io.Writer) error { return bench.WriteJSON(w, r) }})
+}
+
+// benchOutcome is what has come of a benchmark: how many targets were missed that must not be, how
+// many problems there were, and its two forms.
+type benchOutcome struct {
+	missed, problems int
+	table, json      func(io.Writer) error
+}
+
+// finish writes and prints an outcome, and returns the error that gives the exit status.
+func finish(w io.Writer, o benchOptions, broken error, out benchOutcome) error {
 	if broken != nil {
 		return exitError{exitInconclusive, broken}
 	}
-	err := writeFile(filepath.Join(o.out, "results.json"), func(w io.Writer) error {
-		return bench.WriteJSON(w, r)
-	})
-	if err != nil {
+	if err := writeFile(filepath.Join(o.out, "results.json"), out.json); err != nil {
 		return exitError{exitInternal, err}
 	}
-	write := bench.WriteTable
+	write := out.table
 	if o.format == "json" {
-		write = bench.WriteJSON
+		write = out.json
 	}
-	if err := write(w, r); err != nil {
+	if err := write(w); err != nil {
 		return exitError{exitInternal, err}
 	}
-	if missed, _ := bench.Missed(r.Targets); missed > 0 {
+	if out.missed > 0 {
 		return exitError{exitFail, nil}
 	}
-	if len(r.Problems) > 0 {
+	if out.problems > 0 {
 		return exitError{exitInconclusive, nil}
 	}
 	return nil

@@ -19,6 +19,10 @@ func TestBenchRefusesBadFlags(t *testing.T) {
 		{"bench", "vrrp", "--format", "yaml"},
 		{"bench", "vrrp", "now"},
 		{"bench", bench.CarryOutName, "{"},
+		{"bench", "ipvs", "--only", "fuel"},
+		{"bench", "ipvs", "--format", "yaml"},
+		{"bench", "ipvs", "now"},
+		{"bench", bench.CarryOutIPVSName, "{"},
 	} {
 		if got := run(context.Background(), args); got != exitUsage {
 			t.Errorf("%q: got exit status %d, want %d", args, got, exitUsage)

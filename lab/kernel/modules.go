@@ -17,7 +17,7 @@ import (
 // finds out which.
 var guestModules = []string{
 	"veth", "bridge", "macvlan", "dummy", "tun", "ifb",
-	"sch_netem", "sch_tbf", "sch_ingress", "act_mirred", "cls_u32",
+	"sch_netem", "sch_tbf", "sch_ingress", "act_mirred", "act_skbedit", "cls_u32",
 	"nf_tables", "nft_compat", "nf_conntrack",
 	"ip_vs",
 	"ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_lblc", "ip_vs_lblcr", "ip_vs_dh",

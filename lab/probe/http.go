@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/reports"
+	"github.com/tandemlb/tandem/topology"
 )
 
 // The defaults of HTTPConfig.
@@ -25,8 +26,10 @@ const (
 
 // HTTPConfig says what an HTTP probe asks, and how often.
 type HTTPConfig struct {
-	// Target is the address and port that is asked for "/".
+	// Target is the address and port that is asked, by HTTP for "/".
 	Target netip.AddrPort
+	// Protocol is that of the request, on a fresh connection or from a fresh port.
+	Protocol topology.Protocol
 	// Rate is how many requests a second are sent, whatever becomes of them; 0: DefaultRate.
 	Rate int
 	// Limit is how long a request may take; 0: DefaultLimit.
@@ -73,12 +76,13 @@ func NewHTTP(
 
 // httpOrder is what a probe's process is told, as JSON.
 type httpOrder struct {
-	Client    string         `json:"client"`
-	Target    netip.AddrPort `json:"target"`
-	Rate      int            `json:"rate"`
-	Limit     time.Duration  `json:"limit"`
-	Pause     time.Duration  `json:"pause,omitempty"`
-	Tolerance time.Duration  `json:"tolerance"`
+	Client    string            `json:"client"`
+	Target    netip.AddrPort    `json:"target"`
+	Protocol  topology.Protocol `json:"protocol,omitempty"`
+	Rate      int               `json:"rate"`
+	Limit     time.Duration     `json:"limit"`
+	Pause     time.Duration     `json:"pause,omitempty"`
+	Tolerance time.Duration     `json:"tolerance"`
 	// Clock is the start of the lab's clock.
 	Clock time.Duration `json:"clock"`
 	// Serial, if not 0, asks for so many requests one after another, whatever the Rate.
@@ -90,6 +94,7 @@ func newHTTPOrder(client *lab.Node, c HTTPConfig) (httpOrder, error) {
 	order := httpOrder{
 		Client:    client.Name(),
 		Target:    c.Target,
+		Protocol:  c.Protocol,
 		Rate:      cmp.Or(c.Rate, DefaultRate),
 		Limit:     cmp.Or(c.Limit, DefaultLimit),
 		Pause:     c.Pause,
@@ -112,7 +117,7 @@ func newHTTPOrder(client *lab.Node, c HTTPConfig) (httpOrder, error) {
 
 // String returns what the probe does, for example "probe http://192.168.1.1:80 from client1".
 func (h *HTTP) String() string {
-	return fmt.Sprintf("probe http://%s from %s", h.config.Target, h.client)
+	return fmt.Sprintf("probe %s://%s from %s", h.config.Protocol, h.config.Target, h.client)
 }
 
 // Ready returns a channel that is closed when the schedule has begun.
@@ -122,17 +127,17 @@ func (h *HTTP) Ready() <-chan struct{} { return h.ready }
 // returns nil. It returns an error when the probe's process ends before. It may be called once.
 func (h *HTTP) Run(ctx context.Context) error {
 	// The end of the context is the end of the schedule, not of the process.
-	stream, err := startHTTP(ctx, h.client, h.config)
+	out, err := startHTTP(ctx, h.client, h.config)
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return nil
 	case err != nil:
 		return fmt.Errorf("%s: %w", h, err)
 	}
-	defer stream.close()
-	stop := context.AfterFunc(ctx, stream.stop)
+	defer out.close()
+	stop := context.AfterFunc(ctx, out.stop)
 	defer stop()
-	err = stream.each(func(r httpRecord) {
+	err = out.each(func(r httpRecord) {
 		if r.Ready {
 			close(h.ready)
 			return
@@ -203,14 +208,14 @@ func Serial(
 		return nil, fmt.Errorf("probe from %s: %d requests: want at least 1", client, n)
 	}
 	order.Serial = n
-	stream, err := startHTTP(ctx, client, order)
+	out, err := startHTTP(ctx, client, order)
 	if err != nil {
 		return nil, err
 	}
-	defer stream.close()
-	defer context.AfterFunc(ctx, stream.stop)()
+	defer out.close()
+	defer context.AfterFunc(ctx, out.stop)()
 	var requests []reports.Request
-	err = stream.each(func(r httpRecord) {
+	err = out.each(func(r httpRecord) {
 		if !r.Ready {
 			requests = append(requests, r.Request)
 		}
@@ -233,8 +238,8 @@ type httpRecord struct {
 	Late time.Duration `json:"late"`
 }
 
-// httpStream is a probe's process and the pipes to it.
-type httpStream struct {
+// stream is a probe's process and the pipes to it.
+type stream struct {
 	process *lab.Process
 	input   *os.File // closing it ends the schedule
 	output  *os.File
@@ -242,11 +247,18 @@ type httpStream struct {
 }
 
 // startHTTP starts a probe's process on a node.
-func startHTTP(ctx context.Context, client *lab.Node, order httpOrder) (*httpStream, error) {
+func startHTTP(ctx context.Context, client *lab.Node, order httpOrder) (*stream, error) {
 	argument, err := json.Marshal(order)
 	if err != nil {
 		return nil, fmt.Errorf("encode order: %w", err)
 	}
+	return startStream(ctx, client, httpRoleName, []string{string(argument)})
+}
+
+// startStream starts a role of this package on a node, with pipes to it and from it.
+func startStream(
+	ctx context.Context, node *lab.Node, role string, args []string,
+) (*stream, error) {
 	theirInput, input, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
@@ -258,20 +270,20 @@ func startHTTP(ctx context.Context, client *lab.Node, order httpOrder) (*httpStr
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
 	defer theirOutput.Close()
-	process, err := client.StartRole(ctx, httpRoleName, lab.Command{
-		Args:   []string{string(argument)},
+	process, err := node.StartRole(ctx, role, lab.Command{
+		Args:   args,
 		Stdin:  theirInput,
 		Stdout: theirOutput,
 	})
 	if err != nil {
 		return nil, errors.Join(err, input.Close(), output.Close())
 	}
-	return &httpStream{process: process, input: input, output: output}, nil
+	return &stream{process: process, input: input, output: output}, nil
 }
 
 // each calls fn with every record until the process has ended, and returns an error if it ended in
 // any other way than being stopped or having done all.
-func (s *httpStream) each(fn func(httpRecord)) error {
+func (s *stream) each(fn func(httpRecord)) error {
 	lines := bufio.NewScanner(s.output)
 	for lines.Scan() {
 		var record httpRecord
@@ -291,10 +303,10 @@ func (s *httpStream) each(fn func(httpRecord)) error {
 }
 
 // stop tells the process to send no more requests. A second call does nothing.
-func (s *httpStream) stop() { s.once.Do(func() { s.input.Close() }) }
+func (s *stream) stop() { s.once.Do(func() { s.input.Close() }) }
 
 // close ends the process, if it is still there, and releases the pipes.
-func (s *httpStream) close() {
+func (s *stream) close() {
 	s.stop()
 	// It has ended, unless reading its records has failed before.
 	_ = s.process.Kill()

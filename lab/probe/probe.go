@@ -16,7 +16,7 @@ import (
 
 // Roles are the built-in programs that the probes run on nodes. A program that uses this package
 // passes them to lab.Main.
-func Roles() []lab.Role { return []lab.Role{httpRole()} }
+func Roles() []lab.Role { return []lab.Role{httpRole(), callerRole(), streamsRole()} }
 
 // Recorder collects what probes see. Its methods may be called from any goroutine. The zero
 // Recorder is empty and ready for use.
@@ -24,6 +24,7 @@ type Recorder struct {
 	mu       sync.Mutex
 	events   []reports.Event
 	requests []reports.Request
+	calls    []reports.Call
 }
 
 // Event records an event.
@@ -38,6 +39,22 @@ func (r *Recorder) Request(q reports.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests = append(r.requests, q)
+}
+
+// Call records a call.
+func (r *Recorder) Call(c reports.Call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, c)
+}
+
+// Calls returns a copy of the calls so far in order of the time at which they were opened.
+func (r *Recorder) Calls() []reports.Call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	calls := slices.Clone(r.calls)
+	slices.SortStableFunc(calls, func(a, b reports.Call) int { return cmp.Compare(a.Opened, b.Opened) })
+	return calls
 }
 
 // Events returns a copy of the events so far in order of their time; those of one time stay as they

@@ -139,6 +139,9 @@ func (e errStatus) Error() string { return "status " + e.status }
 
 // ask makes a connection, sends a request and returns the first line of the answer's body.
 func (p *prober) ask(deadline time.Time) (string, error) {
+	if speak, other := conversations[p.order.Protocol]; other {
+		return p.converse(speak, deadline)
+	}
 	// Without keep-alive probes each connection costs four system calls less.
 	dialer := net.Dialer{Deadline: deadline, KeepAlive: -1}
 	target := p.order.Target.String()
@@ -162,7 +165,12 @@ func (p *prober) ask(deadline time.Time) (string, error) {
 	if _, err := io.WriteString(conn, request); err != nil {
 		return "", err
 	}
-	answer, err := http.ReadResponse(bufio.NewReaderSize(conn, maxAnswer), nil)
+	return readPage(conn)
+}
+
+// readPage reads an answer and returns the first line of its body.
+func readPage(from io.Reader) (string, error) {
+	answer, err := http.ReadResponse(bufio.NewReaderSize(from, maxAnswer), nil)
 	if err != nil {
 		return "", err
 	}

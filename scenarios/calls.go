@@ -1,0 +1,231 @@
+package scenarios
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/lab/probe"
+	"github.com/tandemlb/tandem/reports"
+)
+
+// Calls opens connections from a client strictly one after another, each of which is kept; from
+// time to time one of those that are open is closed. What is opened and closed is drawn from the
+// run's seed. Before each connection the step waits until the director's kernel has noticed all
+// that was closed: who gets the next one is then the scheduler's decision alone.
+type Calls struct {
+	Client string
+	// Count is how many connections are opened.
+	Count int
+	// Sources is from how many addresses of the client's network, drawn for each connection; 0: from
+	// the client's own.
+	Sources int
+	// Addresses is to how many addresses of a service by firewall mark, drawn for each connection; 0:
+	// to one.
+	Addresses int
+	// Hold is how many are open at most; 0: each is closed before the next.
+	Hold int
+}
+
+// String returns what is done.
+func (s Calls) String() string {
+	text := fmt.Sprintf("open %d connections one after another from %s", s.Count, s.Client)
+	if s.Sources > 0 {
+		text += fmt.Sprintf(", from %d addresses", s.Sources)
+	}
+	if s.Addresses > 0 {
+		text += fmt.Sprintf(", to %d addresses", s.Addresses)
+	}
+	return text + fmt.Sprintf(", hold up to %d", s.Hold)
+}
+
+// callLimit is how long a call waits for its server: longer than a SYN that is sent again.
+const callLimit = 3 * time.Second
+
+// settleLimit is how long a kernel may take to notice that a connection is closed.
+const settleLimit = 5 * time.Second
+
+func (s Calls) do(ctx context.Context, r *run) error {
+	client, ok := r.lab.Node(s.Client)
+	if !ok {
+		return fmt.Errorf("open connections: there is no node %s", s.Client)
+	}
+	if len(r.scenario.Topology.Services) == 0 {
+		return errors.New("open connections: the topology has no virtual service")
+	}
+	sources, err := lend(ctx, client, s.Sources)
+	if err != nil {
+		return err
+	}
+	caller, err := probe.NewCaller(ctx, client)
+	if err != nil {
+		return err
+	}
+	defer caller.Close()
+	c := calls{
+		run: r, caller: caller, sources: sources, clock: r.lab.Clock(),
+		targets: targetsOf(r.scenario.Topology.Services[0], s.Addresses),
+		random:  rand.New(rand.NewPCG(r.options.Seed, uint64(s.Count))),
+	}
+	defer c.record()
+	for range s.Count {
+		if err := c.open(ctx); err != nil {
+			return err
+		}
+		for len(c.held) > s.Hold || len(c.held) > 0 && s.Hold > 0 && c.random.IntN(4) == 0 {
+			if err := c.close(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lend gives a node n more addresses of its first network, and returns those that it has then to
+// call from. They go with the lab.
+func lend(ctx context.Context, n *lab.Node, more int) ([]netip.Addr, error) {
+	own := n.Spec().Links[0]
+	if more == 0 {
+		return []netip.Addr{own.Addr.Addr()}, nil
+	}
+	used := map[netip.Addr]bool{}
+	for _, o := range n.Lab().Nodes() {
+		for _, l := range o.Spec().Links {
+			used[l.Addr.Addr()] = true
+		}
+	}
+	var all []netip.Addr
+	err := n.Do(ctx, func() error {
+		link, err := n.Handle().LinkByName(own.Interface)
+		if err != nil {
+			return err
+		}
+		// From the end of the network, where nobody of it lives.
+		b := own.Addr.Masked().Addr().As4()
+		for last := 254; last > 0 && len(all) < more; last-- {
+			b[3] = byte(last)
+			addr := netip.AddrFrom4(b)
+			if used[addr] {
+				continue
+			}
+			a, err := netlink.ParseAddr(netip.PrefixFrom(addr, own.Addr.Bits()).String())
+			if err != nil {
+				return err
+			}
+			if err := n.Handle().AddrReplace(link, a); err != nil {
+				return fmt.Errorf("add %s: %w", addr, err)
+			}
+			all = append(all, addr)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lend addresses to %s: %w", n, err)
+	}
+	return all, nil
+}
+
+// calls is the step Calls at work.
+type calls struct {
+	run     *run
+	caller  *probe.Caller
+	sources []netip.Addr
+	targets []netip.AddrPort
+	clock   lab.Clock
+	random  *rand.Rand
+	made    []reports.Call
+	// held are the places in made of those that are open.
+	held []int
+	port uint16
+}
+
+// firstPort is the first port to call from: none is used twice, because the kernel remembers
+// connections for minutes.
+const firstPort = 20000
+
+// open opens the next connection.
+func (c *calls) open(ctx context.Context) error {
+	from := c.sources[c.random.IntN(len(c.sources))]
+	port := firstPort + c.port
+	c.port++
+	to := c.targets[c.random.IntN(len(c.targets))]
+	call, err := c.caller.Open(ctx, netip.AddrPortFrom(from, port), to, callLimit)
+	if err != nil {
+		return err
+	}
+	c.made = append(c.made, call)
+	if call.Outcome == reports.Answered {
+		c.held = append(c.held, len(c.made)-1)
+	}
+	return nil
+}
+
+// close closes one that is open, and waits until the director has noticed.
+func (c *calls) close(ctx context.Context) error {
+	i := c.random.IntN(len(c.held))
+	call := &c.made[c.held[i]]
+	c.held = append(c.held[:i], c.held[i+1:]...)
+	call.Closed = c.clock.Now()
+	if err := c.caller.Hang(ctx, call.ID, call.Reset); err != nil {
+		return err
+	}
+	return c.run.awaitActive(ctx, len(c.held))
+}
+
+func (c *calls) record() {
+	for _, call := range c.made {
+		c.run.recorder.Call(call)
+	}
+}
+
+// awaitActive waits until a director's kernel counts so many active connections.
+func (r *run) awaitActive(ctx context.Context, want int) error {
+	director := best(r.scenario.Topology)
+	n, ok := r.lab.Node(director)
+	if !ok {
+		return fmt.Errorf("count connections: there is no node %s", director)
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	for poll := time.Millisecond; ; poll = min(2*poll, tablePoll) {
+		text, err := readTable(ctx, n)
+		if err != nil {
+			return err
+		}
+		have := countActive(strings.NewReader(text))
+		if have == want {
+			return nil
+		}
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return fmt.Errorf("await %d active connections on %s, it has %d: %w", want, n, have,
+				context.Cause(ctx))
+		}
+	}
+}
+
+// countActive adds up the active connections in a table as /proc/net/ip_vs shows it.
+func countActive(table io.Reader) int {
+	n := 0
+	for lines := bufio.NewScanner(table); lines.Scan(); {
+		f := strings.Fields(lines.Text())
+		if len(f) != 6 || f[0] != "->" {
+			continue
+		}
+		if active, err := strconv.Atoi(f[4]); err == nil {
+			n += active
+		}
+	}
+	return n
+}

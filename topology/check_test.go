@@ -1,0 +1,97 @@
+package topology
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestServicesRoundTrip has every protocol and check written and read back.
+func TestServicesRoundTrip(t *testing.T) {
+	for p := HTTP; p <= Echo; p++ {
+		for k := TCPCheck; k <= FileCheck; k++ {
+			want := mustPreset(t, "fig6")
+			want.Services[0].Protocol = p
+			want.Services[0].Check.Kind = k
+			want.Services[0].Check.Page = k == HTTPCheck || k == SSLCheck
+			want.Services[0].Marked = netip.MustParsePrefix("10.0.0.0/24")
+			b, err := Marshal(want)
+			if err != nil {
+				t.Fatalf("%s by %s: %v", p, k, err)
+			}
+			back, err := Parse("it.yml", b)
+			if err != nil {
+				t.Fatalf("%s by %s: %v\n%s", p, k, err, b)
+			}
+			if diff := cmp.Diff(want, back, compareAddresses); diff != "" {
+				t.Errorf("%s by %s (-want +got):\n%s", p, k, diff)
+			}
+		}
+	}
+}
+
+func TestServiceProblems(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Service)
+		want   string
+	}{
+		{"a protocol that is none", func(s *Service) { s.Protocol = 9 },
+			"services[192.168.1.1:80].protocol: protocol 9: expected http, https, smtp, dns or echo"},
+		{"a check that is none", func(s *Service) { s.Check.Kind = 99 },
+			"services[192.168.1.1:80].check.kind: kind 99: expected tcp, http, ssl, smtp, misc, dns, " +
+				"udp, ping or file"},
+		{"a page that is not seen", func(s *Service) { s.Check.Kind, s.Check.Page = TCPCheck, true },
+			"services[192.168.1.1:80].check.page: a tcp check sees no page: expected http or ssl"},
+		{"a marked network that is somebody's",
+			func(s *Service) { s.Marked = netip.MustParsePrefix("192.168.0.0/16") },
+			"services[192.168.1.1:80].marked: network 192.168.0.0/16: expected none of client, " +
+				"192.168.1.0/24\nservices[192.168.1.1:80].marked: network 192.168.0.0/16: expected none " +
+				"of server, 192.168.2.0/24"},
+		{"a marked network that is an address",
+			func(s *Service) { s.Marked = netip.MustParsePrefix("10.0.0.1/24") },
+			"services[192.168.1.1:80].marked: network 10.0.0.1/24: expected an IPv4 network such as " +
+				"10.0.0.0/24"},
+	} {
+		fig6 := mustPreset(t, "fig6")
+		tt.change(&fig6.Services[0])
+		if err := fig6.Validate(); err == nil || err.Error() != tt.want {
+			t.Errorf("%s: error %v, want %s", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestParseProtocol(t *testing.T) {
+	for p := HTTP; p <= Echo; p++ {
+		if got, err := ParseProtocol(p.String()); err != nil || got != p {
+			t.Errorf("%s: %s, %v", p, got, err)
+		}
+		if got, want := p.UDP(), p == DNS || p == Echo; got != want {
+			t.Errorf("%s by UDP: %t, want %t", p, got, want)
+		}
+	}
+	_, err := ParseProtocol("htps")
+	want := `"htps": expected http, https, smtp, dns or echo (did you mean "https"?)`
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func TestPageIsABoolean(t *testing.T) {
+	_, err := Parse("it.yml",
+		[]byte("preset: fig6\nservices:\n  192.168.1.1:80: {check: {page: 1}}\n"))
+	want := "it.yml:3:34: services[192.168.1.1:80].check.page: the number 1: expected true or false"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func TestDrawingsNameTheProtocol(t *testing.T) {
+	fig6 := mustPreset(t, "fig6")
+	fig6.Services[0].Protocol = DNS
+	if text := Text(fig6); !strings.Contains(text, "DNS service 192.168.1.1:80") {
+		t.Errorf("no DNS in\n%s", text)
+	}
+}
