@@ -72,10 +72,11 @@ type State struct {
 	At  time.Time
 }
 
-// Runner carries out tasks, each on its own clock. A task that waits costs a timer and no
+// Runner carries out tasks, each on its own clock. A task that waits costs neither a timer nor a
 // goroutine.
 type Runner struct {
 	report func(Report)
+	queue  *queue
 
 	mu      sync.Mutex
 	tasks   map[string]*watch
@@ -92,7 +93,8 @@ type Runner struct {
 // goroutines of attempts; checks that have changes wait for it. It must not be nil. A task starts
 // with what its Params.Alpha says, which is not reported.
 func NewRunner(report func(Report)) *Runner {
-	return &Runner{report: report, tasks: make(map[string]*watch), spread: make(spread)}
+	return &Runner{report: report, queue: newQueue(), tasks: make(map[string]*watch),
+		spread: make(spread)}
 }
 
 // Set says which tasks there are from now on. One whose ID is known goes on as it stands, with the
@@ -125,7 +127,7 @@ func (r *Runner) Set(tasks []Task) error {
 			w.set(t)
 			continue
 		}
-		w := newWatch(t, r.send)
+		w := newWatch(t, r.send, r.queue)
 		w.paused = r.paused[t.ID]
 		r.tasks[t.ID] = w
 		r.start(w)
@@ -190,7 +192,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		r.start(r.tasks[id])
 	}
 	r.mu.Unlock()
-	<-ctx.Done()
+	r.queue.run(ctx)
 	r.mu.Lock()
 	r.over = true
 	for _, w := range r.tasks {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// never is the time to the next attempt of a task that is suspended: a watch always has a timer.
+// never is the time to the next attempt of a task that is suspended: a watch that is not at work
+// always waits.
 const never = 1 << 62 * time.Nanosecond
 
 // Suspend says which tasks make no attempt from now on, whether they are known now or later: they
@@ -31,7 +32,5 @@ func (w *watch) pause(paused bool) {
 		w.void = true
 		w.cancel()
 	}
-	if w.timer != nil && !w.ended && w.timer.Stop() {
-		w.arm(w.due)
-	}
+	w.rearm()
 }

@@ -6,15 +6,17 @@ import (
 	"time"
 )
 
-// watch is one task at work. It is idle, with its timer running; or at work, from begin to rest; or
+// watch is one task at work. It is idle, and waits in the queue; or at work, from begin to rest; or
 // ended, and then tells done once.
 //
-//	        start              timer
+//	        start               due
 //	new ──────────▶ idle ◀──────────────▶ at work
 //	                 │ end        rest      │ end, and the attempt is over
 //	                 └───────▶ ended ◀──────┘
 type watch struct {
-	send func(Report)
+	send  func(Report)
+	queue *queue
+	place int // in queue, counted from 1; 0: it does not wait. It is the queue's
 
 	mu      sync.Mutex
 	task    Task
@@ -23,7 +25,6 @@ type watch struct {
 
 	ctx    context.Context // nil before start
 	done   func()
-	timer  *time.Timer
 	due    time.Time          // of the attempt that is next, or at work
 	cancel context.CancelFunc // of the attempt under way
 	again  bool               // another attempt follows at once
@@ -33,8 +34,8 @@ type watch struct {
 	ended  bool
 }
 
-func newWatch(t Task, send func(Report)) *watch {
-	return &watch{send: send, task: t, tracker: NewTracker(t.Params)}
+func newWatch(t Task, send func(Report), q *queue) *watch {
+	return &watch{send: send, queue: q, task: t, tracker: NewTracker(t.Params)}
 }
 
 // start makes the first attempt after delay, and calls done when the watch has ended.
@@ -43,7 +44,7 @@ func (w *watch) start(ctx context.Context, delay time.Duration, done func()) {
 	defer w.mu.Unlock()
 	w.ctx, w.done = ctx, done
 	w.due = time.Now().Add(delay)
-	w.timer = time.AfterFunc(delay, w.attempt)
+	w.queue.put(w)
 }
 
 // end ends the watch, and the attempt under way; a second call does nothing.
@@ -57,7 +58,7 @@ func (w *watch) end() {
 	if w.cancel != nil {
 		w.cancel()
 	}
-	if w.timer != nil && w.timer.Stop() {
+	if w.queue.remove(w) {
 		w.done() // otherwise the attempt does
 	}
 }
@@ -67,24 +68,27 @@ func (w *watch) set(t Task) {
 	defer w.mu.Unlock()
 	w.task, w.tracker.Params = t, t.Params
 	w.sooner = true
-	if w.timer != nil && !w.ended && w.timer.Stop() {
-		w.arm(w.due)
-	}
+	w.rearm()
 }
 
 func (w *watch) recheck() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.timer == nil || w.ended {
+	if w.ctx == nil || w.ended {
 		return
 	}
 	w.again = true
-	if w.timer.Stop() {
+	w.rearm()
+}
+
+// rearm works out anew when the next attempt is due, if it waits for that.
+func (w *watch) rearm() {
+	if w.queue.remove(w) {
 		w.arm(w.due)
 	}
 }
 
-// arm sets the timer for next, or earlier if something says so.
+// arm waits for next, or for earlier if something says so.
 func (w *watch) arm(next time.Time) {
 	now := time.Now()
 	if soonest := now.Add(w.task.Params.Interval); w.sooner && soonest.Before(next) {
@@ -98,7 +102,7 @@ func (w *watch) arm(next time.Time) {
 	}
 	w.sooner, w.again = false, false
 	w.due = next
-	w.timer.Reset(next.Sub(now))
+	w.queue.put(w)
 }
 
 func (w *watch) current() State {
@@ -132,7 +136,7 @@ func (w *watch) begin() (context.Context, Task, bool) {
 		return nil, Task{}, false
 	}
 	w.again = false
-	if w.paused { // it has only begun, or the timer was faster
+	if w.paused { // it has only begun, or the queue was faster
 		w.arm(w.due)
 		return nil, Task{}, false
 	}
