@@ -56,6 +56,8 @@ func syncDaemons(cfg *config.Config) []ipvs.SyncDaemon {
 	}
 	master, backup := d, d
 	master.Role, backup.Role = ipvs.SyncMaster, ipvs.SyncBackup
+	// What a backup can take must not be less than what another kind of director sends.
+	master.MaxLen = cmp.Or(master.MaxLen, syncLength)
 	return []ipvs.SyncDaemon{master, backup}
 }
 
@@ -121,9 +123,13 @@ func lvsParts(cfg *config.Config) map[string]any {
 	return parts
 }
 
-// The kernel sends what it knows of a connection when a packet of it passes, and keeps it back for
-// up to 3 s (net/netfilter/ipvs/ip_vs_sync.c).
+// The kernel sends what it knows of a connection when a packet of it passes, and keeps it back until
+// its message is full, for up to 3 s (net/netfilter/ipvs/ip_vs_sync.c).
 const (
+	// syncLength is the length of a message, where the file does not say another: room for a head of
+	// 8 bytes and four connections of IPv4, or two of IPv6. So on a director that has anything to do
+	// none waits long; the kernel's own, which follows from the MTU, is room for 40.
+	syncLength = 8 + 4*36
 	// syncRefresh is after how long it sends it again.
 	syncRefresh = 10 * time.Second
 	// warmUp is how long a director that has come back lets a lower master be: by then it knows

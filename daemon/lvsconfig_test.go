@@ -47,7 +47,11 @@ func TestSyncDaemons(t *testing.T) {
 				got = append(got, d.String())
 			}
 			if tt.want != "" {
-				want = []string{"ipvsadm --start-daemon master " + tt.want,
+				master := tt.want
+				if !strings.Contains(master, "maxlen") {
+					master += " --sync-maxlen 152"
+				}
+				want = []string{"ipvsadm --start-daemon master " + master,
 					"ipvsadm --start-daemon backup " + tt.want}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

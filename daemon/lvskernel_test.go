@@ -63,7 +63,7 @@ const (
 	untouched = "Timeout (tcp tcpfin udp): 900 120 300\nsync_refresh_period 0\n" +
 		"sync_threshold 3 50\nsync_retries 0\n"
 	kernelSynced = "Timeout (tcp tcpfin udp): 1200 120 30\n" +
-		"master sync daemon (mcast=eth0, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, " +
+		"master sync daemon (mcast=eth0, syncid=51, maxlen=152, group=224.0.0.81, port=8848, " +
 		"ttl=1)\n" +
 		"backup sync daemon (mcast=eth0, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, " +
 		"ttl=1)\n" +
