@@ -3,6 +3,7 @@ package instance_test
 import (
 	"encoding/binary"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -20,15 +21,14 @@ import (
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
-// TestHostilePackets has a host on a real wire send a million packets like adverts to a master and
-// its backup within a minute: noise, cut short, or with another byte, TTL or virtual router. Both
+var hostilePackets = flag.Int("packets", 60_000, "how many TestHostilePackets sends")
+
+// TestHostilePackets has a host on a real wire send packets like adverts to a master and its backup, a
+// million within a minute if it is told to: noise, cut short, or with another byte, TTL or virtual router. Both
 // count each of them by its reason, the backup does not move, and the master's adverts, which a third
 // host hears, are on time.
 func TestHostilePackets(t *testing.T) {
-	packets := 1_000_000
-	if testing.Short() {
-		packets = 20_000
-	}
+	packets := *hostilePackets
 	nodeA, nodeB := netiftest.Pair(t)
 	b := realBench(t, nodeA, nodeB)
 	b.interval = time.Second
