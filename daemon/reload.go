@@ -295,10 +295,6 @@ func (d *director) setServices(ctx context.Context, t *transition) error {
 		d.keepOverrides(t.services, t.config)
 		// Their end is not that of ctx: they outlast the routers.
 		d.rear = begin(context.WithoutCancel(ctx), "virtual servers", d.services.run)
-		if !d.began && !d.options.Ledger.Inherited().Resume {
-			// No VIP comes before they are there, and nothing else takes the processor from them.
-			d.services.await(ctx)
-		}
 	case d.services != nil && (len(t.plan.services) > 0 || checksDiffer(d.config, t.config)):
 		if err := d.services.configure(t.config); err != nil {
 			return err

@@ -115,7 +115,7 @@ func (s *services) run(ctx context.Context) error {
 	return err
 }
 
-// fillPatience is how long others wait for the first virtual services: they are there in well under
+// fillPatience is how long checks wait for the first virtual services: they are there in well under
 // a second, or the kernel does not answer.
 const fillPatience = 2 * time.Second
 
