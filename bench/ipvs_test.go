@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -144,16 +143,7 @@ func ipvsTableOf(t *testing.T, r *IPVSResults) string {
 	if err := WriteIPVSTable(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(b.String()) {
-		text := strings.TrimSuffix(line, "\n")
-		long := utf8.RuneCountInString(text) > 80
-		if long && !strings.HasPrefix(text, "MISSED") && !strings.HasPrefix(text, "not measured") {
-			t.Errorf("wider than 80 columns: %q", text)
-		}
-		if strings.HasSuffix(text, " ") {
-			t.Errorf("blank at the end: %q", text)
-		}
-	}
+	checkWidth(t, b.String())
 	return b.String()
 }
 

@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 )
@@ -52,14 +50,7 @@ type FailureResult struct {
 }
 
 // WriteIPVSJSON writes the results as one indented object.
-func WriteIPVSJSON(w io.Writer, r *IPVSResults) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(r); err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
-	return nil
-}
+func WriteIPVSJSON(w io.Writer, r *IPVSResults) error { return writeJSON(w, r) }
 
 // addTable takes the median of each figure on its own.
 func (r *ipvsRunner) addTable(director string, f farm, all []Table) {

@@ -63,10 +63,12 @@ type StartResult struct {
 }
 
 // WriteJSON writes the results as one indented object.
-func WriteJSON(w io.Writer, r *Results) error {
+func WriteJSON(w io.Writer, r *Results) error { return writeJSON(w, r) }
+
+func writeJSON(w io.Writer, results any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(r); err != nil {
+	if err := enc.Encode(results); err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
 	return nil

@@ -52,13 +52,10 @@ func sample() *Results {
 	return r
 }
 
-func tableOf(t *testing.T, r *Results) string {
+// checkWidth demands lines for a terminal.
+func checkWidth(t *testing.T, table string) {
 	t.Helper()
-	var b bytes.Buffer
-	if err := WriteTable(&b, r); err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(b.String()) {
+	for line := range strings.Lines(table) {
 		text := strings.TrimSuffix(line, "\n")
 		long := utf8.RuneCountInString(text) > 80
 		if long && !strings.HasPrefix(text, "MISSED") && !strings.HasPrefix(text, "not measured") {
@@ -68,6 +65,15 @@ func tableOf(t *testing.T, r *Results) string {
 			t.Errorf("blank at the end: %q", text)
 		}
 	}
+}
+
+func tableOf(t *testing.T, r *Results) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := WriteTable(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	checkWidth(t, b.String())
 	return b.String()
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 )
 
 // answering is a router that answers to Ping as long as it is well.
@@ -40,8 +42,7 @@ func TestStuckRouter(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		asking := begin(ctx, "pings", p.ask)
 		wait := func(d time.Duration) {
-			time.Sleep(d)
-			synctest.Wait()
+			bubbletest.Pass(d)
 		}
 		wait(10 * time.Second)
 		if p.stuck.Load() {

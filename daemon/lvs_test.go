@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/netif"
 )
@@ -32,7 +33,7 @@ func TestLVSRunsBothDaemons(t *testing.T) {
 		if diff := cmp.Diff(want, b.noted, compareAddrs); diff != "" {
 			t.Errorf("noted: (-want +got)\n%s", diff)
 		}
-		time.Sleep(time.Minute)
+		bubbletest.Pass(time.Minute)
 		b.expect("a minute later", synced+timeouts+tuned)
 		b.end()
 		b.expect("stopped", "", "stop master", "stop backup")
@@ -74,7 +75,7 @@ func TestLVSRepairs(t *testing.T) {
 			if err := drift.do(); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(lvsRhythm)
+			bubbletest.Pass(lvsRhythm)
 			b.expect(drift.name, want, drift.did...)
 		}
 		if got := strings.Count(b.log.String(), "lvs repaired"); got != 4 ||

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 	"github.com/tandemlb/tandem/daemon/notify"
@@ -86,16 +87,14 @@ func TestConditionsAreTold(t *testing.T) {
 		d.publish()
 		w := begin(t.Context(), "conditions", d.watchConditions)
 		defer func() { _ = w.end() }()
-		time.Sleep(mostlyEvery)
-		synctest.Wait()
+		bubbletest.Pass(mostlyEvery)
 		seq := func() uint64 { return tl.notifier.Stats().Seq }
 		if !log.has("condition=split_brain subject=VI_1") || seq() != 1 {
 			t.Errorf("log and %d events: expected a split brain\n%s", seq(), log.String())
 		}
 		d.routers = nil
 		d.publish()
-		time.Sleep(calmFor + mostlyEvery)
-		synctest.Wait()
+		bubbletest.Pass(calmFor + mostlyEvery)
 		if !log.has(`msg="condition is over" condition=split_brain subject=VI_1`) || seq() != 2 {
 			t.Errorf("log and %d events: expected its end\n%s", seq(), log.String())
 		}

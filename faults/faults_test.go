@@ -260,11 +260,7 @@ var _ = Describe("a fault", func() {
 
 	DescribeTable("on a target that is not there names what there is",
 		func(ctx SpecContext, kind faults.Kind, target, says string) {
-			fault, err := faults.New(kind, target)
-			if err == nil {
-				_, err = fault.Inject(ctx, l)
-			}
-			Expect(err).To(MatchError(ContainSubstring(says)))
+			refuses(ctx, l, kind, target, says)
 		},
 		Entry("an unknown node", faults.PowerOff, "lb9", "lb1, lb2"),
 		Entry("a node without that program", faults.ServerStopped, "client1", "no server"),
@@ -281,6 +277,16 @@ var _ = Describe("a fault", func() {
 		Entry("an unset kind", faults.Kind(0), "lb1", "unknown kind"),
 	)
 })
+
+// refuses demands that a fault cannot be injected, and says so.
+func refuses(ctx context.Context, l *lab.Lab, kind faults.Kind, target, says string) {
+	GinkgoHelper()
+	fault, err := faults.New(kind, target)
+	if err == nil {
+		_, err = fault.Inject(ctx, l)
+	}
+	Expect(err).To(MatchError(ContainSubstring(says)))
+}
 
 func TestKindsHaveNames(t *testing.T) {
 	for _, k := range faults.Kinds() {

@@ -170,11 +170,7 @@ var _ = Describe("a fault of a real server", func() {
 
 	DescribeTable("on a target that is not there says so",
 		func(ctx SpecContext, kind faults.Kind, target, says string) {
-			fault, err := faults.New(kind, target)
-			if err == nil {
-				_, err = fault.Inject(ctx, l)
-			}
-			Expect(err).To(MatchError(ContainSubstring(says)))
+			refuses(ctx, l, kind, target, says)
 		},
 		Entry("an unknown node", faults.ServerSilent, "web9", "web1, web2"),
 		Entry("a node without a server", faults.ServerSilent, "client1", "no server"),
@@ -186,10 +182,7 @@ var _ = Describe("a fault of a real server", func() {
 
 	It("of another protocol says so", func(ctx SpecContext) {
 		Expect(unit.Start(ctx)).To(Succeed())
-		fault, err := faults.New(faults.ServerBadTLS, "web2")
-		Expect(err).NotTo(HaveOccurred())
-		_, err = fault.Inject(ctx, l)
-		Expect(err).To(MatchError(ContainSubstring("a server of http cannot be bad-tls")))
+		refuses(ctx, l, faults.ServerBadTLS, "web2", "a server of http cannot be bad-tls")
 	})
 })
 

@@ -27,7 +27,7 @@ func newBench() *cobra.Command {
 	return cmd
 }
 
-// benchOptions are the flags of `tandem bench vrrp`.
+// benchOptions are the flags of the benchmarks.
 type benchOptions struct {
 	director, format, out string
 	only                  []string
@@ -35,47 +35,70 @@ type benchOptions struct {
 
 func newBenchVRRP() *cobra.Command {
 	var o benchOptions
-	cmd := &cobra.Command{
-		Use:   "vrrp",
-		Short: "Measure outages, load, takeover and start of VRRP",
-		Long: "vrrp measures a director and keepalived in one run, and shows their ratios:\n\n" +
+	return o.command(benchKind{name: "vrrp", parts: "outage, load, takeover or start",
+		short: "Measure outages, load, takeover and start of VRRP",
+		long: "vrrp measures a director and keepalived in one run, and shows their ratios:\n\n" +
 			"  outage    what clients lose to a fault of the master, at adverts of 1 s, 100 ms\n" +
 			"            and 10 ms: figure 7 on virtual time, which is exact\n" +
 			"  load      processor and memory of 1, 100 and 1,000 instances\n" +
 			"  takeover  of 1,000 instances whose master loses power\n" +
 			"  start     from exec to the first advert\n\n" +
 			"The last three are measured in network namespaces on this kernel, and need root.\n" +
-			"All takes about 6 minutes; leave the machine alone meanwhile.\n\n" +
+			"All takes about 6 minutes; leave the machine alone meanwhile.",
+		run: func(ctx context.Context, cmd *cobra.Command) error { return runBench(ctx, cmd, o) },
+	})
+}
+
+// benchKind is what the benchmarks' commands differ in.
+type benchKind struct {
+	name, short, long, parts string
+	run                      func(context.Context, *cobra.Command) error
+}
+
+// command returns the command of a benchmark, whose flags are o.
+func (o *benchOptions) command(k benchKind) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: k.name, Short: k.short,
+		Long: k.long + "\n\n" +
 			"Exit status: 0 measured, 1 a promise was missed on virtual time, 2 something could\n" +
 			"not be measured. What is missed on this machine's clock is shown, but is no failure:\n" +
 			"it also tells of what else the machine did.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runBench(cmd.Context(), cmd, o)
+			if o.format != "table" && o.format != "json" {
+				return fmt.Errorf("--format %q: want table or json", o.format)
+			}
+			return k.run(cmd.Context(), cmd)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.director, "director", "tandemd", "tandemd, keepalived or a command")
 	f.StringVar(&o.format, "format", "table", "table or json: what goes to standard output")
-	f.StringVar(&o.out, "out", filepath.Join("runs", "bench-vrrp"), "directory for results.json")
-	f.StringSliceVar(&o.only, "only", nil, "outage, load, takeover or start; also several")
+	f.StringVar(&o.out, "out", filepath.Join("runs", "bench-"+k.name), "directory for results.json")
+	f.StringSliceVar(&o.only, "only", nil, k.parts+"; also several")
 	return cmd
 }
 
-func runBench(ctx context.Context, cmd *cobra.Command, o benchOptions) error {
-	if o.format != "table" && o.format != "json" {
-		return fmt.Errorf("--format %q: want table or json", o.format)
-	}
-	var options bench.Options
+// partsOf parses the flag --only.
+func partsOf[P any](o benchOptions, parse func(string) (P, error)) ([]P, error) {
+	var all []P
 	for _, name := range o.only {
-		part, err := bench.ParsePart(name)
+		part, err := parse(name)
 		if err != nil {
-			return fmt.Errorf("--only: %w", err)
+			return nil, fmt.Errorf("--only: %w", err)
 		}
-		options.Parts = append(options.Parts, part)
+		all = append(all, part)
 	}
+	return all, nil
+}
+
+func runBench(ctx context.Context, cmd *cobra.Command, o benchOptions) error {
+	parts, err := partsOf(o, bench.ParsePart)
+	if err != nil {
+		return err
+	}
+	options := bench.Options{Parts: parts}
 	var absent string
-	var err error
 	if options.Directors, absent, err = o.directors(); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -15,47 +14,27 @@ import (
 
 func newBenchIPVS() *cobra.Command {
 	var o benchOptions
-	cmd := &cobra.Command{
-		Use:   "ipvs",
-		Short: "Measure start, reload, checks and memory of virtual services",
-		Long: "ipvs measures a director and keepalived in one run, in turn, and shows their ratios:\n\n" +
+	return o.command(benchKind{name: "ipvs", parts: "table, largest, checks or failure",
+		short: "Measure start, reload, checks and memory of virtual services",
+		long: "ipvs measures a director and keepalived in one run, in turn, and shows their ratios:\n\n" +
 			"  table    5,000 real servers of 20 virtual services: time from exec to the whole\n" +
 			"           table, memory, and a reload that takes one real server away\n" +
 			"  largest  the same with 37,300 real servers of 2,300 virtual services\n" +
 			"  checks   processor for a TCP_CHECK, and how even 10,000 of them are in time\n" +
 			"  failure  how soon a real server that goes silent is out of the table\n\n" +
 			"All is measured in guest kernels, and needs no root. It takes about 10 minutes; leave\n" +
-			"the machine alone meanwhile.\n\n" +
-			"Exit status: 0 measured, 1 a promise was missed on virtual time, 2 something could\n" +
-			"not be measured. What is missed on this machine's clock is shown, but is no failure:\n" +
-			"it also tells of what else the machine did.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runBenchIPVS(cmd.Context(), cmd, o)
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&o.director, "director", "tandemd", "tandemd, keepalived or a command")
-	f.StringVar(&o.format, "format", "table", "table or json: what goes to standard output")
-	f.StringVar(&o.out, "out", filepath.Join("runs", "bench-ipvs"), "directory for results.json")
-	f.StringSliceVar(&o.only, "only", nil, "table, largest, checks or failure; also several")
-	return cmd
+			"the machine alone meanwhile.",
+		run: func(ctx context.Context, cmd *cobra.Command) error { return runBenchIPVS(ctx, cmd, o) },
+	})
 }
 
 func runBenchIPVS(ctx context.Context, cmd *cobra.Command, o benchOptions) error {
-	if o.format != "table" && o.format != "json" {
-		return fmt.Errorf("--format %q: want table or json", o.format)
+	parts, err := partsOf(o, bench.ParseIPVSPart)
+	if err != nil {
+		return err
 	}
-	var options bench.IPVSOptions
-	for _, name := range o.only {
-		part, err := bench.ParseIPVSPart(name)
-		if err != nil {
-			return fmt.Errorf("--only: %w", err)
-		}
-		options.Parts = append(options.Parts, part)
-	}
+	options := bench.IPVSOptions{Parts: parts}
 	var absent string
-	var err error
 	if options.Directors, absent, err = o.directors(); err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 )
 
 const (
@@ -124,8 +126,7 @@ var fast = Params{MinTx: 10 * time.Millisecond, MinRx: 10 * time.Millisecond, Mu
 
 // pass lets time pass in a bubble and everything that is due happen.
 func pass(d time.Duration) {
-	time.Sleep(d) // virtual
-	synctest.Wait()
+	bubbletest.Pass(d)
 }
 
 // TestDetection says that the loss of all packets is noticed at multiplier x interval after the

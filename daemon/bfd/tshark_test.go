@@ -3,56 +3,25 @@ package bfd
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/tandemlb/tandem/daemon/prototest"
 )
 
 // TestDecodedByTshark has another decoder read what Append writes.
 func TestDecodedByTshark(t *testing.T) {
-	path, err := exec.LookPath("tshark")
-	if err != nil {
-		t.Skip("no tshark to decode packets with")
-	}
-	file := filepath.Join(t.TempDir(), "packets.pcap")
-	const magic, major, minor, snap, raw = 0xa1b2c3d4, 2, 4, 65535, 101
-	b := binary.LittleEndian.AppendUint32(nil, magic)
-	b = binary.LittleEndian.AppendUint16(b, major)
-	b = binary.LittleEndian.AppendUint16(b, minor)
-	b = append(b, make([]byte, 8)...)
-	b = binary.LittleEndian.AppendUint32(b, snap)
-	b = binary.LittleEndian.AppendUint32(b, raw)
+	var packets [][]byte
 	var want []string
 	for _, w := range wire {
-		packet := udpPacket(must(w.packet.Append(nil)))
-		b = append(b, make([]byte, 8)...) // at the beginning of time
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(packet)))
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(packet)))
-		b = append(b, packet...)
+		packets = append(packets, udpPacket(must(w.packet.Append(nil))))
 		want = append(want, tsharkLine(w.packet))
 	}
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"-r", file, "-T", "fields"}
-	for _, f := range []string{"version", "diag", "sta", "flags.p", "flags.f", "flags.c", "flags.a",
+	fields := []string{"version", "diag", "sta", "flags.p", "flags.f", "flags.c", "flags.a",
 		"flags.d", "flags.m", "detect_time_multiplier", "message_length", "my_discriminator",
 		"your_discriminator", "desired_min_tx_interval", "required_min_rx_interval",
-		"required_min_echo_interval"} {
-		args = append(args, "-e", "bfd."+f)
-	}
-	out, err := exec.CommandContext(t.Context(), path, args...).Output()
-	if err != nil {
-		t.Fatalf("run tshark: %v", err)
-	}
-	got := strings.Split(strings.TrimRight(string(out), "\n"), "\n")
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("tshark (-want +got):\n%s", diff)
-	}
+		"required_min_echo_interval"}
+	prototest.Decoded(t, packets, "bfd", fields, nil, want)
 }
 
 // tsharkLine is what tshark says of p, its fields separated by tabs.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/check"
 )
 
@@ -89,8 +90,7 @@ func run(t *testing.T, tasks ...check.Task) *running {
 
 // after lets d pass on the bubble's clock, which jumps: nothing really sleeps.
 func (r *running) after(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
+	bubbletest.Pass(d)
 }
 
 // expect compares the reports since the last call: "ID change at seconds: error", with the weight

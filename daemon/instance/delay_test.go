@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/netif"
 )
 
@@ -46,11 +47,10 @@ func TestDamper(t *testing.T) {
 					got = append(got, news{time.Since(begin), s.Index, s.Up})
 				}}
 				for _, n := range tt.seen {
-					time.Sleep(n.At - time.Since(begin))
+					bubbletest.Pass(n.At - time.Since(begin))
 					d.see(netif.State{Index: n.Index, Up: n.Up})
 				}
-				time.Sleep(10 * s)
-				synctest.Wait()
+				bubbletest.Pass(10 * s)
 				d.end()
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
@@ -70,8 +70,7 @@ func TestDamperEnds(t *testing.T) {
 		d.see(netif.State{Index: 1, Up: true})
 		d.see(netif.State{Index: 1})
 		d.end()
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
+		bubbletest.Pass(2 * time.Second)
 		if told != 2 {
 			t.Errorf("told %d times, want twice, both before the end", told)
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 )
 
 // TestHelper says when a helper works: after each call, when it has asked for it, and not after its
@@ -34,15 +36,14 @@ func TestHelper(t *testing.T) {
 		see("called", 0)
 		more = 3
 		h.call()
-		time.Sleep(10 * time.Second)
+		bubbletest.Pass(10 * time.Second)
 		see("with more to do", 0, time.Second, 2*time.Second)
 		more = 2
 		h.call()
-		time.Sleep(time.Second / 2)
-		synctest.Wait()
+		bubbletest.Pass(time.Second / 2)
 		more = 0
 		h.call() // does not wait for the timer
-		time.Sleep(time.Second)
+		bubbletest.Pass(time.Second)
 		see("called while it waits", 10*time.Second, 10500*time.Millisecond)
 		more = 9
 		h.call()
@@ -52,7 +53,7 @@ func TestHelper(t *testing.T) {
 		}
 		at = nil
 		h.call()
-		time.Sleep(time.Minute)
+		bubbletest.Pass(time.Minute)
 		see("called after its end")
 	})
 }

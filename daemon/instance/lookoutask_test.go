@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/netif"
 )
 
@@ -72,7 +73,7 @@ func TestLookout(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(13*s - time.Millisecond)
+				bubbletest.Pass(13*s - time.Millisecond)
 				if link.heard != nil { // of another address
 					link.heard(netif.Rival{Addr: addr.Next(), MAC: netif.MAC{2}})
 				}
@@ -80,7 +81,7 @@ func TestLookout(t *testing.T) {
 				end()
 				synctest.Wait()
 				asked := slices.Clone(link.asked)
-				time.Sleep(time.Minute)
+				bubbletest.Pass(time.Minute)
 				if diff := cmp.Diff(tt.asked, link.asked); diff != "" || len(asked) != len(link.asked) {
 					t.Errorf("asked (-want +got):\n%s", diff)
 				}
@@ -108,7 +109,7 @@ func TestLookoutTakesTurns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(21 * time.Second)
+		bubbletest.Pass(21 * time.Second)
 		end()
 		synctest.Wait()
 		for i := 1; i < len(link.asked); i++ {

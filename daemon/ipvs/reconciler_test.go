@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/ipvs/ipvstest"
 )
@@ -51,8 +52,7 @@ func (r *reconciled) set(ss ipvs.Services) {
 
 // after lets d pass on the bubble's clock, which jumps: nothing really sleeps.
 func (r *reconciled) after(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
+	bubbletest.Pass(d)
 }
 
 // expect compares the table.

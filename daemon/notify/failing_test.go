@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 )
 
 // TestFailingScripts follows what is said of scripts that fail, for one instance and for several,
@@ -29,8 +31,7 @@ func TestFailingScripts(t *testing.T) {
 		defer end()
 		tell := func(s Subject) {
 			n.Tell(Event{Subject: s, State: Master})
-			synctest.Wait()
-			time.Sleep(time.Second)
+			bubbletest.Pass(time.Second)
 		}
 		expect := func(when string, want ...FailedScript) {
 			t.Helper()
@@ -98,13 +99,13 @@ func TestFailingReader(t *testing.T) {
 		}})
 		end := begin(n)
 		defer end()
-		time.Sleep(10 * time.Second)
+		bubbletest.Pass(10 * time.Second)
 		f := n.Stats().FIFOs[0]
 		if !f.ReaderFailing.Equal(began) || f.ReaderError != "exit status 3" {
 			t.Errorf("got %+v, want it to fail since %s", f, began)
 		}
 		works.Store(true)
-		time.Sleep(3 * lastRetry)
+		bubbletest.Pass(3 * lastRetry)
 		if f = n.Stats().FIFOs[0]; !f.ReaderFailing.IsZero() || f.ReaderError != "" {
 			t.Errorf("got %+v, want a reader that works", f)
 		}

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 )
 
 var post = Mail{Server: "mail:25", From: "lb1 <lb1@example.com>", To: []string{"ops@example.com"}}
@@ -38,7 +40,7 @@ func send(t *testing.T, p *postOffice, m Mail, events ...Event) (Counts, error) 
 	for _, e := range events {
 		n.Tell(e)
 	}
-	time.Sleep(24 * time.Hour)
+	bubbletest.Pass(24 * time.Hour)
 	err := end()
 	p.served.Wait()
 	st := n.Stats().Mail
@@ -176,7 +178,7 @@ func TestHostileServers(t *testing.T) {
 		}, "timeout"},
 		{"drips", func(c net.Conn) {
 			for {
-				time.Sleep(20 * time.Second)
+				time.Sleep(20 * time.Second) // the server is that slow, on the clock of the bubble
 				if _, err := c.Write([]byte("2")); err != nil {
 					return
 				}
@@ -228,7 +230,7 @@ func TestServerIsAway(t *testing.T) {
 			n.Tell(Event{Subject: vi1, State: Master})
 			n.Tell(Event{Subject: vi1, State: Backup})
 		}
-		time.Sleep(20 * time.Minute)
+		bubbletest.Pass(20 * time.Minute)
 		err := end()
 		want := "[0s 15s 25s 45s 1m25s 2m45s 5m25s 10m25s 15m25s 20m0s]"
 		if got := fmt.Sprint(at); got != want {

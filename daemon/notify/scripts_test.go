@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 )
 
 // stage is where scripts of a test are run: it takes down their calls.
@@ -106,7 +108,7 @@ func TestScriptsOfOneInstanceRunInOrder(t *testing.T) {
 		if got := n.Tell(Event{Subject: vi1, State: Stop, Priority: 150}); got != 47 {
 			t.Errorf("number of the event: got %d, want 47", got)
 		}
-		time.Sleep(time.Hour)
+		bubbletest.Pass(time.Hour)
 		if err := end(); err != nil {
 			t.Error(err)
 		}
@@ -149,7 +151,7 @@ func TestThousandInstances(t *testing.T) {
 			t.Errorf("telling waited %s", waited)
 		}
 		for n.Stats().Scripts.Done < 1000 {
-			time.Sleep(time.Second)
+			bubbletest.Pass(time.Second)
 		}
 		if took := time.Since(began); took > 17*time.Second || s.most != 64 {
 			t.Errorf("took %s with %d at once; want 16 s with 64", took, s.most)
@@ -196,11 +198,11 @@ func TestHungScript(t *testing.T) {
 				}})
 				end := begin(n)
 				n.Tell(Event{Subject: vi1, State: Master})
-				time.Sleep(time.Minute)
+				bubbletest.Pass(time.Minute)
 				if tt.later != nil {
 					n.Tell(*tt.later)
 				}
-				time.Sleep(time.Hour)
+				bubbletest.Pass(time.Hour)
 				if got := time.Duration(ended.Load()); got != tt.ended {
 					t.Errorf("ended after %s, want %s", got, tt.ended)
 				}
@@ -231,7 +233,7 @@ func TestFullQueue(t *testing.T) {
 				synctest.Wait() // it has begun
 			}
 		}
-		time.Sleep(time.Hour)
+		bubbletest.Pass(time.Hour)
 		if err := end(); err != nil {
 			t.Error(err)
 		}

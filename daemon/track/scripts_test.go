@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/script"
 	"github.com/tandemlb/tandem/daemon/track"
 )
@@ -115,8 +116,7 @@ func (s *set) configure(c track.Config) {
 
 // after lets d pass on the bubble's clock, which jumps: nothing really sleeps.
 func (s *set) after(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
+	bubbletest.Pass(d)
 }
 
 // expect compares the reports since the last call.

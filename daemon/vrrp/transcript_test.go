@@ -1,79 +1,27 @@
 package vrrp
 
 import (
-	"bufio"
-	"bytes"
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/tandemlb/tandem/daemon/prototest"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/*.txt with what happened")
-
-// TestTranscripts plays each testdata/*.txt: blocks of commands, a line of dashes, and what
-// happened. A block ends at a blank line; lines that begin with # are for the reader.
+// TestTranscripts plays testdata/*.txt, whose commands are:
 //
 //	member k=v …      adds a member to the group to come; see config
 //	startup [resume] [notbefore=] leave shutdown stepdown timeout drained recovered fault recv
 //	priority source   step the group at time at=, for member m= (0)
 //	run until=        gives every Timeout and Drained that is due until then
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("find transcripts: %v, %d files", err, len(files))
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := replay(t, want)
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("transcript (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// replay returns the transcript with the answers of now.
-func replay(t *testing.T, script []byte) []byte {
-	var out bytes.Buffer
-	p := &player{t: t, start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	p.now = p.start
-	answer := false
-	for lines := bufio.NewScanner(bytes.NewReader(script)); lines.Scan(); {
-		line := lines.Text()
-		switch {
-		case line == "----":
-			answer = true
-			fmt.Fprintf(&out, "----\n%s", p.flush())
-		case line == "":
-			answer = false
-			out.WriteString("\n")
-		case answer:
-		case strings.HasPrefix(line, "#"):
-			fmt.Fprintln(&out, line)
-		default:
-			fmt.Fprintln(&out, line)
-			p.command(line)
-		}
-	}
-	return out.Bytes()
+	prototest.Transcripts(t, func(t *testing.T) prototest.Player {
+		start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		return &player{t: t, start: start, now: start}
+	})
 }
 
 // player is the group of one transcript and its time.
@@ -85,8 +33,8 @@ type player struct {
 	out        strings.Builder
 }
 
-// flush returns what happened since the last call, and the state of the group.
-func (p *player) flush() string {
+// Flush returns what happened since the last call, and the state of the group.
+func (p *player) Flush() string {
 	if p.group == nil {
 		return "ok\n"
 	}
@@ -105,14 +53,9 @@ func (p *player) flush() string {
 	return p.out.String() + "\n"
 }
 
-func (p *player) command(line string) {
-	words := strings.Fields(line)
-	args := map[string]string{}
-	for _, w := range words[1:] {
-		key, value, _ := strings.Cut(w, "=")
-		args[key] = value
-	}
-	if words[0] == "member" {
+// Command is a line of a transcript.
+func (p *player) Command(word string, args map[string]string) {
+	if word == "member" {
 		p.member(args)
 		return
 	}
@@ -122,7 +65,7 @@ func (p *player) command(line string) {
 	if at, ok := args["at"]; ok {
 		p.now = p.start.Add(must(time.ParseDuration(at)))
 	}
-	if words[0] == "run" {
+	if word == "run" {
 		p.run(p.start.Add(must(time.ParseDuration(args["until"]))))
 		return
 	}
@@ -130,7 +73,7 @@ func (p *player) command(line string) {
 	if s, ok := args["m"]; ok {
 		m = must(strconv.Atoi(s))
 	}
-	p.step(m, p.event(words[0], args))
+	p.step(m, p.event(word, args))
 }
 
 // member adds a configuration; a new one after the first step begins a new group.

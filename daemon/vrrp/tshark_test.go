@@ -4,48 +4,26 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/tandemlb/tandem/daemon/prototest"
 )
 
 // TestDecodedByTshark has another decoder read what Append writes: fields and checksums.
 func TestDecodedByTshark(t *testing.T) {
-	path, err := exec.LookPath("tshark")
-	if err != nil {
-		t.Skip("no tshark to decode adverts with")
-	}
-	file := filepath.Join(t.TempDir(), "adverts.pcap")
+	var packets [][]byte
 	var want []string
-	packets := pcapHeader()
 	for _, w := range wire {
 		if w.advert.Version == V3 && w.src.Is4() && w.advert.Checksum == ChecksumPlain {
 			continue // it takes RFC 5798 as meant with a pseudo-header
 		}
-		b := must(w.advert.Append(nil, w.src, w.dst))
-		packets = append(packets, pcapRecord(ipPacket(b, w.src, w.dst))...)
+		packets = append(packets, ipPacket(must(w.advert.Append(nil, w.src, w.dst)), w.src, w.dst))
 		want = append(want, tsharkLine(w.advert))
 	}
-	if err := os.WriteFile(file, packets, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"-r", file, "-o", "vrrp.v3_checksum_as_in_v2:FALSE", "-T", "fields"}
-	for _, f := range []string{"version", "virt_rtr_id", "prio", "addr_count", "adver_int",
-		"short_adver_int", "checksum.status", "ip_addr", "ipv6_addr"} {
-		args = append(args, "-e", "vrrp."+f)
-	}
-	out, err := exec.CommandContext(t.Context(), path, args...).Output()
-	if err != nil {
-		t.Fatalf("run tshark: %v", err)
-	}
-	got := strings.Split(strings.TrimRight(string(out), "\n"), "\n")
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("tshark (-want +got):\n%s", diff)
-	}
+	fields := []string{"version", "virt_rtr_id", "prio", "addr_count", "adver_int",
+		"short_adver_int", "checksum.status", "ip_addr", "ipv6_addr"}
+	prototest.Decoded(t, packets, "vrrp", fields, []string{"vrrp.v3_checksum_as_in_v2:FALSE"}, want)
 }
 
 // tsharkLine is what tshark says of a, its fields separated by tabs; a right checksum is 1.
@@ -79,22 +57,4 @@ func ipPacket(b []byte, src, dst netip.Addr) []byte {
 	h = append(h, src.AsSlice()...)
 	h = append(h, dst.AsSlice()...)
 	return append(h, b...)
-}
-
-// pcapHeader begins a capture file of raw IP packets.
-func pcapHeader() []byte {
-	const magic, major, minor, snap, raw = 0xa1b2c3d4, 2, 4, 65535, 101
-	b := binary.LittleEndian.AppendUint32(nil, magic)
-	b = binary.LittleEndian.AppendUint16(b, major)
-	b = binary.LittleEndian.AppendUint16(b, minor)
-	b = append(b, make([]byte, 8)...)
-	b = binary.LittleEndian.AppendUint32(b, snap)
-	return binary.LittleEndian.AppendUint32(b, raw)
-}
-
-func pcapRecord(packet []byte) []byte {
-	b := make([]byte, 8) // at the beginning of time
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(packet)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(packet)))
-	return append(b, packet...)
 }
