@@ -43,7 +43,7 @@ func (s *services) setChecks(cfg *config.Config) (pool.Index, error) {
 	s.told.checks = users
 	s.suspend(cfg.VirtualServers, index)
 	s.mu.Unlock()
-	if err := s.checks.Set(s.failures.counted(tasks, index)); err != nil {
+	if err := s.checks.Set(tasks); err != nil {
 		return pool.Index{}, fmt.Errorf("set health checks: %w", err)
 	}
 	return index, nil

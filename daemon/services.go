@@ -48,8 +48,6 @@ type services struct {
 	// servers whose checks wait for an address.
 	near netif.Here
 	away map[pool.Name]bool
-	// failures are those of the checks.
-	failures failures
 	// config is what was configured last; told is what its checks are told, see checks.go.
 	config *config.Config
 	told   hearsay
@@ -69,14 +67,6 @@ type service struct {
 	destinations []ipvs.Destination
 	// since says of each real server since when it has been up or down, as far as is known.
 	since map[netip.AddrPort]time.Time
-}
-
-// newServices returns the services of servers in table, which Run will fill, as servicesOf does in
-// a configuration that has nothing else. With keep they stay there at the end.
-func newServices(
-	servers []config.VirtualServer, table ipvs.Table, keep bool, log *slog.Logger,
-) (*services, error) {
-	return servicesOf(&config.Config{VirtualServers: servers}, table, keep, log)
 }
 
 // servicesOf returns the services of cfg in table, which run will fill. With keep they stay there

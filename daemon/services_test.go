@@ -30,6 +30,14 @@ const twoServers = `virtual_server 192.168.1.1 80 {
 }
 `
 
+// newServices returns the services of servers in table, which Run will fill, as servicesOf does in
+// a configuration that has nothing else. With keep they stay there at the end.
+func newServices(
+	servers []config.VirtualServer, table ipvs.Table, keep bool, log *slog.Logger,
+) (*services, error) {
+	return servicesOf(&config.Config{VirtualServers: servers}, table, keep, log)
+}
+
 // parse reads virtual servers.
 func parse(t *testing.T, text string) []config.VirtualServer {
 	t.Helper()

@@ -103,6 +103,8 @@ type checked struct {
 	// all is how many there are, done how many of them have a result.
 	all, done int
 	failures  []string
+	// counts are how many attempts have failed, by reason.
+	counts map[string]uint64
 }
 
 func (c *checked) add(s check.State) {
@@ -113,6 +115,12 @@ func (c *checked) add(s check.State) {
 	c.done++
 	if s.Err != nil {
 		c.failures = append(c.failures, s.Err.Error())
+	}
+	for reason, n := range s.Failures {
+		if c.counts == nil {
+			c.counts = make(map[string]uint64, len(s.Failures))
+		}
+		c.counts[reason.String()] += n
 	}
 }
 
@@ -138,9 +146,9 @@ func (s *services) describe(
 	}
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
-		server := status.Server{Name: rs.Address.String(),
-			Forward: forwards[vs.ForwardOf(rs).String()]}
 		c := checks[pool.ID{Service: name, Server: rs.Address}]
+		server := status.Server{Name: rs.Address.String(), Failures: c.counts,
+			Forward: forwards[vs.ForwardOf(rs).String()]}
 		if c.all > 0 && s.away[name] {
 			c.failures = append(c.failures, "not checked while no address of the service is here")
 		}

@@ -16,9 +16,8 @@ type meter interface {
 	Stats(ctx context.Context, k ipvs.Key) (ipvs.Stats, map[netip.AddrPort]ipvs.Stats, error)
 }
 
-// addTraffic adds to services, which are those of servers, what the table has carried for them, how
-// their checks have failed, and the weights by operators. What the table does not say by the end of
-// ctx is left out.
+// addTraffic adds to services, which are those of servers, what the table has carried for them, and the
+// weights by operators. What the table does not say by the end of ctx is left out.
 func (s *services) addTraffic(
 	ctx context.Context, servers []config.VirtualServer, overrides []override, to []status.Service,
 ) {
@@ -39,7 +38,6 @@ func (s *services) addTraffic(
 			rows[v.Servers[j].Name] = &v.Servers[j]
 		}
 		s.addFlows(ctx, vs, v, rows)
-		s.addFailures(vs, rows)
 		for _, o := range overrides {
 			if row := rows[o.Server.String()]; row != nil && o.Service == nameOf(vs) {
 				row.Override = &status.Override{Weight: o.Weight, Since: o.Since}
@@ -88,22 +86,6 @@ func addFlow(to **status.Flow, s ipvs.Stats) {
 	f.PacketRateOut += s.PacketRateOut
 	f.ByteRateIn += s.ByteRateIn
 	f.ByteRateOut += s.ByteRateOut
-}
-
-// addFailures adds how the checks of a virtual server's real servers have failed.
-func (s *services) addFailures(vs *config.VirtualServer, rows map[string]*status.Server) {
-	for i := range vs.RealServers {
-		at := vs.RealServers[i].Address
-		row := rows[at.String()]
-		counts := s.failures.of(pool.ID{Service: pool.NameOf(vs), Server: at})
-		if row == nil || len(counts) == 0 {
-			continue
-		}
-		row.Failures = make(map[string]uint64, len(counts))
-		for reason, n := range counts {
-			row.Failures[reason.String()] = n
-		}
-	}
 }
 
 // tableStatus is what was done to the kernel's table.

@@ -14,7 +14,6 @@ import (
 	"github.com/tandemlb/tandem/daemon/check"
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/ipvs/ipvstest"
-	"github.com/tandemlb/tandem/daemon/pool"
 	"github.com/tandemlb/tandem/daemon/status"
 )
 
@@ -85,8 +84,6 @@ virtual_server 192.168.1.1 90 {
 		go func() { done <- s.reconciler.Run(ctx) }()
 		synctest.Wait()
 		first := vss[0].RealServers[0].Address
-		s.failures.note(ctx, pool.ID{Service: pool.NameOf(&vss[0]), Server: first},
-			&check.Failure{Reason: check.Refused})
 		said := []override{{Service: "tcp/group:web", Server: first, Since: time.Unix(1, 0)},
 			{Service: "tcp/192.168.1.1:9", Server: first}}
 		got := s.snapshot(ctx, vss)
@@ -101,8 +98,6 @@ virtual_server 192.168.1.1 90 {
 			{"server of the group", got[0].Servers[0].Flow, flow(80+443, 2), "at both ports"},
 			{"other service", got[1].Flow, flow(90, 1), ""},
 			{"its server", got[1].Servers[0].Flow, flow(80, 1), "at its own port"},
-			{"failures", got[0].Servers[0].Failures, map[string]uint64{"refused": 1}, ""},
-			{"no failures", got[1].Servers[0].Failures, map[string]uint64(nil), ""},
 			{"override", got[0].Servers[0].Override, &status.Override{Since: time.Unix(1, 0)}, ""},
 			{"no override", got[0].Servers[1].Override, (*status.Override)(nil), ""},
 			{"nor here", got[1].Servers[0].Override, (*status.Override)(nil), ""},
@@ -118,4 +113,20 @@ virtual_server 192.168.1.1 90 {
 			t.Error(err)
 		}
 	})
+}
+
+func TestCheckedAdds(t *testing.T) {
+	var c checked
+	for _, s := range []check.State{
+		{},
+		{Attempts: 5, Failures: map[check.Reason]uint64{check.Refused: 2, check.Timeout: 1}},
+		{Attempts: 1, Err: errors.New("no"), Failures: map[check.Reason]uint64{check.Refused: 1}},
+	} {
+		c.add(s)
+	}
+	want := checked{all: 3, done: 2, failures: []string{"no"},
+		counts: map[string]uint64{"refused": 3, "timeout": 1}}
+	if diff := cmp.Diff(want, c, cmp.AllowUnexported(checked{})); diff != "" {
+		t.Errorf("of three checks (-want +got)\n%s", diff)
+	}
 }

@@ -65,8 +65,9 @@ type State struct {
 	Up bool
 	// Weight is what the last success said.
 	Weight Weight
-	// Attempts and Failures count since the task was first set.
-	Attempts, Failures uint64
+	// Attempts and Failures, those by reason, count since the task was first set; nil is no failure.
+	Attempts uint64
+	Failures map[Reason]uint64
 	// Err is the result of the last attempt, At its end; nil and zero before the first.
 	Err error
 	At  time.Time

@@ -141,7 +141,8 @@ func TestRunnerReportsChanges(t *testing.T) {
 			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
 		states := []check.State{
-			{ID: "web1", Up: true, Attempts: 4, Failures: 2, At: r.start.Add(21 * time.Second)},
+			{ID: "web1", Up: true, Attempts: 4, At: r.start.Add(21 * time.Second),
+				Failures: map[check.Reason]uint64{check.ReasonOf(errDown): 2}},
 		}
 		if diff := cmp.Diff(states, r.States()); diff != "" {
 			t.Errorf("states (-want +got):\n%s", diff)

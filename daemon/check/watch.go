@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 )
@@ -110,6 +111,7 @@ func (w *watch) current() State {
 	defer w.mu.Unlock()
 	s := w.state
 	s.ID, s.Up, s.Weight = w.task.ID, w.tracker.Up(), w.tracker.Weight()
+	s.Failures = maps.Clone(s.Failures)
 	return s
 }
 
@@ -159,7 +161,10 @@ func (w *watch) note(weight Weight, err error) (Report, time.Time) {
 	w.state.Attempts++
 	w.state.Err, w.state.At = err, now
 	if err != nil {
-		w.state.Failures++
+		if w.state.Failures == nil {
+			w.state.Failures = make(map[Reason]uint64)
+		}
+		w.state.Failures[ReasonOf(err)]++
 	}
 	change, next := w.tracker.StepWeight(now, weight, err)
 	r := Report{ID: w.task.ID, Change: change, Err: err, At: now}
