@@ -271,7 +271,7 @@ func (r *outageRun) inject(ctx context.Context) (reports.Window, time.Duration, 
 	for !due.After(time.Now()) {
 		due = due.Add(r.order.Advert)
 	}
-	fault, err := faults.New(r.order.Case.Kind, r.order.Case.Target)
+	fault, err := faults.New(r.order.Case.Kind, r.order.Case.Target, nil)
 	if err != nil {
 		return none, 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -169,9 +170,27 @@ func (k Kind) detail() string {
 	return ""
 }
 
+// Parameter is one setting that faults of a kind take.
+type Parameter struct {
+	// Name is as in Settings, Doc says in a few words what it is, Default is what holds without it.
+	Name, Doc, Default string
+}
+
+// Settings are values of a kind's parameters by name, for example "delay": "50ms". What is not named
+// has its default; nil: everything.
+type Settings map[string]string
+
+// Parameters returns the settings that faults of a kind take, in the order in which they are shown.
+func (k Kind) Parameters() []Parameter { return nil }
+
 // New returns the fault of a kind on a target: a node's name, NODE:INTERFACE or NODE:ADDRESS, as
-// the kind has it.
-func New(kind Kind, target string) (Fault, error) {
+// the kind has it. A setting that the kind does not take is an error.
+func New(kind Kind, target string, settings Settings) (Fault, error) {
+	for name := range settings {
+		if !slices.ContainsFunc(kind.Parameters(), func(p Parameter) bool { return p.Name == name }) {
+			return nil, fmt.Errorf("make fault %s on %q: it has no parameter %q", kind, target, name)
+		}
+	}
 	node, detail, hasDetail := strings.Cut(target, ":")
 	want := kind.detail()
 	if node == "" || hasDetail != (want != "") || hasDetail && detail == "" {

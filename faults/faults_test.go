@@ -75,7 +75,7 @@ var _ = Describe("a fault", func() {
 	}
 
 	inject := func(ctx SpecContext, kind faults.Kind, target string) faults.Heal {
-		fault, err := faults.New(kind, target)
+		fault, err := faults.New(kind, target, nil)
 		Expect(err).NotTo(HaveOccurred())
 		heal, err := fault.Inject(ctx, l)
 		Expect(err).NotTo(HaveOccurred(), fault.String())
@@ -108,7 +108,7 @@ var _ = Describe("a fault", func() {
 
 	It("that is not injected says so: a director that does not stop", func(ctx SpecContext) {
 		unit(ctx, faults.DirectorUnit, stubborn)
-		fault, err := faults.New(faults.DirectorTerminated, "lb1")
+		fault, err := faults.New(faults.DirectorTerminated, "lb1", nil)
 		Expect(err).NotTo(HaveOccurred())
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 		defer cancel()
@@ -167,7 +167,7 @@ var _ = Describe("a fault", func() {
 	It("pulls one cable and plugs it in", func(ctx SpecContext) {
 		heal := inject(ctx, faults.LinkDown, "lb1:eth0")
 		Expect(node.Carrier("eth0")).To(BeFalse())
-		fault, _ := faults.New(faults.LinkDown, "lb1:eth0")
+		fault, _ := faults.New(faults.LinkDown, "lb1:eth0", nil)
 		_, err := fault.Inject(ctx, l)
 		Expect(err).To(MatchError(ContainSubstring("down already")))
 		Expect(heal(ctx)).To(Succeed())
@@ -189,7 +189,7 @@ var _ = Describe("a fault", func() {
 		Expect(node.Carries(ctx, "eth0", lb2, "eth0", 0)).To(BeFalse())
 		Expect(lb2.Carries(ctx, "eth0", node, "eth0", 0)).To(BeTrue(), "the other way")
 		Expect(node.Carries(ctx, "eth0", client, "eth0", 0)).To(BeTrue(), "to the client")
-		fault, _ := faults.New(faults.OneWay, "lb1:eth0")
+		fault, _ := faults.New(faults.OneWay, "lb1:eth0", nil)
 		_, err := fault.Inject(ctx, l)
 		Expect(err).To(MatchError(ContainSubstring("already")))
 		Expect(heal(ctx)).To(Succeed())
@@ -281,7 +281,7 @@ var _ = Describe("a fault", func() {
 // refuses demands that a fault cannot be injected, and says so.
 func refuses(ctx context.Context, l *lab.Lab, kind faults.Kind, target, says string) {
 	GinkgoHelper()
-	fault, err := faults.New(kind, target)
+	fault, err := faults.New(kind, target, nil)
 	if err == nil {
 		_, err = fault.Inject(ctx, l)
 	}

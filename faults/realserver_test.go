@@ -72,7 +72,7 @@ var _ = Describe("a fault of a real server", func() {
 			Expect(unit.Start(ctx)).To(Succeed())
 			well, err := ask(ctx)
 			Expect(err).NotTo(HaveOccurred())
-			fault, err := faults.New(kind, "web2")
+			fault, err := faults.New(kind, "web2", nil)
 			Expect(err).NotTo(HaveOccurred())
 			heal, err := fault.Inject(ctx, l)
 			Expect(err).NotTo(HaveOccurred())
@@ -112,7 +112,7 @@ var _ = Describe("a fault of a real server", func() {
 	It("speaks no TLS to who begins it", func(ctx SpecContext) {
 		protocol = topology.HTTPS
 		Expect(unit.Start(ctx)).To(Succeed())
-		fault, err := faults.New(faults.ServerBadTLS, "web2")
+		fault, err := faults.New(faults.ServerBadTLS, "web2", nil)
 		Expect(err).NotTo(HaveOccurred())
 		heal, err := fault.Inject(ctx, l)
 		Expect(err).NotTo(HaveOccurred())
@@ -122,7 +122,7 @@ var _ = Describe("a fault of a real server", func() {
 
 	It("is healed where its program has started anew", func(ctx SpecContext) {
 		Expect(unit.Start(ctx)).To(Succeed())
-		fault, err := faults.New(faults.ServerSilent, "web2")
+		fault, err := faults.New(faults.ServerSilent, "web2", nil)
 		Expect(err).NotTo(HaveOccurred())
 		heal, err := fault.Inject(ctx, l)
 		Expect(err).NotTo(HaveOccurred())
@@ -140,7 +140,7 @@ var _ = Describe("a fault of a real server", func() {
 			})).To(Succeed())
 			return text
 		}
-		fault, err := faults.New(faults.ServerMarked, "web2")
+		fault, err := faults.New(faults.ServerMarked, "web2", nil)
 		Expect(err).NotTo(HaveOccurred())
 		heal, err := fault.Inject(ctx, l)
 		Expect(err).NotTo(HaveOccurred())
@@ -159,7 +159,7 @@ var _ = Describe("a fault of a real server", func() {
 			return text
 		}
 		Expect(ignores()).To(Equal("0\n"))
-		fault, err := faults.New(faults.EchoIgnored, "web2")
+		fault, err := faults.New(faults.EchoIgnored, "web2", nil)
 		Expect(err).NotTo(HaveOccurred())
 		heal, err := fault.Inject(ctx, l)
 		Expect(err).NotTo(HaveOccurred())

@@ -47,7 +47,7 @@ func (s Misconfigure) do(ctx context.Context, r *run) error {
 
 // restartWith starts a director anew with the configuration that a topology means.
 func (r *run) restartWith(ctx context.Context, n *lab.Node, t topology.Topology) error {
-	stop, err := faults.New(faults.DirectorTerminated, n.Name())
+	stop, err := faults.New(faults.DirectorTerminated, n.Name(), nil)
 	if err != nil {
 		return err
 	}

@@ -163,7 +163,7 @@ func TestPlanDrawsEveryFault(t *testing.T) {
 		}
 	}
 	for _, h := range all {
-		if !drawn[Inject{h.kind, h.target}.String()] {
+		if !drawn[Inject{Kind: h.kind, Target: h.target}.String()] {
 			t.Errorf("no seed draws %s on %s", h.kind, h.target)
 		}
 	}

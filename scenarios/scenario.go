@@ -99,7 +99,7 @@ func needsOfFaults(s Scenario) []lab.Capability {
 			continue
 		}
 		// One that cannot be made says so when it is its turn.
-		if fault, err := faults.New(inject.Kind, inject.Target); err == nil {
+		if fault, err := faults.New(inject.Kind, inject.Target, inject.Settings); err == nil {
 			needs = append(needs, fault.Needs()...)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -109,9 +110,17 @@ func (s Observe) do(ctx context.Context, _ *run) error {
 type Inject struct {
 	Kind   faults.Kind
 	Target string
+	// Settings are those of the kind's parameters that differ from the default.
+	Settings faults.Settings
 }
 
-func (s Inject) String() string { return fmt.Sprintf("inject %s on %s", s.Kind, s.Target) }
+func (s Inject) String() string {
+	text := fmt.Sprintf("inject %s on %s", s.Kind, s.Target)
+	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
+		text += fmt.Sprintf(" %s=%s", name, s.Settings[name])
+	}
+	return text
+}
 
 func (s Inject) do(ctx context.Context, r *run) error {
 	targets, err := r.targets(s.Target)
@@ -121,7 +130,7 @@ func (s Inject) do(ctx context.Context, r *run) error {
 	var pending pendingHeal
 	all := make([]faults.Fault, len(targets))
 	for i, where := range targets {
-		if all[i], err = faults.New(s.Kind, where); err != nil {
+		if all[i], err = faults.New(s.Kind, where, s.Settings); err != nil {
 			return err
 		}
 		node, detail, _ := strings.Cut(where, ":")
