@@ -47,6 +47,9 @@ func measureLoad(
 	if err != nil {
 		return PairLoad{}, err
 	}
+	if err := p.keepApart(ctx, master, backup); err != nil {
+		return PairLoad{}, err
+	}
 	return loadOf(ctx, master, backup, length)
 }
 

@@ -135,12 +135,13 @@ type leaving struct {
 	seen  string
 }
 
-func (l *leaving) Run(ctx context.Context) error {
-	<-ctx.Done()
-	// However long a successor takes, what waits for the router must wait.
-	<-time.After(time.Hour)
-	l.seen = l.table.String()
-	return errors.New("left something")
+func (l *leaving) Begin(ctx context.Context, ended func(error)) {
+	context.AfterFunc(ctx, func() {
+		// However long a successor takes, what waits for the router must wait.
+		<-time.After(time.Hour)
+		l.seen = l.table.String()
+		ended(errors.New("left something"))
+	})
 }
 
 func (l *leaving) Change(instance.Group) error { return nil }

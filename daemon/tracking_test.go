@@ -18,7 +18,7 @@ import (
 // told is a router that writes down what it is told.
 type told struct{ text strings.Builder }
 
-func (r *told) Run(context.Context) error { return nil }
+func (r *told) Begin(_ context.Context, ended func(error)) { ended(nil) }
 
 func (r *told) Ready() <-chan struct{} { return nil }
 

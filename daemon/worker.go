@@ -8,8 +8,8 @@ import (
 
 // router is an instance, or a sync group of them; instance.Runner is the real one.
 type router interface {
-	// Run works until ctx ends, and until the VIPs are where they belong.
-	Run(ctx context.Context) error
+	// Begin has it work until ctx ends, and until the VIPs are where they belong; then it calls ended.
+	Begin(ctx context.Context, ended func(error))
 	// Ready is closed when the router takes part in its election, or knows why it cannot.
 	Ready() <-chan struct{}
 	// Ping returns nil when it turns, and the error of ctx if it does not before that ends.
@@ -49,8 +49,12 @@ func begin(ctx context.Context, key string, run func(context.Context) error) *wo
 
 // beginRouter is begin for a router.
 func beginRouter(ctx context.Context, key string, r router) *worker {
-	w := begin(ctx, key, r.Run)
-	w.router = r
+	ctx, cancel := context.WithCancel(ctx)
+	w := &worker{key: key, router: r, cancel: cancel, ended: make(chan struct{})}
+	r.Begin(ctx, func(err error) {
+		w.err = err
+		close(w.ended)
+	})
 	return w
 }
 

@@ -23,6 +23,9 @@ const (
 const (
 	// tidyEvery is how often a process looks at what it has done and what it needs for it.
 	tidyEvery = 2 * time.Second
+	// wholeCalm is after how many calm looks memory is given back if muchFree bytes are free, and more
+	// than a quarter of what is used: a garbage collection always leaves some.
+	wholeCalm, muchFree = 4, 1 << 20
 	// busyCycles is how many garbage collections in that time are a burst of work.
 	busyCycles = 4
 	// calmShare and busyShare are the shares of a processor in that time, in percent, under which
@@ -37,25 +40,48 @@ func tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	var p processors
-	cycles := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}}
-	var before uint64
-	for busy := true; ; {
+	var h heap
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 		p.adapt()
-		metrics.Read(cycles)
-		now := cycles[0].Value.Uint64()
-		if now-before >= busyCycles {
-			busy = true
-		} else if busy {
-			busy = false
+		if h.spare(h.look()) {
 			debug.FreeOSMemory()
 		}
-		before = now
 	}
+}
+
+// heap is the process's memory, looked at every tidyEvery.
+type heap struct {
+	cycles uint64 // garbage collections up to the last look
+	calm   int    // looks since there were many
+}
+
+// view is what a look at the heap shows, in bytes but for the cycles.
+type view struct{ cycles, used, free uint64 }
+
+// look reads the runtime's figures.
+func (h *heap) look() view {
+	s := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(s)
+	return view{s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()}
+}
+
+// spare reports whether it is time to give memory back: a burst of work has just passed, or its wake
+// has, or much is free that is not in use for a while already.
+func (h *heap) spare(v view) bool {
+	many := v.cycles-h.cycles >= busyCycles
+	h.cycles = v.cycles
+	if many {
+		h.calm = 0
+		return false
+	}
+	h.calm++
+	return h.calm == 1 || h.calm%wholeCalm == 0 && v.free > max(muchFree, v.used/4)
 }
 
 // processors is how many of them may be at work for the process at once.

@@ -17,3 +17,29 @@ func TestProcessors(t *testing.T) {
 		}
 	}
 }
+
+// TestSpare says when memory is given back, look by look.
+func TestSpare(t *testing.T) {
+	const mb = 1 << 20
+	var h heap
+	for i, step := range []struct {
+		view
+		want bool
+	}{
+		{view{9, 10 * mb, 50 * mb}, false}, // the start
+		{view{12, 10 * mb, 50 * mb}, true}, // it has passed
+		{view{12, 10 * mb, mb}, false},
+		{view{13, 10 * mb, 8 * mb}, false},
+		{view{13, 10 * mb, 8 * mb}, true}, // its wake
+		{view{14, 10 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 2 * mb}, false}, // less than a quarter
+		{view{18, 10 * mb, 8 * mb}, false}, // a burst
+		{view{18, 10 * mb, 0}, true},
+	} {
+		if got := h.spare(step.view); got != step.want {
+			t.Errorf("look %d: gives back: %v, want %v", i, got, step.want)
+		}
+	}
+}

@@ -11,7 +11,7 @@ const (
 	// manyRunners are as many as make it worth while that they wake up together.
 	manyRunners = 32
 	// gridsPerInterval is how fine the grid is on which masters then send.
-	gridsPerInterval = 16
+	gridsPerInterval = 8
 )
 
 // Crowd has the Runners of a process take their turns: one goroutine, which is there while any of
@@ -33,8 +33,8 @@ type Crowd struct {
 }
 
 // Gatherer is a Link that knows the Crowd; without one a Runner is a Crowd of its own. Where there
-// are many Runners masters send on a common grid, up to a 16th of their interval late, always by as
-// much: then a thousand timers wake the process as often as 16 would. Each wake-up costs more than
+// are many Runners masters send on a common grid, up to an eighth of their interval late, always by as
+// much: then a thousand timers wake the process as often as eight would. Each wake-up costs more than
 // the adverts.
 type Gatherer interface{ Gather() *Crowd }
 

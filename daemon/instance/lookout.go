@@ -1,8 +1,10 @@
 package instance
 
 import (
+	"container/heap"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,9 +24,10 @@ type Scout interface {
 type Spotter interface{ Spot() *Lookout }
 
 const (
-	// askEvery is how often a station is asked for that may have an address too, askPause the least
-	// time between two such questions: where many addresses are watched it takes longer.
-	askEvery, askPause = 10 * time.Second, 100 * time.Millisecond
+	// askEvery is how often a station is asked for that may have an address too: at points of
+	// askGrid, so that the process need not wake up for each, and for at most askMost at each point.
+	// Where many addresses are watched it takes longer.
+	askEvery, askGrid, askMost = 10 * time.Second, time.Second, 10
 	// doubtEvery is how often, once one was heard, until none was for doubtFor.
 	doubtEvery, doubtFor = 2 * time.Second, 7 * time.Second
 	// handover is how long two stations may have an address while it moves from one to the other.
@@ -39,10 +42,18 @@ type Lookout struct {
 	life  sync.Mutex // held while a post is made or given up
 	posts map[postKey]*post
 
+	helper *helper
+
 	mu      sync.Mutex
-	watches map[*watched]bool
-	helper  *helper
-	calmAt  time.Time // when the next question about an address may be asked that is not in doubt
+	watches map[spot][]*watched
+	queue   watchQueue
+	booked  map[int64]int // how many are asked for at a point of the grid, unless they are in doubt
+}
+
+// spot is an address on a device.
+type spot struct {
+	key  postKey
+	addr netip.Addr
 }
 
 // postKey is a device and a family.
@@ -60,11 +71,12 @@ type post struct {
 
 // watched is an address.
 type watched struct {
-	key   postKey
+	spot
 	link  Scout
-	addr  netip.Addr
 	told  func(netif.Rival)
 	askAt time.Time
+	point int64 // of the grid, that is booked for it; zero: none is
+	index int   // in the queue
 	// first is when a station was heard that has the address too, last when that was last so.
 	first, last time.Time
 }
@@ -80,7 +92,8 @@ func (l *Lookout) guard(
 	l.life.Lock()
 	defer l.life.Unlock()
 	if l.posts == nil {
-		l.posts, l.watches = map[postKey]*post{}, map[*watched]bool{}
+		l.posts, l.watches = map[postKey]*post{}, map[spot][]*watched{}
+		l.booked = map[int64]int{}
 		l.helper = newHelper(l.ask)
 	}
 	var own []*watched
@@ -91,13 +104,14 @@ func (l *Lookout) guard(
 			errs = append(errs, err)
 			continue
 		}
-		own = append(own, &watched{
-			key: key, link: link, addr: addr, told: told, askAt: time.Now().Add(handover),
-		})
+		own = append(own, &watched{spot: spot{key, addr}, link: link, told: told})
 	}
+	now := time.Now()
 	l.mu.Lock()
 	for _, w := range own {
-		l.watches[w] = true
+		l.watches[w.spot] = append(l.watches[w.spot], w)
+		l.book(w, now, handover)
+		heap.Push(&l.queue, w)
 	}
 	l.mu.Unlock()
 	l.helper.call()
@@ -127,7 +141,12 @@ func (l *Lookout) unguard(own []*watched) {
 	defer l.life.Unlock()
 	l.mu.Lock()
 	for _, w := range own {
-		delete(l.watches, w)
+		heap.Remove(&l.queue, w.index)
+		l.unbook(w)
+		rest := slices.DeleteFunc(l.watches[w.spot], func(o *watched) bool { return o == w })
+		if l.watches[w.spot] = rest; len(rest) == 0 {
+			delete(l.watches, w.spot)
+		}
 	}
 	l.mu.Unlock()
 	for _, w := range own {
@@ -146,13 +165,8 @@ func (l *Lookout) unguard(own []*watched) {
 // heard notes what a station has said.
 func (l *Lookout) heard(key postKey, r netif.Rival) {
 	now := time.Now()
-	var told []*watched
 	l.mu.Lock()
-	for w := range l.watches {
-		if w.key == key && w.addr == r.Addr {
-			told = append(told, w)
-		}
-	}
+	told := slices.Clone(l.watches[spot{key, r.Addr}])
 	l.mu.Unlock()
 	if len(told) == 0 {
 		return
@@ -167,22 +181,19 @@ func (l *Lookout) heard(key postKey, r netif.Rival) {
 			w.first = now
 		}
 		w.last = now
-		w.askAt = earliest(w.askAt, now.Add(doubtEvery))
+		soon := doubtEvery
 		if now.Sub(w.first) >= handover {
 			w.told(r)
 		} else {
-			w.askAt = earliest(w.askAt, now.Add(handover))
+			soon = handover
+		}
+		if at := now.Add(soon); at.Before(w.askAt) && w.index >= 0 {
+			w.askAt = at
+			heap.Fix(&l.queue, w.index)
 		}
 	}
 	l.mu.Unlock()
 	l.helper.call()
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // ask asks for what is due and returns when there is more to ask, or zero.
@@ -191,15 +202,20 @@ func (l *Lookout) ask() time.Time {
 	var due []*watched
 	var next time.Time
 	l.mu.Lock()
-	for w := range l.watches {
-		at := l.turn(w, now)
-		if !at.After(now) {
-			due = append(due, w)
-			at = w.askAt
+	for len(l.queue) > 0 {
+		w := l.queue[0]
+		if w.askAt.After(now) {
+			next = w.askAt
+			break
 		}
-		if next.IsZero() || at.Before(next) {
-			next = at
+		due = append(due, w)
+		if now.Sub(w.last) <= doubtFor {
+			l.unbook(w)
+			w.askAt = now.Add(doubtEvery)
+		} else {
+			l.book(w, now, askEvery)
 		}
+		heap.Fix(&l.queue, 0)
 	}
 	l.mu.Unlock()
 	for _, w := range due {
@@ -208,20 +224,61 @@ func (l *Lookout) ask() time.Time {
 	return next
 }
 
-// turn returns when it is to be asked for w; if that is now, it is taken for done. l.mu is held.
-func (l *Lookout) turn(w *watched, now time.Time) time.Time {
-	doubt := now.Sub(w.last) <= doubtFor
-	switch {
-	case w.askAt.After(now):
-		return w.askAt
-	case doubt:
-		w.askAt = now.Add(doubtEvery)
-	case l.calmAt.After(now):
-		return l.calmAt
-	default:
-		w.askAt, l.calmAt = now.Add(askEvery), now.Add(askPause)
+// book has w asked for at the first point of the grid after that long that has room. l.mu is held.
+func (l *Lookout) book(w *watched, now time.Time, wait time.Duration) {
+	l.unbook(w)
+	for wait = onGrid(now, wait, askGrid); ; wait += askGrid {
+		at := now.Add(wait)
+		point := at.UnixNano() / int64(askGrid)
+		if l.booked[point] < askMost {
+			l.booked[point]++
+			w.point, w.askAt = point, at
+			return
+		}
 	}
-	return now
+}
+
+// unbook makes room for another one. l.mu is held.
+func (l *Lookout) unbook(w *watched) {
+	if w.point == 0 {
+		return
+	}
+	if l.booked[w.point]--; l.booked[w.point] == 0 {
+		delete(l.booked, w.point)
+	}
+	w.point = 0
+}
+
+// watchQueue is a heap of addresses by when they are to be asked for.
+type watchQueue []*watched
+
+func (q watchQueue) Len() int { return len(q) }
+
+func (q watchQueue) Less(i, j int) bool { return q[i].askAt.Before(q[j].askAt) }
+
+func (q watchQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+// Push is heap.Interface's.
+func (q *watchQueue) Push(x any) {
+	w, ok := x.(*watched)
+	if !ok {
+		panic("instance: what is watched is no address")
+	}
+	w.index = len(*q)
+	*q = append(*q, w)
+}
+
+// Pop is heap.Interface's. What is taken out has an index below zero.
+func (q *watchQueue) Pop() any {
+	last := len(*q) - 1
+	w := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	w.index = -1
+	return w
 }
 
 // guard has the VIPs watched for other stations that have them too, unless they are.

@@ -21,6 +21,7 @@ type scout struct {
 	until  time.Duration // it is there no longer; zero: always
 	own    bool          // it is another interface of this host
 	asked  []time.Duration
+	about  map[netip.Addr]bool
 	ended  int
 	noAddr bool // the link has no Ethernet address
 }
@@ -35,6 +36,10 @@ func (s *scout) FollowRivals(_ bool, heard func(netif.Rival), _ func(error)) (fu
 
 func (s *scout) AskRivals(addrs []netip.Addr) error {
 	s.asked = append(s.asked, time.Since(s.begin))
+	if s.about == nil {
+		s.about = map[netip.Addr]bool{}
+	}
+	s.about[addrs[0]] = true
 	if s.rival && (s.until == 0 || time.Since(s.begin) < s.until) {
 		s.heard(netif.Rival{Addr: addrs[0], MAC: netif.MAC{2}})
 	}
@@ -96,7 +101,8 @@ func TestLookout(t *testing.T) {
 	}
 }
 
-// TestLookoutTakesTurns asks about many addresses one after another.
+// TestLookoutTakesTurns asks about many addresses by and by, together at whole seconds, and about
+// each.
 func TestLookoutTakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &Lookout{}
@@ -105,20 +111,30 @@ func TestLookoutTakesTurns(t *testing.T) {
 		for addr := netip.MustParseAddr("10.0.0.1"); len(addrs) < 200; addr = addr.Next() {
 			addrs = append(addrs, addr)
 		}
-		end, err := l.guard("eth0", link, addrs, func(netif.Rival) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		bubbletest.Pass(21 * time.Second)
-		end()
-		synctest.Wait()
-		for i := 1; i < len(link.asked); i++ {
-			if pause := link.asked[i] - link.asked[i-1]; pause < askPause {
-				t.Fatalf("two questions within %s, want %s", pause, askPause)
+		for round := range 2 { // those of the first are watched no longer
+			bubbletest.Pass(300 * time.Millisecond)
+			end, err := l.guard("eth0", link, addrs, func(netif.Rival) {})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		if n := len(link.asked); n < 200 {
-			t.Errorf("%d questions, want 200 at least", n)
+			bubbletest.Pass(42 * time.Second)
+			end()
+			synctest.Wait()
+			asked := map[time.Duration]int{}
+			for _, at := range link.asked {
+				asked[at]++
+			}
+			for at, n := range asked {
+				if at%askGrid != 0 || n > askMost {
+					t.Errorf("round %d: %d questions at %s, want %d at most, at whole seconds", round, n,
+						at, askMost)
+				}
+			}
+			if n := len(link.asked); n < 2*200-askMost || len(link.about) != 200 {
+				t.Errorf("round %d: %d questions about %d addresses, want each twice", round, n,
+					len(link.about))
+			}
+			link.asked, link.about = nil, nil
 		}
 	})
 }

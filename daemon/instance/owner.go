@@ -13,26 +13,28 @@ import (
 type crew struct {
 	sync.WaitGroup
 	watching context.Context
+	unwatch  context.CancelFunc
 	stops    []func()
 }
 
-// own is the owner's life: it watches the links and steps the group until the group has ended.
-// Whoever has the Runner turn is the owner meanwhile.
-func (r *Runner) own(ctx context.Context) {
+// enter watches the links and has the group turn until it has ended. Whoever has the Runner turn is
+// its owner meanwhile.
+func (r *Runner) enter(ctx context.Context) {
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	r.tasks = &crew{watching: watching}
-	apart(func() {
-		r.inherit()
-		for _, m := range r.members {
-			r.watchAll(m, r.tasks)
-		}
-	})
+	r.tasks = &crew{watching: watching, unwatch: unwatch}
+	r.inherit()
+	for _, m := range r.members {
+		r.watchAll(m, r.tasks)
+	}
 	r.crowd.join(r)
-	<-ctx.Done()
+}
+
+// leave has the group end, and with it what watches the links.
+func (r *Runner) leave() {
 	r.put(leaving{})
 	<-r.gone
 	r.crowd.leave()
-	unwatch()
+	r.tasks.unwatch()
 	for _, stop := range r.tasks.stops {
 		stop()
 	}
@@ -40,16 +42,6 @@ func (r *Runner) own(ctx context.Context) {
 		r.closeSocket(m)
 	}
 	r.tasks.Wait()
-}
-
-// apart calls do in a goroutine and waits: it takes a large stack, and who calls it will live long.
-func apart(do func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		do()
-	}()
-	<-done
 }
 
 // put has the owner read an item. Any goroutine may call it; it does not wait.

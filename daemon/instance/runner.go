@@ -218,7 +218,27 @@ func (r *Runner) find(name string) (int, error) {
 // and removes them; Run returns nil when the network is as it was found and all goroutines have
 // ended. It may be called once.
 func (r *Runner) Run(ctx context.Context) error {
-	r.own(ctx)
+	over := make(chan error, 1)
+	r.Begin(ctx, func(err error) { over <- err })
+	return <-over
+}
+
+// Begin does what Run does, without waiting and without a goroutine that waits: of those of a
+// thousand instances the stacks alone would be megabytes. ended is called once, with what Run
+// returns.
+func (r *Runner) Begin(ctx context.Context, ended func(error)) {
+	go func() {
+		r.enter(ctx)
+		context.AfterFunc(ctx, func() {
+			r.finish()
+			ended(nil)
+		})
+	}()
+}
+
+// finish has the group leave and returns when all that it did has ended.
+func (r *Runner) finish() {
+	r.leave()
 	r.keeper.helper.finish()
 	_, items := r.inbox.take()
 	for _, item := range items { // what the keeper has let go of since
@@ -228,7 +248,6 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	r.reporter.finish()
 	close(r.over)
-	return nil
 }
 
 // Ping returns nil when the owner turns: when it has read everything that had arrived before. The
