@@ -31,6 +31,8 @@ type Fabric struct {
 	ports   []Interface
 	// blocks counts the blocks that there ever were.
 	blocks atomic.Int64
+	// impaired is what the cables do to frames.
+	impaired impairments
 }
 
 // Interface is an interface of the fabric.
