@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -12,13 +13,34 @@ import (
 )
 
 // Block is what the fabric does not carry: frames that one interface sends and that would reach
-// another. What goes the other way is carried as ever.
+// another. What goes the other way is carried as ever. What is zero does not matter: the zero Block
+// is every frame.
 type Block struct {
-	// From is the fabric's end of the sender's cable, To those of the receivers'; nil: everybody's.
+	// From is the fabric's end of the sender's cable, To those of the receivers'; zero and nil:
+	// everybody's.
 	From Interface
 	To   []Interface
-	// Protocol is the only protocol of IPv4 that is blocked; 0: every frame is.
-	Protocol uint8
+	// EtherType is the only type of frames that is blocked, for example unix.ETH_P_ARP.
+	EtherType uint16
+	// Protocol is the only protocol of IPv4 that is blocked, Source and Destination the only
+	// addresses, Port the only port that such a packet goes to.
+	Protocol            uint8
+	Source, Destination netip.Addr
+	Port                uint16
+	// Longer is how many bytes a frame may carry that is not blocked.
+	Longer uint32
+}
+
+// String says whose frames are blocked, for example "frames from lb1.eth0 to lb2.eth0".
+func (b Block) String() string {
+	text := "frames"
+	if b.From.Name != "" {
+		text += " from " + b.From.Name
+	}
+	for i, to := range b.To {
+		text += []string{" to ", ", "}[min(i, 1)] + to.Name
+	}
+	return text
 }
 
 // Block makes the fabric drop frames and returns what ends that, which a second time does nothing.
@@ -42,12 +64,12 @@ func (f *Fabric) Block(ctx context.Context, b Block) (end func(context.Context) 
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("block frames from %s: %w", b.From.Name, err)
+		return nil, fmt.Errorf("block %s: %w", b, err)
 	}
 	return func(ctx context.Context) error {
 		err := f.changeRules(ctx, func(c *nftables.Conn) { c.DelTable(table) })
 		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("unblock frames from %s: %w", b.From.Name, err)
+			return fmt.Errorf("unblock %s: %w", b, err)
 		}
 		return nil
 	}, nil
@@ -67,9 +89,20 @@ func (f *Fabric) changeRules(ctx context.Context, change func(*nftables.Conn)) e
 
 // matches are the conditions of the rules that a block takes, one for each receiver.
 func (b Block) matches() [][]expr.Any {
-	match := portIs(expr.MetaKeyIIF, b.From)
-	if b.Protocol != 0 {
-		match = append(match, protocolIs(b.Protocol)...)
+	var match []expr.Any
+	if b.From != (Interface{}) {
+		match = portIs(expr.MetaKeyIIF, b.From)
+	}
+	if kind := b.etherType(); kind != 0 {
+		match = append(match, is(&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1},
+			binaryutil.BigEndian.PutUint16(kind))...)
+	}
+	match = append(match, b.fields()...)
+	if b.Longer != 0 {
+		match = append(match, &expr.Meta{Key: expr.MetaKeyLEN, Register: 1},
+			// Numbers are compared byte by byte.
+			&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
+			&expr.Cmp{Op: expr.CmpOpGt, Register: 1, Data: binaryutil.BigEndian.PutUint32(b.Longer)})
 	}
 	if b.To == nil {
 		return [][]expr.Any{match}
@@ -86,12 +119,34 @@ func portIs(key expr.MetaKey, port Interface) []expr.Any {
 	return is(&expr.Meta{Key: key, Register: 1}, binaryutil.NativeEndian.PutUint32(uint32(port.Index)))
 }
 
-// protocolIs holds for packets of a protocol of IPv4.
-func protocolIs(protocol uint8) []expr.Any {
-	ipv4 := binaryutil.BigEndian.PutUint16(unix.ETH_P_IP)
-	field := &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 9, Len: 1}
-	return append(is(&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}, ipv4),
-		is(field, []byte{protocol})...)
+// etherType is the type of frames that is blocked; 0: any.
+func (b Block) etherType() uint16 {
+	if b.EtherType == 0 && (b.Protocol != 0 || b.Source.IsValid() || b.Destination.IsValid()) {
+		return unix.ETH_P_IP
+	}
+	return b.EtherType
+}
+
+// fields are the conditions on the header of an IPv4 packet without options, and of what follows.
+func (b Block) fields() []expr.Any {
+	var match []expr.Any
+	field := func(offset uint32, value []byte) {
+		match = append(match, is(&expr.Payload{DestRegister: 1,
+			Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(value))}, value)...)
+	}
+	if b.Protocol != 0 {
+		field(9, []byte{b.Protocol})
+	}
+	if b.Source.IsValid() {
+		field(12, b.Source.AsSlice())
+	}
+	if b.Destination.IsValid() {
+		field(16, b.Destination.AsSlice())
+	}
+	if b.Port != 0 {
+		field(22, binaryutil.BigEndian.PutUint16(b.Port))
+	}
+	return match
 }
 
 // is holds where what was loaded into register 1 is a value.

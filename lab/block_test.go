@@ -1,6 +1,8 @@
 package lab_test
 
 import (
+	"net/netip"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -65,6 +67,35 @@ var _ = Describe("A block", func() {
 		end()
 		Expect(carries(ctx, lb1, lb2, vrrp)).To(BeTrue())
 	}, SpecTimeout(specTimeout))
+
+	DescribeTable("drops what it says and nothing else",
+		func(ctx SpecContext, b, other lab.Block) {
+			such := func(b lab.Block) bool {
+				GinkgoHelper()
+				ok, err := client.CarriesSuch(ctx, "eth0", lb1, "eth0", b)
+				Expect(err).NotTo(HaveOccurred())
+				return ok
+			}
+			port, err := lb1.Port("eth0")
+			Expect(err).NotTo(HaveOccurred())
+			b.To = []lab.Interface{port}
+			Expect(such(b)).To(BeTrue(), "before")
+			end, err := l.Fabric().Block(ctx, b)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(such(b)).To(BeFalse())
+			Expect(such(other)).To(BeTrue(), "something else")
+			Expect(client.CarriesSuch(ctx, "eth0", lb2, "eth0", b)).To(BeTrue(), "to somebody else")
+			Expect(end(ctx)).To(Succeed())
+			Expect(such(b)).To(BeTrue(), "after")
+		},
+		Entry("ARP", lab.Block{EtherType: 0x0806}, lab.Block{Protocol: icmp}),
+		Entry("a port", lab.Block{Protocol: 6, Port: 80}, lab.Block{Protocol: 6, Port: 81}),
+		Entry("a source", lab.Block{Source: netip.MustParseAddr("192.168.1.2")},
+			lab.Block{Source: netip.MustParseAddr("192.168.1.3")}),
+		Entry("a destination", lab.Block{Destination: netip.MustParseAddr("192.168.2.11")},
+			lab.Block{Destination: netip.MustParseAddr("192.168.2.12")}),
+		Entry("what is long", lab.Block{Longer: 1000}, lab.Block{Longer: 999}),
+	)
 
 	It("holds beside others", func(ctx SpecContext) {
 		first, second := block(ctx, 0, lb1, lb2), block(ctx, 0, lb2, lb1)

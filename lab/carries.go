@@ -32,6 +32,13 @@ const (
 func (n *Node) Carries(
 	ctx context.Context, iface string, to *Node, toIface string, protocol uint8,
 ) (bool, error) {
+	return n.CarriesSuch(ctx, iface, to, toIface, Block{Protocol: protocol})
+}
+
+// CarriesSuch is Carries for frames that a block is about, whatever its From and To are.
+func (n *Node) CarriesSuch(
+	ctx context.Context, iface string, to *Node, toIface string, b Block,
+) (bool, error) {
 	from, err := n.port(iface)
 	if err != nil {
 		return false, err
@@ -40,10 +47,9 @@ func (n *Node) Carries(
 	if err != nil {
 		return false, err
 	}
-	kind := etherTypeTest
-	if protocol != 0 {
-		kind = unix.ETH_P_IP
-	}
+	mac := HardwareAddr(there.link.Addr.Addr())
+	frame := b.frame(mac, HardwareAddr(from.link.Addr.Addr()))
+	kind := int(binary.BigEndian.Uint16(frame[12:]))
 	send, err := n.Listen(ctx, iface, kind)
 	if err != nil {
 		return false, err
@@ -54,8 +60,6 @@ func (n *Node) Carries(
 		return false, err
 	}
 	defer receive.Close()
-	mac := HardwareAddr(there.link.Addr.Addr())
-	frame := testFrame(mac, HardwareAddr(from.link.Addr.Addr()), protocol)
 	for range frameRounds {
 		if _, err := send.WriteTo(frame, &packet.Addr{HardwareAddr: mac}); err != nil {
 			return false, fmt.Errorf("send test frame from %s:%s: %w", n, iface, err)
@@ -106,19 +110,49 @@ func hears(conn *packet.Conn, frame []byte) (bool, error) {
 	}
 }
 
-// testFrame is a frame that does nothing where it arrives: of a type that nobody uses, or a packet
-// from 0.0.0.0, which the kernel refuses to route, to an address for documentation.
+// frame is a frame that a block is about and that does nothing where it arrives: of a type that
+// nobody uses; of ARP one that asks for an address for documentation on behalf of nobody; or a packet
+// from 0.0.0.0, which the kernel refuses to route, to such an address. Where the block demands
+// addresses or a port, what the packet carries has a wrong checksum.
 //
-// Source: RFC 5737, Section 3; net/ipv4/route.c, ip_route_input_slow.
-func testFrame(to, from net.HardwareAddr, protocol uint8) []byte {
+// Source: RFC 5737, Section 3; RFC 5227, Section 2.1.1; net/ipv4/route.c, ip_route_input_slow.
+func (b Block) frame(to, from net.HardwareAddr) []byte {
 	frame := append(append([]byte{}, to...), from...)
-	if protocol == 0 {
-		return append(binary.BigEndian.AppendUint16(frame, etherTypeTest), "tandem-lab"...)
+	const text = "tandem-lab\x00\x00"
+	switch b.etherType() {
+	case unix.ETH_P_ARP:
+		frame = append(frame, 0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1) // a request
+		frame = append(append(frame, from...), 0, 0, 0, 0)
+		frame = append(frame, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1)
+	case unix.ETH_P_IP:
+		frame = append(binary.BigEndian.AppendUint16(frame, unix.ETH_P_IP), b.packet(text)...)
+	default:
+		frame = append(binary.BigEndian.AppendUint16(frame, etherTypeTest), text...)
 	}
-	frame = binary.BigEndian.AppendUint16(frame, unix.ETH_P_IP)
-	header := []byte{0x45, 0, 0, 32, 0, 0, 0, 0, 1, protocol, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1}
+	if short := int(b.Longer) + 1 + 14 - len(frame); b.Longer != 0 && short > 0 {
+		frame = append(frame, make([]byte, short)...)
+	}
+	return frame
+}
+
+// packet is the IPv4 packet of a frame.
+func (b Block) packet(text string) []byte {
+	header := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 1, b.Protocol, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1}
+	if b.Source.IsValid() {
+		copy(header[12:], b.Source.AsSlice())
+	}
+	if b.Destination.IsValid() {
+		copy(header[16:], b.Destination.AsSlice())
+	}
+	payload := []byte(text)
+	if b.Port != 0 {
+		// A segment or datagram of a wrong checksum from port 9.
+		payload = append(binary.BigEndian.AppendUint16([]byte{0, 9}, b.Port), make([]byte, 16)...)
+		payload[6], payload[12] = 0xff, 0x50
+	}
+	binary.BigEndian.PutUint16(header[2:], uint16(len(header)+len(payload)))
 	binary.BigEndian.PutUint16(header[10:], Checksum(header))
-	return append(append(frame, header...), "tandem-lab\x00\x00"...)
+	return append(header, payload...)
 }
 
 // Checksum is the Internet checksum of some bytes, in which its own field is zero.

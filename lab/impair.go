@@ -114,13 +114,13 @@ type impairments struct {
 }
 
 // Impair makes the cable of an interface a bad one, in one direction, and returns what ends that,
-// which a second time does nothing. It returns when a frame has met the impairment. Several may hold
-// at once: the cable then has all their faults. When one begins or ends, frames that are on their way
-// are lost. It needs Netem. The node sees nothing of it but what becomes of the frames; the fabric's
-// probes see each frame as it was sent.
+// which a second time does nothing. It returns when a frame has met the impairment. Several may
+// hold at once: the cable then has all their faults. When one begins or ends, frames that are on
+// their way are lost. It needs Netem. The node sees nothing of it but what becomes of the frames;
+// the fabric's probes see each frame as it was sent.
 //
-// Equivalent to, at the switch: `tc qdisc replace dev lb1.eth0 root netem delay 50ms` for Inward; for
-// Outward the same on a device of type ifb that all that comes in by lb1.eth0 is redirected to.
+// Equivalent to, at the switch: `tc qdisc replace dev lb1.eth0 root netem delay 50ms` for Inward;
+// for Outward the same on a device of type ifb to which all that comes in by lb1.eth0 is redirected.
 func (n *Node) Impair(
 	ctx context.Context, iface string, d Direction, i Impairment,
 ) (end func(context.Context) error, err error) {
@@ -146,8 +146,8 @@ func (n *Node) Impair(
 	return end, nil
 }
 
-// Impaired returns what the cable of an interface does to frames in a direction, as it was asked to;
-// the zero Impairment: nothing.
+// Impaired returns what the cable of an interface does to frames in a direction, as it was asked
+// to; the zero Impairment: nothing.
 func (n *Node) Impaired(iface string, d Direction) (Impairment, error) {
 	p, err := n.port(iface)
 	if err != nil {
@@ -263,8 +263,8 @@ func notThere(err error) error {
 	return err
 }
 
-// awaitImpaired sends frames over the cable of an interface until the queue of one direction has seen
-// one.
+// awaitImpaired sends frames over the cable of an interface until the queue of one direction has
+// seen one.
 func (n *Node) awaitImpaired(ctx context.Context, p *port, d Direction) error {
 	f := n.lab.fabric
 	link, err := f.impairedLink(way{p.fabric.Index, d})
@@ -277,7 +277,7 @@ func (n *Node) awaitImpaired(ctx context.Context, p *port, d Direction) error {
 	}
 	defer send.Close()
 	nobody := net.HardwareAddr{0x02, bridgeEnd, 0, 0, 0, 0}
-	frame := testFrame(nobody, HardwareAddr(p.link.Addr.Addr()), 0)
+	frame := Block{}.frame(nobody, HardwareAddr(p.link.Addr.Addr()))
 	if d == Inward {
 		copy(frame[6:], hardwareAddr(fabricEnd, p.link.Addr.Addr()))
 	}

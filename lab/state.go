@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// State is what a kernel keeps for a node, or for the fabric: a line for each thing, sorted, without
-// what counts and what expires. Two States of one place can be compared.
+// State is what a kernel keeps for a node, or for the fabric: a line for each thing, sorted,
+// without what counts and what expires. Two States of one place can be compared.
 type State []string
 
-// Diff returns what a later State lacks, each line with "-" before it, then what it has besides, with
-// "+"; nil: nothing.
+// Diff returns what a later State lacks, each line with "-" before it, then what it has besides,
+// with "+"; nil: nothing.
 func (s State) Diff(later State) []string {
 	var lines []string
 	for _, l := range s {
@@ -58,9 +58,9 @@ func (l *Lab) State(ctx context.Context) (State, error) {
 	return all, nil
 }
 
-// State returns the node's links, addresses, routes, rules, queues, packet filters, IPVS services and
-// their destinations, settings and mounts, and of its neighbours those that somebody set by hand and
-// those that have a hardware address which is not their own: others come and go.
+// State returns the node's links, addresses, routes, rules, queues, packet filters, IPVS services
+// and their destinations, settings and mounts, and of its neighbours those that somebody set by
+// hand and those that have a hardware address which is not their own: others come and go.
 func (n *Node) State(ctx context.Context) (State, error) {
 	s := stateReader{handle: n.handle}
 	err := n.Do(ctx, func() error {

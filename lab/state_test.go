@@ -53,7 +53,8 @@ func TestImpairmentsAddUp(t *testing.T) {
 	t.Parallel()
 	a := Impairment{Delay: time.Second, Jitter: time.Millisecond, Loss: 0.5, Rate: 1000}
 	b := Impairment{Delay: time.Second, Loss: 0.5, Corrupt: 1, Rate: 500}
-	want := Impairment{Delay: 2 * time.Second, Jitter: time.Millisecond, Loss: 0.75, Corrupt: 1, Rate: 500}
+	want := Impairment{Delay: 2 * time.Second, Jitter: time.Millisecond, Loss: 0.75, Corrupt: 1,
+		Rate: 500}
 	if diff := cmp.Diff(want, a.with(b)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
