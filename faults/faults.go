@@ -26,127 +26,8 @@ type Fault interface {
 }
 
 // Heal undoes a fault and returns when it is undone, seen where it shows. A second call does
-// nothing and returns nil.
+// nothing and returns nil; one after an error tries again.
 type Heal func(ctx context.Context) error
-
-// Kind names a sort of fault. The zero Kind is unset.
-type Kind int
-
-// The kinds of faults.
-const (
-	// DirectorKilled: every process of the director is ended by SIGKILL.
-	DirectorKilled Kind = iota + 1
-	// DirectorTerminated: the director is asked to stop by SIGTERM, and does.
-	DirectorTerminated
-	// DirectorFrozen: every process of the director is stopped by SIGSTOP.
-	DirectorFrozen
-	// WorkerKilled: the processes that the director's first one has started are ended by SIGKILL.
-	WorkerKilled
-	// WorkerFrozen: they are stopped by SIGSTOP.
-	WorkerFrozen
-	// GuardKilled: the director's first process alone is ended by SIGKILL.
-	GuardKilled
-	// PowerOff: all cables of the node go dead, then all its processes; nothing is said.
-	PowerOff
-	// LinkDown: the cable of one interface is pulled. The target names it: NODE:INTERFACE.
-	LinkDown
-	// ServerStopped: the real server's program is ended; its node still answers, with a refusal.
-	ServerStopped
-	// OneWay: what the interface sends does not reach the other directors on its network; what they
-	// send reaches it. The target names it: NODE:INTERFACE, as with all kinds down to HostileFlood.
-	OneWay
-	// AdvertsLost: what the interface sends reaches everybody, but for VRRP's adverts.
-	AdvertsLost
-	// HostilePackets: a host sends by the interface, many times a second, packets like adverts of the
-	// virtual routers there, of the best priority and the least, that no router may believe.
-	HostilePackets
-	// HostileFlood: likewise, 17,000 of them a second.
-	HostileFlood
-	// VIPDeleted: an administrator deletes a VIP of a director by hand. The target names it:
-	// NODE:ADDRESS.
-	VIPDeleted
-	// Starved: the director's programs run for 20 ms at a time, with pauses between of up to six
-	// intervals of its adverts, as on a machine that has no processor to spare.
-	Starved
-	// ServerRefusing: the real server's program runs on, but nobody listens on its ports any more. This
-	// and the following are lab.Ailments of all its services.
-	ServerRefusing
-	// ServerHalfOpen: calls of its ports hear nothing, for the queue of its listeners is full.
-	ServerHalfOpen
-	// ServerSilent: its services take every connection and say nothing.
-	ServerSilent
-	// ServerSlow: they say a byte a second.
-	ServerSlow
-	// ServerUnavailable: they say that they cannot serve: HTTP 503, SMTP 421, DNS SERVFAIL.
-	ServerUnavailable
-	// ServerWrong: they answer something else than they should.
-	ServerWrong
-	// ServerBadTLS: where TLS should begin they speak HTTP.
-	ServerBadTLS
-	// ServerMarked: an operator notes on every director, in the file lab.MarkFile, that the real
-	// server is not to be used. The server itself is well.
-	ServerMarked
-	// EchoIgnored: the node's kernel answers no echo request.
-	EchoIgnored
-)
-
-var kindNames = map[Kind]string{
-	DirectorKilled:     "director-killed",
-	DirectorTerminated: "director-terminated",
-	DirectorFrozen:     "director-frozen",
-	WorkerKilled:       "worker-killed",
-	WorkerFrozen:       "worker-frozen",
-	GuardKilled:        "guard-killed",
-	PowerOff:           "power-off",
-	LinkDown:           "link-down",
-	ServerStopped:      "server-stopped",
-	OneWay:             "one-way",
-	AdvertsLost:        "adverts-lost",
-	HostilePackets:     "hostile-packets",
-	HostileFlood:       "hostile-flood",
-	VIPDeleted:         "vip-deleted",
-	Starved:            "starved",
-	ServerRefusing:     "server-refusing",
-	ServerHalfOpen:     "server-half-open",
-	ServerSilent:       "server-silent",
-	ServerSlow:         "server-slow",
-	ServerUnavailable:  "server-unavailable",
-	ServerWrong:        "server-wrong",
-	ServerBadTLS:       "server-bad-tls",
-	ServerMarked:       "server-marked",
-	EchoIgnored:        "echo-ignored",
-}
-
-// String returns the kind's name, for example "director-killed".
-func (k Kind) String() string {
-	if name, ok := kindNames[k]; ok {
-		return name
-	}
-	return fmt.Sprintf("Kind(%d)", int(k))
-}
-
-// Kinds returns every kind in the order of declaration.
-func Kinds() []Kind {
-	kinds := make([]Kind, 0, len(kindNames))
-	for k := DirectorKilled; k <= EchoIgnored; k++ {
-		kinds = append(kinds, k)
-	}
-	return kinds
-}
-
-// ParseKind returns the kind of that name.
-func ParseKind(name string) (Kind, error) {
-	for _, k := range Kinds() {
-		if k.String() == name {
-			return k, nil
-		}
-	}
-	names := make([]string, 0, len(kindNames))
-	for _, k := range Kinds() {
-		names = append(names, k.String())
-	}
-	return 0, fmt.Errorf("parse fault %q: want one of %s", name, strings.Join(names, ", "))
-}
 
 // The names of the units that the faults end and start again.
 const (
@@ -156,78 +37,93 @@ const (
 	ServerUnit = "server"
 )
 
-// detail is what a kind's target names beside the node; empty: nothing.
-func (k Kind) detail() string {
-	switch k {
-	case LinkDown, OneWay, AdvertsLost, HostilePackets, HostileFlood:
-		return "INTERFACE"
-	case VIPDeleted:
-		return "ADDRESS"
-	case DirectorKilled, DirectorTerminated, DirectorFrozen, WorkerKilled, WorkerFrozen, GuardKilled,
-		PowerOff, ServerStopped, Starved, ServerRefusing, ServerHalfOpen, ServerSilent, ServerSlow,
-		ServerUnavailable, ServerWrong, ServerBadTLS, ServerMarked, EchoIgnored:
-	}
-	return ""
-}
+// ErrNotHealed is in the error of a heal that ran and whose effect did not show.
+var ErrNotHealed = errors.New("the fault is still there")
 
-// Parameter is one setting that faults of a kind take.
-type Parameter struct {
-	// Name is as in Settings, Doc says in a few words what it is, Default is what holds without it.
-	Name, Doc, Default string
-}
+// ErrNotInjected is in the error of an Inject whose effect did not show.
+var ErrNotInjected = errors.New("the fault did not take hold")
 
-// Settings are values of a kind's parameters by name, for example "delay": "50ms". What is not named
-// has its default; nil: everything.
-type Settings map[string]string
-
-// Parameters returns the settings that faults of a kind take, in the order in which they are shown.
-func (k Kind) Parameters() []Parameter { return nil }
-
-// New returns the fault of a kind on a target: a node's name, NODE:INTERFACE or NODE:ADDRESS, as
-// the kind has it. A setting that the kind does not take is an error.
+// New returns the fault of a kind on a target, of the form that Kind.Form has. A setting that the kind
+// does not take, or whose value it cannot have, is an error.
 func New(kind Kind, target string, settings Settings) (Fault, error) {
+	fail := func(err error) (Fault, error) {
+		return nil, fmt.Errorf("make fault %s on %q: %w", kind, target, err)
+	}
+	s, ok := kind.spec()
+	if !ok {
+		return fail(errors.New("unknown kind"))
+	}
+	v := values{parameters: s.parameters, given: settings}
 	for name := range settings {
-		if !slices.ContainsFunc(kind.Parameters(), func(p Parameter) bool { return p.Name == name }) {
-			return nil, fmt.Errorf("make fault %s on %q: it has no parameter %q", kind, target, name)
+		if !slices.ContainsFunc(s.parameters, func(p Parameter) bool { return p.Name == name }) {
+			return fail(fmt.Errorf("it has no parameter %q%s", name, v.names()))
 		}
 	}
-	node, detail, hasDetail := strings.Cut(target, ":")
-	want := kind.detail()
-	if node == "" || hasDetail != (want != "") || hasDetail && detail == "" {
-		form := strings.TrimSuffix("NODE:"+want, ":")
-		return nil, fmt.Errorf("make fault %s on %q: want %s", kind, target, form)
+	r := request{kind: kind}
+	var hasDetail bool
+	r.node, r.detail, hasDetail = strings.Cut(target, ":")
+	if r.node == "" || hasDetail != (s.form != OfNode) || hasDetail && r.detail == "" {
+		return fail(fmt.Errorf("want %s", s.form))
 	}
-	switch kind {
-	case DirectorKilled, DirectorTerminated, DirectorFrozen,
-		WorkerKilled, WorkerFrozen, GuardKilled:
-		return processFault{kind: kind, node: node, unit: DirectorUnit}, nil
-	case ServerStopped:
-		return processFault{kind: kind, node: node, unit: ServerUnit}, nil
-	case PowerOff:
-		return powerFault{node: node}, nil
-	case LinkDown:
-		return linkFault{node: node, iface: detail}, nil
-	case OneWay, AdvertsLost:
-		return pathFault{kind: kind, node: node, iface: detail}, nil
-	case HostilePackets, HostileFlood:
-		return hostileFault{kind: kind, node: node, iface: detail}, nil
-	case VIPDeleted:
-		addr, err := netip.ParseAddr(detail)
-		if err != nil {
-			return nil, fmt.Errorf("make fault %s on %q: %w", kind, target, err)
+	if s.form == OfAddress {
+		var err error
+		if r.addr, err = netip.ParseAddr(r.detail); err != nil {
+			return fail(err)
 		}
-		return vipFault{node: node, addr: addr}, nil
-	case Starved:
-		return starvedFault{node: node}, nil
-	case ServerRefusing, ServerHalfOpen, ServerSilent, ServerSlow, ServerUnavailable, ServerWrong,
-		ServerBadTLS:
-		return serverFault{kind: kind, node: node}, nil
-	case ServerMarked:
-		return markFault{node: node}, nil
-	case EchoIgnored:
-		return echoFault{node: node}, nil
+		r.addr = r.addr.Unmap()
 	}
-	return nil, fmt.Errorf("make fault on %q: unknown kind %s", target, kind)
+	inject := s.build(r, &v)
+	if v.err != nil {
+		return fail(v.err)
+	}
+	return &action{kind: kind, target: target, node: r.node, needs: s.needs, inject: inject}, nil
+}
+
+// request is what New was asked for.
+type request struct {
+	kind Kind
+	node string
+	// detail is what the target names behind the node, addr the same where it is an address.
+	detail string
+	addr   netip.Addr
+}
+
+// injector breaks something of a node and says how it is undone. Its errors and those of its heal do
+// not name the fault.
+type injector func(ctx context.Context, n *lab.Node) (Heal, error)
+
+// action is every kind's Fault.
+type action struct {
+	kind         Kind
+	target, node string
+	needs        []lab.Capability
+	inject       injector
+}
+
+func (a *action) String() string { return a.kind.String() + " " + a.target }
+
+func (a *action) Needs() []lab.Capability { return a.needs }
+
+func (a *action) Inject(ctx context.Context, l *lab.Lab) (Heal, error) {
+	n, err := findNode(l, a.node)
+	if err != nil {
+		return nil, fmt.Errorf("inject %s: %w", a, err)
+	}
+	heal, err := a.inject(ctx, n)
+	if err != nil {
+		return nil, fmt.Errorf("inject %s: %w", a, err)
+	}
+	done := false
+	return func(ctx context.Context) error {
+		if done {
+			return nil
+		}
+		if err := heal(ctx); err != nil {
+			return fmt.Errorf("heal %s: %w", a, err)
+		}
+		done = true
+		return nil
+	}, nil
 }
 
 // findNode returns the node that a fault names.
@@ -242,26 +138,43 @@ func findNode(l *lab.Lab, name string) (*lab.Node, error) {
 	return nil, fmt.Errorf("find node %q: the lab has %s", name, strings.Join(names, ", "))
 }
 
-// once makes a heal that works one time; a failed one may be tried again.
-func once(heal Heal) Heal {
-	done := false
-	return func(ctx context.Context) error {
-		if done {
-			return nil
-		}
-		if err := heal(ctx); err != nil {
-			return err
-		}
-		done = true
-		return nil
+// runs returns a unit of a node whose program runs.
+func runs(n *lab.Node, name string) (*lab.Unit, error) {
+	u, ok := n.Unit(name)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("node %s has no %s", n, name)
+	case !u.Alive():
+		return nil, fmt.Errorf("%s does not run", u)
 	}
+	return u, nil
 }
 
-// ErrNotHealed is in the error of a heal that ran and whose effect did not show.
-var ErrNotHealed = errors.New("the fault is still there")
+const (
+	// terminateLimit is how long a director may take to stop when asked to, before it is a finding.
+	terminateLimit = 20 * time.Second
+	// showLimit is how long the effect of a fault, or of its heal, may take to show.
+	showLimit = 3 * time.Second
+	// lookInterval is how often somebody looks whether it does.
+	lookInterval = time.Millisecond
+)
 
-// ErrNotInjected is in the error of an Inject whose effect did not show.
-var ErrNotInjected = errors.New("the fault did not take hold")
-
-// terminateLimit is how long a director may take to stop when asked to, before it is a finding.
-const terminateLimit = 20 * time.Second
+// await looks until a condition holds, for showLimit at most; then it returns what, an error.
+func await(ctx context.Context, what error, cond func() (bool, error)) error {
+	limit := time.NewTimer(showLimit)
+	defer limit.Stop()
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	for {
+		if ok, err := cond(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return what
+		case <-ctx.Done():
+			return errors.Join(what, context.Cause(ctx))
+		}
+	}
+}

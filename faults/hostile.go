@@ -29,79 +29,66 @@ const (
 	hostileLimit = 3 * time.Second
 )
 
-// hostileFault sends forged adverts: HostilePackets, or HostileFlood.
-type hostileFault struct {
-	kind        Kind
-	node, iface string
-}
-
-func (f hostileFault) String() string { return f.kind.String() + " " + f.node + ":" + f.iface }
-
-// burst returns how many frames are sent at a time.
-func (f hostileFault) burst() int {
-	if f.kind == HostileFlood {
-		return floodBurst
+// hostile makes a builder of faults that send forged adverts: so many frames at a time.
+func hostile(burst int) func(request, *values) injector {
+	return func(r request, _ *values) injector {
+		return func(ctx context.Context, n *lab.Node) (Heal, error) {
+			f, err := forgerOn(n, r.detail)
+			if err != nil {
+				return nil, err
+			}
+			frames := make([][]byte, burst)
+			return sendAgain(ctx, n, r.detail, hostileTick, func() [][]byte {
+				for i := range frames {
+					frames[i] = f.frame()
+				}
+				return frames
+			})
+		}
 	}
-	return hostileBurst
 }
 
-func (f hostileFault) Needs() []lab.Capability { return nil }
-
-func (f hostileFault) Inject(ctx context.Context, l *lab.Lab) (Heal, error) {
-	heal, err := f.inject(ctx, l)
-	if err != nil {
-		return nil, fmt.Errorf("inject %s: %w", f, err)
-	}
-	return heal, nil
-}
-
-func (f hostileFault) inject(ctx context.Context, l *lab.Lab) (Heal, error) {
-	n, err := findNode(l, f.node)
+// sendAgain sends frames by an interface at once and then at each tick until it is healed. It returns
+// when a director on the network has heard one of VRRP with the sender's address.
+func sendAgain(
+	ctx context.Context, n *lab.Node, iface string, every time.Duration, next func() [][]byte,
+) (Heal, error) {
+	victim, at, err := victimOn(n, iface)
 	if err != nil {
 		return nil, err
 	}
-	forger, err := f.forger(l, n)
-	if err != nil {
-		return nil, err
-	}
-	victim, iface, err := f.victim(l, n)
-	if err != nil {
-		return nil, err
-	}
-	listener, err := victim.Listen(ctx, iface, unix.ETH_P_IP)
+	listener, err := victim.Listen(ctx, at, unix.ETH_P_IP)
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close()
-	conn, err := n.Listen(ctx, f.iface, unix.ETH_P_IP)
+	conn, err := n.Listen(ctx, iface, unix.ETH_P_IP)
 	if err != nil {
 		return nil, err
 	}
 	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- attack(conn, forger, f.burst(), stop) }()
+	first := next()
+	from := net.HardwareAddr(slices.Clone(first[0][6:12]))
+	go func() { done <- attack(conn, first, every, next, stop) }()
 	end := sync.OnceValue(func() error {
 		close(stop)
 		return errors.Join(<-done, conn.Close())
 	})
-	if err := awaitFrame(listener, forger.mac); err != nil {
+	if err := awaitFrame(listener, from); err != nil {
 		return nil, errors.Join(ErrNotInjected, err, end())
 	}
-	return once(func(context.Context) error {
-		if err := end(); err != nil {
-			return fmt.Errorf("heal %s: %w", f, err)
-		}
-		return nil
-	}), nil
+	return func(context.Context) error { return end() }, nil
 }
 
 // pretended is how many addresses a forger has, its own among them.
 const pretended = 20
 
-// forger returns one that knows the network and pretends to be hosts that it does not have.
-func (f hostileFault) forger(l *lab.Lab, n *lab.Node) (*forger, error) {
-	t, network := l.Topology(), networkOf(n, f.iface)
+// forgerOn returns one that knows the network of an interface and pretends to be hosts that it does
+// not have.
+func forgerOn(n *lab.Node, iface string) (*forger, error) {
+	t, network := n.Lab().Topology(), networkOf(n, iface)
 	if network == "" {
-		return nil, fmt.Errorf("find link %s:%s: the topology has none", f.node, f.iface)
+		return nil, fmt.Errorf("find link %s:%s: the topology has none", n, iface)
 	}
 	spec := n.Spec()
 	link, _ := spec.LinkOn(network)
@@ -133,36 +120,33 @@ func (f hostileFault) forger(l *lab.Lab, n *lab.Node) (*forger, error) {
 	return forger, nil
 }
 
-// victim is a director on the same network, and its interface there.
-func (f hostileFault) victim(l *lab.Lab, n *lab.Node) (*lab.Node, string, error) {
-	network := networkOf(n, f.iface)
-	for _, d := range l.Directors() {
-		spec := d.Spec()
-		if link, ok := spec.LinkOn(network); ok && d != n {
-			return d, link.Interface, nil
-		}
+// victimOn is a director on the same network, and its interface there.
+func victimOn(n *lab.Node, iface string) (*lab.Node, string, error) {
+	directors, err := hears(n, iface, true)
+	if err != nil {
+		return nil, "", err
 	}
-	return nil, "", fmt.Errorf("attack network %s: no other director is there", network)
+	return directors[0].node, directors[0].iface, nil
 }
 
-// attack sends bursts until stop. A frame that finds no room in a queue is lost; that is no error.
-func attack(conn *packet.Conn, f *forger, burst int, stop <-chan struct{}) error {
+// attack sends frames until stop. A frame that finds no room in a queue is lost; that is no error.
+func attack(
+	conn *packet.Conn, frames [][]byte, every time.Duration, next func() [][]byte,
+	stop <-chan struct{},
+) error {
 	v, err := newVolley(conn)
 	if err != nil {
 		return err
 	}
-	tick := time.NewTicker(hostileTick)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	frames := make([][]byte, burst)
 	for {
-		for i := range frames {
-			frames[i] = f.frame()
-		}
 		if _, err := v.send(frames); err != nil {
 			return err
 		}
 		select {
 		case <-tick.C:
+			frames = next()
 		case <-stop:
 			return nil
 		}

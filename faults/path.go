@@ -4,59 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/topology"
 )
 
 // protocolVRRP is VRRP's IP protocol number. Source: RFC 9568, Section 5.1.1.4.
 const protocolVRRP = 112
-
-// pathFault loses what one interface sends to the other directors on its network.
-type pathFault struct {
-	kind        Kind
-	node, iface string
-}
-
-func (f pathFault) String() string { return f.kind.String() + " " + f.node + ":" + f.iface }
-
-func (f pathFault) Needs() []lab.Capability { return []lab.Capability{lab.NftablesBridge} }
-
-func (f pathFault) Inject(ctx context.Context, l *lab.Lab) (Heal, error) {
-	p, err := f.paths(l)
-	if err != nil {
-		return nil, fmt.Errorf("inject %s: %w", f, err)
-	}
-	if open, err := p.all(ctx, true); err != nil || !open {
-		return nil, fmt.Errorf("inject %s: %w", f, errors.Join(err, errBlocked))
-	}
-	end, err := l.Fabric().Block(ctx, p.block)
-	if err != nil {
-		return nil, fmt.Errorf("inject %s: %w", f, err)
-	}
-	if shut, err := p.all(ctx, false); err != nil || !shut {
-		return nil, fmt.Errorf("inject %s: %w", f, errors.Join(err, ErrNotInjected, end(ctx)))
-	}
-	return once(func(ctx context.Context) error {
-		if err := end(ctx); err != nil {
-			return fmt.Errorf("heal %s: %w", f, err)
-		}
-		if open, err := p.all(ctx, true); err != nil || !open {
-			return fmt.Errorf("heal %s: %w", f, errors.Join(err, ErrNotHealed))
-		}
-		return nil
-	}), nil
-}
-
-// errBlocked is why a path cannot be blocked.
-var errBlocked = errors.New("the network does not carry such frames already")
-
-// paths are the ways from one interface to those of others on its network.
-type paths struct {
-	from  *lab.Node
-	iface string
-	to    []end
-	block lab.Block
-}
 
 // end is one end of a path.
 type end struct {
@@ -64,40 +22,87 @@ type end struct {
 	iface string
 }
 
-// paths finds the ways that the fault blocks: adverts to everybody on the network, or everything to
-// the other directors.
-func (f pathFault) paths(l *lab.Lab) (paths, error) {
-	n, err := findNode(l, f.node)
-	if err != nil {
-		return paths{}, err
+// path is the way from one interface to another one of the same network, and what it does not carry
+// any more, whatever the block's From and To are.
+type path struct {
+	from, to end
+	block    lab.Block
+}
+
+// cut makes an injector of blocks, and of the paths on which they must show, each of which must be
+// open before.
+func cut(find func(n *lab.Node) ([]path, []lab.Block, error)) injector {
+	return func(ctx context.Context, n *lab.Node) (Heal, error) {
+		paths, blocks, err := find(n)
+		if err != nil {
+			return nil, err
+		}
+		if err := demand(ctx, paths, true, errBlocked); err != nil {
+			return nil, err
+		}
+		var ends all
+		fabric := n.Lab().Fabric()
+		for _, b := range blocks {
+			end, err := fabric.Block(ctx, b)
+			if err != nil {
+				return nil, errors.Join(err, ends.heal(context.WithoutCancel(ctx)))
+			}
+			ends = append(ends, end)
+		}
+		if err := demand(ctx, paths, false, ErrNotInjected); err != nil {
+			return nil, errors.Join(err, ends.heal(context.WithoutCancel(ctx)))
+		}
+		return func(ctx context.Context) error {
+			if err := ends.heal(ctx); err != nil {
+				return err
+			}
+			return demand(ctx, paths, true, ErrNotHealed)
+		}, nil
 	}
-	p := paths{from: n, iface: f.iface}
-	if p.block.From, err = n.Port(f.iface); err != nil {
-		return paths{}, err
+}
+
+// errBlocked is why a path cannot be blocked.
+var errBlocked = errors.New("the network does not carry such frames already")
+
+// demand returns an error unless every path carries what its block is about, or with open unset,
+// unless none does.
+func demand(ctx context.Context, paths []path, open bool, otherwise error) error {
+	errs := make([]error, len(paths))
+	var asking sync.WaitGroup
+	for i, p := range paths {
+		asking.Go(func() {
+			carried, err := p.from.node.CarriesSuch(ctx, p.from.iface, p.to.node, p.to.iface, p.block)
+			if err == nil && carried != open {
+				err = fmt.Errorf("from %s to %s: %w", p.from.node, p.to.node, otherwise)
+			}
+			errs[i] = err
+		})
 	}
-	if f.kind == AdvertsLost {
-		p.block.Protocol = protocolVRRP
+	asking.Wait()
+	return errors.Join(errs...)
+}
+
+// hears says who hears an interface, and whom it hears: the other nodes on its network, or the
+// directors among them.
+func hears(n *lab.Node, iface string, directorsOnly bool) (others []end, err error) {
+	if _, err := n.Port(iface); err != nil {
+		return nil, err
 	}
-	network := networkOf(n, f.iface)
-	for _, other := range l.Directors() {
+	network := networkOf(n, iface)
+	for _, other := range n.Lab().Nodes() {
 		spec := other.Spec()
 		link, ok := spec.LinkOn(network)
-		if !ok || other == n {
-			continue
-		}
-		p.to = append(p.to, end{other, link.Interface})
-		port, err := other.Port(link.Interface)
-		if err != nil {
-			return paths{}, err
-		}
-		if f.kind == OneWay {
-			p.block.To = append(p.block.To, port)
+		if ok && other != n && (!directorsOnly || other.Role() == topology.Director) {
+			others = append(others, end{other, link.Interface})
 		}
 	}
-	if len(p.to) == 0 {
-		return paths{}, fmt.Errorf("find paths from %s:%s: no other director is there", f.node, f.iface)
+	if len(others) == 0 && directorsOnly {
+		return nil, fmt.Errorf("find paths from %s:%s: no other director is there", n, iface)
 	}
-	return p, nil
+	if len(others) == 0 {
+		return nil, fmt.Errorf("find paths from %s:%s: nobody else is there", n, iface)
+	}
+	return others, nil
 }
 
 // networkOf names the network of a node's interface; empty where there is no such interface.
@@ -110,14 +115,147 @@ func networkOf(n *lab.Node, iface string) string {
 	return ""
 }
 
-// all reports whether every path carries what the block is about, or with open unset, whether none
-// does.
-func (p paths) all(ctx context.Context, open bool) (bool, error) {
-	for _, to := range p.to {
-		carried, err := p.from.Carries(ctx, p.iface, to.node, to.iface, p.block.Protocol)
-		if err != nil || carried != open {
-			return false, err
+// between blocks what one interface sends to others, what it hears of them, or both: such frames as
+// a block is about, which names neither. Where it is everybody whose frames are lost, those are
+// blocked whom it does not know as well.
+func between(
+	n *lab.Node, iface string, others []end, such lab.Block, ways []lab.Direction, everybody bool,
+) (paths []path, blocks []lab.Block, err error) {
+	own, err := n.Port(iface)
+	if err != nil {
+		return nil, nil, err
+	}
+	self := end{n, iface}
+	for _, way := range ways {
+		out, in := such, such
+		out.From, in.To = own, []lab.Interface{own}
+		for _, other := range others {
+			port, err := other.node.Port(other.iface)
+			if err != nil {
+				return nil, nil, err
+			}
+			if way == lab.Outward {
+				paths = append(paths, path{self, other, such})
+				if !everybody {
+					out.To = append(out.To, port)
+				}
+				continue
+			}
+			paths = append(paths, path{other, self, such})
+			if !everybody {
+				in.From = port
+				blocks = append(blocks, in)
+			}
+		}
+		if way == lab.Outward {
+			blocks = append(blocks, out)
+		} else if everybody {
+			blocks = append(blocks, in)
 		}
 	}
-	return true, nil
+	return paths, blocks, nil
 }
+
+// apart makes a builder of faults that part a director from the others.
+func apart(ways ...lab.Direction) func(request, *values) injector {
+	return func(r request, _ *values) injector {
+		return cut(func(n *lab.Node) ([]path, []lab.Block, error) {
+			others, err := hears(n, r.detail, true)
+			if err != nil {
+				return nil, nil, err
+			}
+			return between(n, r.detail, others, lab.Block{}, ways, false)
+		})
+	}
+}
+
+// advertsLost loses what an interface sends of VRRP. That other directors hear none is what shows.
+func advertsLost(r request, _ *values) injector {
+	return cut(func(n *lab.Node) ([]path, []lab.Block, error) {
+		others, err := hears(n, r.detail, true)
+		if err != nil {
+			return nil, nil, err
+		}
+		return between(n, r.detail, others, lab.Block{Protocol: protocolVRRP},
+			[]lab.Direction{lab.Outward}, true)
+	})
+}
+
+// arpLost loses ARP.
+func arpLost(r request, v *values) injector {
+	ways := directions[v.word("direction")]
+	return cut(func(n *lab.Node) ([]path, []lab.Block, error) {
+		others, err := hears(n, r.detail, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		return between(n, r.detail, others, lab.Block{EtherType: unix.ETH_P_ARP}, ways, true)
+	})
+}
+
+// linkMTU loses what is long.
+func linkMTU(r request, v *values) injector {
+	mtu, ways := v.number("mtu", 68, 1499), directions[v.word("direction")] // RFC 791: 68 at least
+	return cut(func(n *lab.Node) ([]path, []lab.Block, error) {
+		others, err := hears(n, r.detail, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		return between(n, r.detail, others, lab.Block{Longer: uint32(mtu)}, ways, true)
+	})
+}
+
+// protocols are the numbers of what health checks speak.
+const (
+	protocolTCP = 6
+	protocolUDP = 17
+)
+
+// checksLost loses what a director sends, as itself, to the ports of the real servers. What it hands
+// on for clients has their addresses.
+func checksLost(_ request, _ *values) injector {
+	return cut(func(n *lab.Node) (paths []path, blocks []lab.Block, err error) {
+		for _, s := range n.Lab().Topology().Services {
+			for _, d := range s.RealServers {
+				server, ok := n.Lab().Node(d.Node)
+				if !ok {
+					continue
+				}
+				found, block, err := checkPath(n, server, s.Protocol.UDP(), d.Port)
+				if err != nil {
+					return nil, nil, err
+				}
+				paths = append(paths, path{found[0], found[1], block})
+				blocks = append(blocks, block)
+			}
+		}
+		if len(paths) == 0 {
+			return nil, nil, errors.New("no service has a real server")
+		}
+		return paths, blocks, nil
+	})
+}
+
+// checkPath is how checks of a port go from a director to a real server.
+func checkPath(n, server *lab.Node, udp bool, port uint16) ([2]end, lab.Block, error) {
+	spec, there := n.Spec(), server.Spec()
+	for _, link := range spec.Links {
+		to, ok := there.LinkOn(link.Network)
+		if !ok {
+			continue
+		}
+		from, err := n.Port(link.Interface)
+		if err != nil {
+			return [2]end{}, lab.Block{}, err
+		}
+		b := lab.Block{From: from, Protocol: protocolTCP, Port: port,
+			Source: v4(link.Addr), Destination: v4(to.Addr)}
+		if udp {
+			b.Protocol = protocolUDP
+		}
+		return [2]end{{n, link.Interface}, {server, to.Interface}}, b, nil
+	}
+	return [2]end{}, lab.Block{}, fmt.Errorf("no network has both %s and %s", n, server)
+}
+
+func v4(p netip.Prefix) netip.Addr { return p.Addr().Unmap() }

@@ -5,80 +5,53 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/lab"
 )
 
-// processFault ends or stops a node's program.
-type processFault struct {
-	kind Kind
-	node string
-	unit string
+// ended makes a builder of faults that end the program of a unit, or part of it. The heal starts it.
+func ended(unit string, end func(context.Context, *lab.Process) error) func(request, *values) injector {
+	return func(request, *values) injector {
+		return func(ctx context.Context, n *lab.Node) (Heal, error) {
+			u, err := runs(n, unit)
+			if err != nil {
+				return nil, err
+			}
+			if err := end(ctx, u.Process()); err != nil {
+				return nil, err
+			}
+			return func(ctx context.Context) error { return start(ctx, u) }, nil
+		}
+	}
 }
 
-func (f processFault) String() string { return f.kind.String() + " " + f.node }
-
-func (f processFault) Needs() []lab.Capability { return nil }
-
-func (f processFault) Inject(ctx context.Context, l *lab.Lab) (Heal, error) {
-	n, err := findNode(l, f.node)
-	if err != nil {
-		return nil, fmt.Errorf("inject %s: %w", f, err)
-	}
-	u, ok := n.Unit(f.unit)
-	if !ok {
-		return nil, fmt.Errorf("inject %s: node %s has no %s", f, f.node, f.unit)
+// start has a unit run.
+func start(ctx context.Context, u *lab.Unit) error {
+	if err := u.Start(ctx); err != nil {
+		return err
 	}
 	if !u.Alive() {
-		return nil, fmt.Errorf("inject %s: %s does not run", f, u)
+		return fmt.Errorf("%w: it ended at once", ErrNotHealed)
 	}
-	p := u.Process()
-	switch f.kind {
-	case DirectorFrozen:
-		return f.freeze(ctx, p, p.Freeze)
-	case WorkerFrozen:
-		return f.freeze(ctx, p, p.FreezeWorkers)
-	}
-	if err := f.end(ctx, p); err != nil {
-		return nil, fmt.Errorf("inject %s: %w", f, err)
-	}
-	return once(func(ctx context.Context) error {
-		if f.kind == GuardKilled {
-			if err := f.gone(ctx, p); err != nil {
-				return fmt.Errorf("heal %s: %w", f, err)
-			}
-		}
-		if err := u.Start(ctx); err != nil {
-			return fmt.Errorf("heal %s: %w", f, err)
-		}
-		if !u.Alive() {
-			return fmt.Errorf("heal %s: %w: it ended at once", f, ErrNotHealed)
-		}
-		return nil
-	}), nil
+	return nil
 }
 
-// end ends the process, or part of it, the fault's way and waits until that is gone.
-func (f processFault) end(ctx context.Context, p *lab.Process) error {
-	switch f.kind {
-	case WorkerKilled:
-		return p.KillWorkers(ctx)
-	case GuardKilled:
-		return p.KillProgram(ctx)
-	case DirectorTerminated:
-		if err := p.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return err
-		}
-		return f.gone(ctx, p)
+func killed(_ context.Context, p *lab.Process) error { return p.Kill() }
+
+func killedWorkers(ctx context.Context, p *lab.Process) error { return p.KillWorkers(ctx) }
+
+// terminated asks a program to stop and waits until it has.
+func terminated(ctx context.Context, p *lab.Process) error {
+	if err := p.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
 	}
-	return p.Kill()
+	return gone(ctx, p)
 }
 
-// gone waits until the process and all its descendants have ended by themselves.
-func (f processFault) gone(ctx context.Context, p *lab.Process) error {
+// gone waits until a process and all its descendants have ended by themselves.
+func gone(ctx context.Context, p *lab.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, terminateLimit)
 	defer cancel()
 	select {
@@ -89,58 +62,121 @@ func (f processFault) gone(ctx context.Context, p *lab.Process) error {
 	}
 }
 
-// freeze stops the process and its descendants, or part of them.
-func (f processFault) freeze(
-	ctx context.Context, p *lab.Process, stop func(context.Context) error,
-) (Heal, error) {
-	if err := stop(ctx); err != nil {
-		return nil, fmt.Errorf("inject %s: %w", f, errors.Join(err, p.Thaw(ctx)))
-	}
-	return once(func(ctx context.Context) error {
-		if err := p.Thaw(ctx); err != nil {
-			return fmt.Errorf("heal %s: %w", f, err)
+// guardKilled ends a program alone. The heal waits until what it started has ended as well.
+func guardKilled(request, *values) injector {
+	return func(ctx context.Context, n *lab.Node) (Heal, error) {
+		u, err := runs(n, DirectorUnit)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	}), nil
+		p := u.Process()
+		if err := p.KillProgram(ctx); err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context) error {
+			if err := gone(ctx, p); err != nil {
+				return err
+			}
+			return start(ctx, u)
+		}, nil
+	}
 }
 
-// powerFault takes a node's power.
-type powerFault struct{ node string }
-
-func (f powerFault) String() string { return PowerOff.String() + " " + f.node }
-
-func (f powerFault) Needs() []lab.Capability { return nil }
-
-func (f powerFault) Inject(ctx context.Context, l *lab.Lab) (Heal, error) {
-	n, err := findNode(l, f.node)
-	if err != nil {
-		return nil, fmt.Errorf("inject %s: %w", f, err)
-	}
-	if err := n.PowerOff(ctx); err != nil {
-		return nil, fmt.Errorf("inject %s: %w", f, err)
-	}
-	if left := n.Processes(); len(left) != 0 {
-		return nil, fmt.Errorf("inject %s: %w: %v still runs", f, ErrNotInjected, left[0])
-	}
-	return once(func(ctx context.Context) error {
-		if err := n.PowerOn(ctx); err != nil {
-			return fmt.Errorf("heal %s: %w", f, err)
+// frozen makes a builder of faults that stop a director, or part of it.
+func frozen(
+	freeze func(*lab.Process, context.Context) error,
+) func(request, *values) injector {
+	return func(request, *values) injector {
+		return func(ctx context.Context, n *lab.Node) (Heal, error) {
+			u, err := runs(n, DirectorUnit)
+			if err != nil {
+				return nil, err
+			}
+			p := u.Process()
+			if err := freeze(p, ctx); err != nil {
+				return nil, errors.Join(err, p.Thaw(context.WithoutCancel(ctx)))
+			}
+			return p.Thaw, nil
 		}
-		return f.startUnits(ctx, n)
-	}), nil
+	}
 }
 
-// startUnits starts all programs of a node at once, as a boot does.
-func (f powerFault) startUnits(ctx context.Context, n *lab.Node) error {
-	units := n.Units()
-	errs := make([]error, len(units))
-	var starting sync.WaitGroup
-	for i, u := range units {
-		starting.Go(func() { errs[i] = u.Start(ctx) })
+// parts are the words of a parameter "who".
+var parts = map[string]lab.Part{"all": lab.Whole, "guard": lab.Program, "worker": lab.Workers}
+
+// whose is the parameter of faults of a director's processes, or of some.
+var whose = Parameter{"who", "all of the director's processes, its first one, or those that it " +
+	"started", "all", "all|guard|worker"}
+
+// bounded makes a builder of faults that bound what a director's processes may use of something.
+// The heal lifts the bound, and starts a director that has ended of it.
+func bounded(
+	of func(v *values) (resource int, bound func(pid int) (uint64, error)),
+) func(request, *values) injector {
+	return func(_ request, v *values) injector {
+		part := parts[v.word("who")]
+		resource, bound := of(v)
+		return func(ctx context.Context, n *lab.Node) (Heal, error) {
+			u, err := runs(n, DirectorUnit)
+			if err != nil {
+				return nil, err
+			}
+			lift, err := u.Process().Limit(part, resource, bound)
+			if err != nil {
+				return nil, err
+			}
+			return func(ctx context.Context) error {
+				if err := lift(); err != nil {
+					return err
+				}
+				return start(ctx, u)
+			}, nil
+		}
 	}
-	starting.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("heal %s: %w", f, err)
+}
+
+// descriptors bounds a process to the descriptors that it has.
+func descriptors(*values) (resource int, bound func(pid int) (uint64, error)) {
+	return unix.RLIMIT_NOFILE, lab.LowestFreeDescriptor
+}
+
+// memory bounds a process to the address space that it has and a bit.
+func memory(v *values) (resource int, bound func(pid int) (uint64, error)) {
+	left := v.number("left", 0, 1<<20)
+	return unix.RLIMIT_AS, func(pid int) (uint64, error) {
+		used, err := lab.AddressSpace(pid)
+		return used + uint64(left)<<10, err
 	}
-	return nil
+}
+
+// logBlocked has nobody read what the director writes.
+func logBlocked(request, *values) injector {
+	return func(ctx context.Context, n *lab.Node) (Heal, error) {
+		u, err := runs(n, DirectorUnit)
+		if err != nil {
+			return nil, err
+		}
+		unblock, err := u.Process().BlockOutput()
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context) error {
+			if err := unblock(); err != nil {
+				return err
+			}
+			return start(ctx, u)
+		}, nil
+	}
+}
+
+// diskFull fills the file system in which programs of a node write.
+func diskFull(_ request, v *values) injector {
+	left := v.number("left", 0, 1<<20)
+	return func(ctx context.Context, n *lab.Node) (Heal, error) {
+		free, err := n.FillRun(ctx, uint64(left)<<10)
+		if err != nil {
+			return nil, err
+		}
+		return free, nil
+	}
 }

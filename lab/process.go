@@ -56,8 +56,10 @@ type Process struct {
 	cmd     *exec.Cmd
 	program *os.Process
 	// pid is the program's; unlike its own field it stays when the program is released.
-	pid  int
-	done chan struct{}
+	pid int
+	// output is what the program writes.
+	output *valve
+	done   chan struct{}
 	err  error // of Wait; set before done is closed
 }
 
@@ -125,7 +127,8 @@ func (n *Node) start(ctx context.Context, c Command) (*Process, error) {
 		return nil, err
 	}
 	defer write.Close()
-	p := &Process{node: n, name: label, cmd: c.build(path, write), done: make(chan struct{})}
+	p := &Process{node: n, name: label, cmd: c.build(path, write), output: newValve(read),
+		done: make(chan struct{})}
 	if c.Init {
 		p.cmd.ExtraFiles = []*os.File{theirs}
 		p.cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNS
@@ -147,7 +150,7 @@ func (n *Node) start(ctx context.Context, c Command) (*Process, error) {
 	n.mu.Lock()
 	p.program, p.pid = program, program.Pid
 	n.mu.Unlock()
-	go p.follow(read, c.capture)
+	go p.follow(c.capture)
 	if err != nil {
 		return nil, errors.Join(err, p.Kill())
 	}
@@ -206,18 +209,20 @@ func (c Command) label() string {
 }
 
 // follow reads what the process writes until its last descendant has ended, then waits for it.
-func (p *Process) follow(output *os.File, capture *bytes.Buffer) {
+func (p *Process) follow(capture *bytes.Buffer) {
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		defer output.Close()
+		defer p.output.file.Close()
 		if capture != nil {
-			io.Copy(capture, output)
+			io.Copy(capture, p.output)
 			return
 		}
-		p.node.journal.follow(p, output)
+		p.node.journal.follow(p, p.output)
 	}()
 	p.err = p.cmd.Wait()
+	// Of a file that is open it cannot fail; one that is not has been read to its end.
+	_ = p.output.open()
 	<-read
 	if p.program != p.cmd.Process {
 		// Nobody can be signalled any more.
