@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/faults"
@@ -24,16 +25,32 @@ func TestMain(m *testing.M) {
 	kernel.Init()
 	lab.Main()
 	need := []lab.Capability{lab.Root, lab.NetNS, lab.PIDNS, lab.Veth, lab.Bridge,
-		lab.NftablesBridge}
+		lab.NftablesBridge, lab.Netem, lab.IPVS}
 	mode, err := kernel.ModeFromEnvironment()
 	status := 2
 	if err == nil {
-		status, err = kernel.RunTests(context.Background(), kernel.Options{Mode: mode, Need: need}, m.Run)
+		status, err = kernel.RunTests(context.Background(), kernel.Options{Mode: mode, Need: need},
+			func() int { return leaks(m.Run()) })
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
 	}
 	os.Exit(status)
+}
+
+// leaks turns the status of tests that leave a goroutine behind into a failure.
+func leaks(status int) int {
+	err := goleak.Find(
+		// Ginkgo watches for interrupts until the process ends.
+		goleak.IgnoreAnyFunction("github.com/onsi/ginkgo/v2/internal/interrupt_handler."+
+			"(*InterruptHandler).registerForInterrupts.func2"),
+		goleak.IgnoreTopFunction("os/signal.signal_recv"),
+	)
+	if status == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		return 1
+	}
+	return status
 }
 
 func TestFaults(t *testing.T) {

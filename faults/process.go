@@ -96,7 +96,12 @@ func frozen(
 			if err := freeze(p, ctx); err != nil {
 				return nil, errors.Join(err, p.Thaw(context.WithoutCancel(ctx)))
 			}
-			return p.Thaw, nil
+			return func(ctx context.Context) error {
+				if err := p.Thaw(ctx); err != nil && !errors.Is(err, os.ErrProcessDone) {
+					return err
+				}
+				return start(ctx, u)
+			}, nil
 		}
 	}
 }

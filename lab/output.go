@@ -15,7 +15,9 @@ import (
 type valve struct {
 	file *os.File
 
-	mu sync.Mutex
+	// reading is held while Read asks the kernel.
+	reading sync.Mutex
+	mu      sync.Mutex
 	// opened is closed while the valve is open.
 	opened chan struct{}
 }
@@ -33,15 +35,17 @@ func (v *valve) Read(b []byte) (int, error) {
 		opened := v.opened
 		v.mu.Unlock()
 		<-opened
+		v.reading.Lock()
 		n, err := v.file.Read(b)
+		v.reading.Unlock()
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
 	}
 }
 
-// shut keeps Read from reading; one that waits for something to read goes on waiting. Shutting a
-// valve twice is an error.
+// shut keeps Read from reading; one that waits for something to read goes on waiting. When it returns
+// nothing is read any more. Shutting a valve twice is an error.
 func (v *valve) shut() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -53,6 +57,8 @@ func (v *valve) shut() error {
 	if err := v.file.SetReadDeadline(time.Unix(0, 1)); err != nil {
 		return err
 	}
+	v.reading.Lock() // when who reads has noticed
+	defer v.reading.Unlock()
 	v.opened = make(chan struct{})
 	return nil
 }

@@ -60,7 +60,7 @@ type Process struct {
 	// output is what the program writes.
 	output *valve
 	done   chan struct{}
-	err  error // of Wait; set before done is closed
+	err    error // of Wait; set before done is closed
 }
 
 // Start starts a program on the node. It ends with the lab at the latest: by Close, PowerOff, or
