@@ -255,9 +255,9 @@ var _ = Describe("a fault", func() {
 		defer conn.Close()
 		heal := inject(ctx, kind, "client1:eth0")
 		Expect(heal(ctx)).To(Succeed())
-		Expect(conn.SetReadDeadline(time.Now().Add(time.Millisecond))).To(Succeed())
 		frames := 0
 		for frame := make([]byte, 1500); err == nil; frames++ {
+			Expect(conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))).To(Succeed())
 			_, _, err = conn.ReadFrom(frame)
 		}
 		Expect(err).To(MatchError(os.ErrDeadlineExceeded), "nothing more comes")
