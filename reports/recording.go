@@ -40,6 +40,8 @@ type Recording struct {
 	Calls []Call `json:"calls,omitempty"`
 	// Streams are in no order; none in most runs.
 	Streams []Stream `json:"streams,omitempty"`
+	// Noise is what the same scenario showed with its faults left out; nil: no such run was made.
+	Noise *Noise `json:"noise,omitempty"`
 	// Logs are the last lines of each node's processes, by node; only kept when something is wrong.
 	Logs map[string][]string `json:"logs,omitempty"`
 }
@@ -93,8 +95,29 @@ const (
 	// advertises) or "silent" or "leaving" (priority 0); Detail: the virtual router, then a comma and
 	// what may change, its priority.
 	State Kind = "state"
+	// AdvertGap: an advert of Node came late, though its sender never counted as silent. Subject: the
+	// network and virtual router; Detail: the time since the last one, as time.Duration prints it.
+	AdvertGap Kind = "advert-gap"
+	// Claim: a frame from Node's interface said that it has the VIP in Subject, and the last one that
+	// said so came from another node or MAC address. Detail: the MAC address, a space, and
+	// ClaimAnnounced or ClaimAnswered.
+	Claim Kind = "claim"
+	// Bridge: the switch of a network now sends frames for a director's MAC address, or for that of a
+	// virtual router, to Node. Subject: the MAC address; Detail: the network.
+	Bridge Kind = "bridge"
+	// TableSet: the IPVS table of Node is another one than before. Detail: the whole Table, as its
+	// String prints it; empty: it has no service.
+	TableSet Kind = "table"
 	// Note: something worth reading. Node may be empty.
 	Note Kind = "note"
+)
+
+// The ways of a Claim.
+const (
+	// ClaimAnnounced: the frame was for everybody, asked for by nobody.
+	ClaimAnnounced = "announced"
+	// ClaimAnswered: it was an answer.
+	ClaimAnswered = "answered"
 )
 
 // Event is one thing that happened.

@@ -105,7 +105,7 @@ func TestReadJSONRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"empty", "", "read report: unexpected end of JSON input"},
 		{"no report", "{}", "no format version"},
-		{"newer", `{"version":4,"new":1}`, "format version 4 is newer than 3"},
+		{"newer", `{"version":5,"new":1}`, "format version 5 is newer than 4"},
 		{"unknown field", `{"version":1,"verdict":"pass","x":1}`, `unknown field "x"`},
 		{"unknown verdict", `{"version":1,"verdict":"ok"}`, `verdict "ok": expected pass`},
 		{"unknown finding", `{"version":1,"verdict":"pass","findings":[{"bound":"b"}]}`,
@@ -145,7 +145,7 @@ func TestReadJSONOfOldFormat(t *testing.T) {
 	if err := WriteJSON(&b, passed()); err != nil {
 		t.Fatal(err)
 	}
-	old := strings.Replace(b.String(), `{"version":3,`, `{"version":1,`, 1)
+	old := strings.Replace(b.String(), `{"version":4,`, `{"version":1,`, 1)
 	if old == b.String() {
 		t.Fatal("the report does not begin with its version")
 	}

@@ -56,16 +56,31 @@ func describeHost() reports.Host {
 // observe starts the probes that watch without traffic of their own.
 func (r *run) observe(ctx, tasks context.Context) error {
 	t := r.scenario.Topology
+	directors := r.lab.NodesOf(topology.Director)
+	if len(t.Services) > 0 {
+		every := tablePoll
+		if r.scenario.Long {
+			every = longTablePoll
+		}
+		if err := r.start(ctx, tasks, probe.NewTables(directors, every, r.sink)); err != nil {
+			return err
+		}
+	}
 	if len(t.VIPs) == 0 {
 		return nil
 	}
-	var vips = vipAddrs(t)
-	w := probe.NewWatcher(r.lab.NodesOf(topology.Director), vips, r.sink)
-	if err := r.start(ctx, tasks, w); err != nil {
-		return err
-	}
 	r.adverts = probe.NewAdverts(r.lab, r.sink)
-	return r.start(ctx, tasks, r.adverts)
+	for _, w := range []task{
+		probe.NewWatcher(directors, vipAddrs(t), r.sink),
+		r.adverts,
+		probe.NewClaims(r.lab, r.sink),
+		probe.NewSwitch(r.lab, r.sink),
+	} {
+		if err := r.start(ctx, tasks, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // judge completes the recording and judges it. problem says why the run was broken off; nil: it was
@@ -78,8 +93,8 @@ func (r *run) judge(problem error) reports.Report {
 	predict(r.scenario.Topology, rec.Calls)
 	findings := Judge(r.scenario, &rec)
 	if problem != nil {
-		for i := range findings {
-			if findings[i].Verdict == reports.Fail && !r.scenario.Bounds[i].Closed {
+		for i, b := range boundsOf(r.scenario, &rec) {
+			if findings[i].Verdict == reports.Fail && !b.Closed {
 				findings[i].Verdict = reports.Inconclusive
 			}
 		}
@@ -103,24 +118,51 @@ func BrokenOff(s Scenario, d Director, o Options, problem error) reports.Report 
 	return reports.New(rec, []reports.Finding{reports.BrokenOff(problem.Error())}, nil)
 }
 
-// Judge judges a recording, fresh or stored, by the bounds of its scenario. A timing bound that fails
-// is inconclusive where the machine stalled and the bound would have held with a limit wider by what
-// stalls can explain.
+// Judge judges a recording, fresh or stored, by the bounds of its scenario and by the invariants that
+// apply to it. The limits of timing bounds are wider by the noise floor of the control run, if one was
+// made, but by no more than maxNoise. A timing bound that fails is inconclusive where the machine
+// stalled and the bound would have held with a limit wider by what stalls can explain, or where the
+// noise floor is above maxNoise and it would have held with a limit wider by all of it.
 func Judge(s Scenario, rec *reports.Recording) []reports.Finding {
-	late := Stall(rec)
-	findings := make([]reports.Finding, 0, len(s.Bounds)+1)
-	for _, b := range s.Bounds {
-		f := b.Judge(rec, 0)
+	bounds := boundsOf(s, rec)
+	findings := make([]reports.Finding, 0, len(bounds)+1)
+	for _, b := range bounds {
+		f := b.Judge(rec, floorFor(b, rec))
 		f.Bound, f.Doc = b.Name, b.Doc
-		if b.Timing && f.Verdict == reports.Fail && late > stallTolerance &&
-			b.Judge(rec, stallFactor*late).Verdict != reports.Fail {
-			f.Verdict = reports.Inconclusive
-			f.Detail = strings.TrimPrefix(fmt.Sprintf("%s; the machine stalled for %s", f.Detail,
-				round(late)), "; ")
+		if b.Timing && f.Verdict == reports.Fail {
+			if why := excuse(b, rec); why != "" {
+				f.Verdict = reports.Inconclusive
+				f.Detail = strings.TrimPrefix(f.Detail+"; "+why, "; ")
+			}
 		}
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// maxNoise is the most that a control run widens a limit by. A machine that disturbs a run in which
+// nothing is broken by more is no place to judge times on.
+const maxNoise = Allowance
+
+// floorFor is what a bound's limit is wider by for noise.
+func floorFor(b Bound, rec *reports.Recording) time.Duration {
+	if !b.Timing {
+		return 0
+	}
+	return min(rec.Noise.Floor(), maxNoise)
+}
+
+// excuse says what of the machine explains that a bound on time failed; "": nothing does.
+func excuse(b Bound, rec *reports.Recording) string {
+	late, floor := Stall(rec), rec.Noise.Floor()
+	if late > stallTolerance &&
+		b.Judge(rec, floorFor(b, rec)+stallFactor*late).Verdict != reports.Fail {
+		return fmt.Sprintf("the machine stalled for %s", round(late))
+	}
+	if floor > maxNoise && b.Judge(rec, floor).Verdict != reports.Fail {
+		return fmt.Sprintf("with nothing broken this machine costs %s", round(floor))
+	}
+	return ""
 }
 
 // Stall returns the longest time by which the machine was late to send a planned request.

@@ -16,6 +16,9 @@ import (
 // tablePoll is how often a table is read while a scenario waits for it: IPVS sends no events.
 const tablePoll = 100 * time.Millisecond
 
+// longTablePoll is how often a table is read for the recording of a run that takes hours.
+const longTablePoll = time.Second
+
 // awaitTable waits until the kernel of a director has every real server of every service in its
 // table, with a weight.
 func (r *run) awaitTable(ctx context.Context, n *lab.Node) error {

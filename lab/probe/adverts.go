@@ -33,7 +33,8 @@ const (
 //
 // A node is reported as "master" with its first advert and again when its priority changes, as
 // "leaving" with its first advert of priority 0, and as "silent" once three and a half of its own
-// intervals have passed without another.
+// intervals have passed without another. An advert of a master that comes later than one and a half
+// of its intervals after the last one, and 100 ms later than it should, is reported by itself.
 //
 // It also measures the gaps between adverts.
 type Adverts struct {
@@ -43,8 +44,8 @@ type Adverts struct {
 	rhythm rhythm
 }
 
-// NewAdverts returns a probe of all networks of a lab that hands reports.State events to sink,
-// which must be safe for use by several goroutines.
+// NewAdverts returns a probe of all networks of a lab that hands reports.State and AdvertGap events
+// to sink, which must be safe for use by several goroutines.
 func NewAdverts(l *lab.Lab, sink func(reports.Event)) *Adverts {
 	return &Adverts{lab: l, sink: sink, ready: make(chan struct{})}
 }
@@ -146,7 +147,7 @@ func (a *Adverts) follow(ctx context.Context, network string, conn *packet.Conn)
 		default:
 			if heard, err := parseAdvert(frame[:n]); err == nil && !speakers.forged(heard) {
 				a.rhythm.hear(now, network, heard)
-				a.report(speakers.hear(now, heard))
+				a.report(speakers.late(now, heard), speakers.hear(now, heard))
 			}
 		}
 		a.report(speakers.silence(now)...)
@@ -227,6 +228,25 @@ func (s *speakers) hear(now time.Duration, a advert) reports.Event {
 		return reports.Event{}
 	}
 	return s.event(now, s.heard[key], "")
+}
+
+// lateAdvert is how late the advert of a short interval must be, at least, to be reported.
+const lateAdvert = 100 * time.Millisecond
+
+// late returns an event for an advert that comes late, though its sender is not silent yet, or the
+// zero Event. It must be asked before the advert is heard.
+func (s *speakers) late(now time.Duration, a advert) reports.Event {
+	h, known := s.heard[speaker{a.source, a.router}]
+	if !known || h.state != stateMaster || a.priority == 0 {
+		return reports.Event{}
+	}
+	interval := cmp.Or(h.last.interval, time.Second)
+	gap := now - h.at
+	if gap <= interval+max(interval/2, lateAdvert) {
+		return reports.Event{}
+	}
+	return reports.Event{At: now, Kind: reports.AdvertGap, Node: h.name,
+		Subject: fmt.Sprintf("%s: virtual router %d", s.network, a.router), Detail: gap.String()}
 }
 
 // silence returns an event for each speaker whose time is over.
