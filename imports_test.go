@@ -49,7 +49,10 @@ var allowed = map[string][]string{
 	"scheduler":         {},
 	"scenarios": {"faults", "lab", "lab/kernel", "lab/probe", "topology", "reports",
 		"scheduler"},
-	"bench": {"scenarios", "faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
+	// Tests of the lab by broken directors, which are programs as well.
+	"internal/sabotage":          {"scenarios", "lab", "lab/kernel", "lab/probe", "reports"},
+	"internal/sabotage/saboteur": {"internal/sabotage"},
+	"bench":                      {"scenarios", "faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
 	"cmd/tandem": {"bench", "scenarios", "faults", "lab", "lab/kernel", "lab/kernel/build", "lab/probe",
 		"topology", "reports"},
 }

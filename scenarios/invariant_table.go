@@ -68,6 +68,9 @@ func (h *history) differs(have reports.Table, but map[string]bool) string {
 		if !ok {
 			return name + " is not there"
 		}
+		if got.Scheduler != s.Scheduler {
+			return fmt.Sprintf("%s has scheduler %s, configured is %s", name, got.Scheduler, s.Scheduler)
+		}
 		known := 0
 		for _, d := range s.RealServers {
 			weight := got.Weight(addressOf(t, d))
@@ -180,7 +183,8 @@ func (h *history) wrongIn(
 		}
 		either[f.Node] = true
 	}
-	if part.Length() <= tableTolerance+slack {
+	steady := part.From == h.watched.From // with tables read just before, which are to be right
+	if !steady && part.Length() <= tableTolerance+slack {
 		return reports.Finding{}, false
 	}
 	if what := h.differs(t.table, either); what != "" {

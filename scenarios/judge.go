@@ -62,7 +62,8 @@ func (r *run) observe(ctx, tasks context.Context) error {
 		if r.scenario.Long {
 			every = longTablePoll
 		}
-		if err := r.start(ctx, tasks, probe.NewTables(directors, every, r.sink)); err != nil {
+		r.tables = probe.NewTables(directors, every, r.sink)
+		if err := r.start(ctx, tasks, r.tables); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,9 @@ const healLimit = 30 * time.Second
 type Options struct {
 	// Seed is what the scenario's Plan draws from; it is kept in the report.
 	Seed uint64
+	// Phase is how long the run waits between its steady state and the next step, so that of several
+	// runs each strikes at another time between two adverts.
+	Phase time.Duration
 	// Dir is where configuration and logs go; it must exist. Empty: a temporary directory, removed
 	// afterwards.
 	Dir string
@@ -74,6 +78,7 @@ type run struct {
 	recording reports.Recording
 	owners    *owners
 	adverts   *probe.Adverts // nil where there is no VIP
+	tables    *probe.Tables  // nil where there is no virtual service
 	probes    []*probe.HTTP
 	heals     []pendingHeal
 
@@ -107,7 +112,7 @@ func (r *run) carryOut(ctx context.Context) error {
 	tasks, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.taskContext = tasks
 	err := r.prepare(ctx, tasks)
-	for _, step := range r.scenario.StepsOf(r.options.Seed) {
+	for _, step := range r.options.steps(r.scenario) {
 		if err != nil {
 			break
 		}
@@ -128,6 +133,15 @@ func (r *run) carryOut(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return errors.Join(append([]error{err}, r.errs...)...)
+}
+
+// steps are those of a scenario with the choices of the run.
+func (o Options) steps(s Scenario) []Step {
+	steps := s.StepsOf(o.Seed)
+	if o.Phase > 0 && len(steps) > 0 {
+		steps = slices.Insert(slices.Clone(steps), 1, Step(Observe{For: o.Phase}))
+	}
+	return steps
 }
 
 // versions are those of the programs that took part, by name.

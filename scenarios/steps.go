@@ -51,6 +51,9 @@ func (s Steady) do(ctx context.Context, r *run) error {
 	if err := r.awaitSteady(ctx); err != nil {
 		return fmt.Errorf("reach the steady state within %s: %w", limit, err)
 	}
+	if r.tables != nil {
+		return r.tables.Look() // those of the steady state are known as they are
+	}
 	return nil
 }
 

@@ -25,6 +25,11 @@ type Tables struct {
 	every time.Duration
 	sink  func(reports.Event)
 	ready chan struct{}
+
+	mu sync.Mutex
+	// files show the tables of the nodes; none before Run, and after it.
+	files []*os.File
+	last  []string
 }
 
 // NewTables returns a watcher of nodes with IPVS that looks every so often and hands
@@ -42,30 +47,15 @@ func (t *Tables) Ready() <-chan struct{} { return t.ready }
 // Run watches until the context ends and returns nil; an error means that a table could not be
 // read. It may be called once.
 func (t *Tables) Run(ctx context.Context) error {
-	files := make([]*os.File, 0, len(t.nodes))
-	defer func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}()
-	for _, n := range t.nodes {
-		// The file shows the namespace in which it was opened.
-		var f *os.File
-		err := n.Do(ctx, func() (err error) {
-			f, err = os.Open("/proc/thread-self/net/ip_vs")
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("watch table of %s: %w", n, err)
-		}
-		files = append(files, f)
+	defer t.close()
+	if err := t.open(ctx); err != nil {
+		return err
 	}
 	begun := sync.OnceFunc(func() { close(t.ready) })
-	last := make([]string, len(t.nodes))
 	tick := time.NewTicker(t.every)
 	defer tick.Stop()
 	for {
-		if err := t.look(files, last); err != nil {
+		if err := t.Look(); err != nil {
 			return err
 		}
 		begun()
@@ -77,15 +67,48 @@ func (t *Tables) Run(ctx context.Context) error {
 	}
 }
 
-// look reads every table, reports those that are not as they were last, and remembers them.
-func (t *Tables) look(files []*os.File, last []string) error {
-	for i, n := range t.nodes {
-		text, err := readTable(files[i])
+// open opens the tables: such a file shows the namespace in which it was opened.
+func (t *Tables) open(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.nodes {
+		var f *os.File
+		err := n.Do(ctx, func() (err error) {
+			f, err = os.Open("/proc/thread-self/net/ip_vs")
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("watch table of %s: %w", n, err)
 		}
-		if text != last[i] {
-			last[i] = text
+		t.files = append(t.files, f)
+	}
+	t.last = make([]string, len(t.nodes))
+	return nil
+}
+
+// close closes the tables.
+func (t *Tables) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.files {
+		f.Close()
+	}
+	t.files = nil
+}
+
+// Look reads every table now and reports those that are not as they were last. It does nothing
+// before Run, and after it.
+func (t *Tables) Look() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, f := range t.files {
+		n := t.nodes[i]
+		text, err := readTable(f)
+		if err != nil {
+			return fmt.Errorf("watch table of %s: %w", n, err)
+		}
+		if text != t.last[i] {
+			t.last[i] = text
 			t.sink(reports.Event{At: n.Lab().Now(), Kind: reports.TableSet, Node: n.Name(),
 				Detail: text})
 		}
