@@ -32,6 +32,10 @@ kernel-virtual: build ## build the kernel with a virtual clock, unless it is the
 test-virtual: kernel-virtual ## run the drills on a virtual clock: the same every time
 	@scripts/test-virtual
 
+.PHONY: soak-suite
+soak-suite: kernel-virtual ## run the drills that notice sabotage 50 times, with nothing spoilt (1 h)
+	@go test -v -count=1 -run TestHealthySuite ./internal/sabotage -time virtual -runs 50
+
 .PHONY: check
 check: ## formatting, vet, staticcheck and import rules, without root
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \

@@ -64,6 +64,10 @@ func (r *Report) check() error {
 				f.Verdict, f.Bound)
 		}
 	}
+	if n := r.Recording.Noise; n != nil && (!n.Verdict.known() || n.Outage < 0 || n.Late < 0) {
+		return fmt.Errorf("control run with verdict %q, outage %s, late %s: expected pass, fail or "+
+			"inconclusive, and no time below zero", n.Verdict, n.Outage, n.Late)
+	}
 	if r.Recording.Length < 0 {
 		return fmt.Errorf("length %s: expected none below zero", r.Recording.Length)
 	}

@@ -5,6 +5,9 @@ import "time"
 // Noise is what a control run showed: the same scenario on the same machine, with its faults left
 // out. What a machine does to a run in which nothing is broken says nothing about a director.
 type Noise struct {
+	// Verdict is that of the control run, Summary its outcome in one sentence.
+	Verdict Verdict `json:"verdict"`
+	Summary string  `json:"summary"`
 	// Length is how long the control run was watched, after its steady state.
 	Length time.Duration `json:"length_ns"`
 	// Requests is how many requests its clients sent, Lost how many were not answered in time.

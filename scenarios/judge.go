@@ -32,7 +32,7 @@ const logTail = 30
 func recordingOf(s Scenario, d Director, o Options, started time.Time) reports.Recording {
 	rec := reports.Recording{
 		Scenario: s.Name, Doc: s.Doc, Director: d.Name, Seed: o.Seed, Started: started.UTC(),
-		Command: o.Command, Diagram: topology.SVG(s.Topology), VIPs: vipsOf(s.Topology),
+		Command: o.Command, Noise: o.Noise, Diagram: topology.SVG(s.Topology), VIPs: vipsOf(s.Topology),
 	}
 	for _, n := range s.Topology.Nodes {
 		rec.Nodes = append(rec.Nodes, reports.Node{Name: n.Name, Role: n.Role.String()})
@@ -136,6 +136,9 @@ func Judge(s Scenario, rec *reports.Recording) []reports.Finding {
 				f.Detail = strings.TrimPrefix(f.Detail+"; "+why, "; ")
 			}
 		}
+		findings = append(findings, f)
+	}
+	if f, ok := controlled(rec); ok {
 		findings = append(findings, f)
 	}
 	return findings

@@ -27,6 +27,8 @@ type Options struct {
 	// Phase is how long the run waits between its steady state and the next step, so that of several
 	// runs each strikes at another time between two adverts.
 	Phase time.Duration
+	// Noise is what a control run showed; nil: none was made. It is kept in the report.
+	Noise *reports.Noise
 	// Dir is where configuration and logs go; it must exist. Empty: a temporary directory, removed
 	// afterwards.
 	Dir string

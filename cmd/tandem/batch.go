@@ -30,6 +30,8 @@ type batch struct {
 	out, err io.Writer
 	mu       sync.Mutex // guards err
 	reports  []reports.Report
+	// noise is what the control runs showed, by scenario; nil: there were none.
+	noise map[string]*reports.Noise
 }
 
 // newBatch makes the run directory: OUT/<UTC time>-<name>-<seed>.
@@ -65,6 +67,9 @@ func newBatch(
 	if clock != kernel.RealTime {
 		b.command += " --time " + clock.String()
 	}
+	if o.control {
+		b.command += " --control"
+	}
 	return b, nil
 }
 
@@ -73,11 +78,14 @@ func newBatch(
 func (b *batch) run(ctx context.Context, chosen []scenarios.Scenario) error {
 	var broken error
 	total := len(chosen) * b.options.repeat
+	if err := b.controlAll(ctx, chosen); err != nil {
+		return b.finish(ctx, total, err)
+	}
 	for i := range total {
 		if ctx.Err() != nil {
 			break
 		}
-		if err := b.runOne(ctx, chosen[i/b.options.repeat], i+1, total); err != nil {
+		if err := b.runOne(ctx, chosen[i/b.options.repeat], i, total); err != nil {
 			broken = errors.Join(broken, err)
 		}
 	}
@@ -122,15 +130,15 @@ func (b *batch) makeDir(s scenarios.Scenario, i, total int) (string, error) {
 	return dir, nil
 }
 
+// runOne carries out the i-th of total runs, counted from 0.
 func (b *batch) runOne(ctx context.Context, s scenarios.Scenario, i, total int) error {
-	dir, err := b.makeDir(s, i, total)
+	dir, err := b.makeDir(s, i+1, total)
 	if err != nil {
 		return err
 	}
-	report, err := scenarios.Run(ctx, s, b.director, scenarios.Options{
-		Seed: b.options.seed, Dir: dir, Command: fmt.Sprintf(b.command, s.Name),
-		Progress: func(at time.Duration, text string) { b.progress("  %s", stamp(at, text)) },
-	})
+	o := b.runOptions(s, i)
+	o.Dir = dir
+	report, err := scenarios.Run(ctx, s, b.director, o)
 	if report.Version == 0 {
 		return err
 	}
@@ -177,6 +185,7 @@ func writeReport(dir string, r reports.Report) error {
 // writeAll writes the files over all drills and points runs/latest at the run directory.
 func (b *batch) writeAll() error {
 	err := errors.Join(
+		b.writeRepeats(),
 		writeFile(filepath.Join(b.dir, "report.html"), func(w io.Writer) error {
 			return reports.WriteHTML(w, b.reports)
 		}),
@@ -220,6 +229,9 @@ func (b *batch) print() error {
 		color = term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 	}
 	if err := reports.WriteText(b.out, b.reports, 80, color); err != nil {
+		return err
+	}
+	if err := reports.WriteRepeats(b.out, reports.Repeats(b.reports)); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(b.out, "\nreport  %s\n", filepath.Join(b.dir, "report.html"))

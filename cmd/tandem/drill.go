@@ -88,6 +88,8 @@ type drillOptions struct {
 	kernel, time     string
 	seed             uint64
 	repeat, jobs     int
+	control, spread  bool
+	phase            time.Duration
 	hangLimit        time.Duration
 }
 
@@ -118,6 +120,12 @@ func newDrillRun() *cobra.Command {
 	f.Uint64Var(&o.seed, "seed", 1,
 		"where drawn faults, and on virtual time all randomness, start")
 	f.IntVar(&o.repeat, "repeat", 1, "run each drill so many times")
+	f.BoolVar(&o.spread, "spread", false,
+		"have each of repeated runs strike at another time between two adverts")
+	f.DurationVar(&o.phase, "phase", 0, "how long to wait after the steady state")
+	f.BoolVar(&o.control, "control", false,
+		"run each drill with nothing broken first: what the machine costs then\n"+
+			"widens the limits on time")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(),
 		"guests at once on virtual time; on real time always one")
 	f.DurationVar(&o.hangLimit, "hang-limit", kernel.DefaultHangLimit,
@@ -157,6 +165,9 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	}
 	if o.repeat < 1 {
 		return fmt.Errorf("--repeat %d: want at least 1", o.repeat)
+	}
+	if o.phase < 0 {
+		return fmt.Errorf("--phase %s: want none below 0", o.phase)
 	}
 	if o.jobs < 1 {
 		return fmt.Errorf("--jobs %d: want at least 1", o.jobs)

@@ -35,6 +35,10 @@ type order struct {
 	Seed     uint64
 	// Command is the command line that runs the same again.
 	Command string
+	// Control says that nothing is to be broken; Noise is what such a run showed.
+	Control bool
+	Noise   *reports.Noise
+	Phase   time.Duration
 }
 
 // checkVirtual says what keeps the drills from running on virtual time, before anything is made.
@@ -63,6 +67,9 @@ func (o drillOptions) checkVirtual(chosen []scenarios.Scenario) error {
 func (b *batch) runApart(ctx context.Context, chosen []scenarios.Scenario) error {
 	total := len(chosen) * b.options.repeat
 	results, errs := make([]reports.Report, total), make([]error, total)
+	if err := b.controlAll(ctx, chosen); err != nil {
+		return b.finish(ctx, total, err)
+	}
 	slots := make(chan struct{}, b.options.jobs)
 	var running sync.WaitGroup
 	for i := range total {
@@ -71,7 +78,13 @@ func (b *batch) runApart(ctx context.Context, chosen []scenarios.Scenario) error
 			break
 		}
 		running.Go(func() {
-			results[i], errs[i] = b.runInGuest(ctx, chosen[i/b.options.repeat], i+1, total)
+			s := chosen[i/b.options.repeat]
+			dir, err := b.makeDir(s, i+1, total)
+			if err != nil {
+				errs[i] = err
+			} else {
+				results[i], errs[i] = b.runInGuest(ctx, s, dir, b.orderOf(s, i), total)
+			}
 			<-slots
 		})
 	}
@@ -87,20 +100,22 @@ func (b *batch) runApart(ctx context.Context, chosen []scenarios.Scenario) error
 // silence is how long, in wall time, a drill may say nothing before it says how far its clock is.
 const silence = 20 * time.Second
 
-// runInGuest carries out one drill in a guest and returns the report that it left. A guest that was
-// ended by its watchdog has an inconclusive one.
+// orderOf is what the i-th guest, counted from 0, is told.
+func (b *batch) orderOf(s scenarios.Scenario, i int) order {
+	o := b.runOptions(s, i)
+	return order{Scenario: s.Name, Director: b.director, Seed: o.Seed, Command: o.Command,
+		Noise: o.Noise, Phase: o.Phase}
+}
+
+// runInGuest carries out an order, one of total, in a guest and returns the report that it left in
+// a directory. A guest that was ended by its watchdog has an inconclusive one.
 func (b *batch) runInGuest(
-	ctx context.Context, s scenarios.Scenario, i, total int,
+	ctx context.Context, s scenarios.Scenario, dir string, o order, total int,
 ) (reports.Report, error) {
-	dir, err := b.makeDir(s, i, total)
-	if err != nil {
-		return reports.Report{}, err
-	}
 	prefix := "  "
 	if total > 1 && b.options.jobs > 1 {
 		prefix += s.Name + " "
 	}
-	o := order{s.Name, b.director, b.options.seed, fmt.Sprintf(b.command, s.Name)}
 	argument, err := json.Marshal(o)
 	if err != nil {
 		return reports.Report{}, fmt.Errorf("encode order: %w", err)
@@ -177,8 +192,12 @@ func carryOut(ctx context.Context, cmd *cobra.Command, argument string) error {
 	if err != nil {
 		return exitError{exitInconclusive, err}
 	}
-	report, err := scenarios.Run(ctx, found[0], o.Director, scenarios.Options{
-		Seed: o.Seed, Dir: guestDir, Command: o.Command,
+	s := found[0]
+	if o.Control {
+		s = scenarios.Control(s, o.Seed)
+	}
+	report, err := scenarios.Run(ctx, s, o.Director, scenarios.Options{
+		Seed: o.Seed, Dir: guestDir, Command: o.Command, Noise: o.Noise, Phase: o.Phase,
 		Progress: func(at time.Duration, text string) {
 			fmt.Fprintln(cmd.ErrOrStderr(), stamp(at, text))
 		},
