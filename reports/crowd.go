@@ -26,7 +26,7 @@ const (
 )
 
 // crowded says whether so many spans are too many for a lane.
-func (t *timeline) crowded(n int) bool { return n > maxBoxes && t.rec.Length > 0 }
+func (t *timeline) crowded(n int) bool { return n > maxBoxes && t.span > 0 }
 
 // binCount is the number of bins of a crowded lane.
 func (t *timeline) binCount() int {
@@ -38,7 +38,7 @@ func (t *timeline) pitch() float64 { return t.room() / float64(t.binCount()) }
 
 // binAt is the bin of an offset, and how far into it that is, from 0 to 1.
 func (t *timeline) binAt(at time.Duration) (bin int, within float64) {
-	place := min(max(float64(at)/float64(t.rec.Length), 0), 1) * float64(t.binCount())
+	place := min(max(float64(at)/float64(t.span), 0), 1) * float64(t.binCount())
 	bin = min(int(place), t.binCount()-1)
 	return bin, place - float64(bin)
 }
@@ -118,7 +118,7 @@ func (t *timeline) strips(top float64, title func(Window) string) {
 	width := t.room() / float64(n)
 	for i := range n {
 		part := func(i int) time.Duration {
-			return time.Duration(float64(t.rec.Length) * float64(i) / float64(n))
+			return time.Duration(float64(t.span) * float64(i) / float64(n))
 		}
 		w := Window{From: part(i), To: part(i + 1)}
 		if text := title(w); text != "" {

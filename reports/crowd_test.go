@@ -62,7 +62,7 @@ func TestOwnersByDefinition(t *testing.T) {
 
 // TestCover: of a span a bin has what lies in it, and all bins together have all of it.
 func TestCover(t *testing.T) {
-	tl := &timeline{rec: &Recording{Length: time.Duration(1076 / 4)}, left: chartLeft}
+	tl := &timeline{rec: &Recording{}, span: 1076 / 4, left: chartLeft}
 	tests := []struct {
 		from, to time.Duration
 		want     map[int]float64

@@ -292,7 +292,7 @@ func dashed(d time.Duration) string {
 
 // legend names what the timeline draws.
 func legend(rec *Recording) []legendEntry {
-	t := timeline{rec: rec, palette: map[string]int{}}
+	t := timeline{rec: rec, span: rec.Length, palette: map[string]int{}}
 	var entries []legendEntry
 	for _, n := range rec.Nodes {
 		if n.Role == "director" {

@@ -90,8 +90,8 @@ func (r *Report) check() error {
 func (v Verdict) known() bool { return v == Pass || v == Fail || v == Inconclusive }
 
 func checkEvents(events []Event) error {
-	kinds := []Kind{StepBegin, FaultInject, FaultHeal, VIPAdd, VIPRemove, State, AdvertGap, Claim,
-		Bridge, TableSet, Note}
+	kinds := []Kind{StepBegin, FaultInject, FaultHold, FaultHeal, VIPAdd, VIPRemove, State, AdvertGap,
+		Claim, Bridge, TableSet, Note}
 	var last time.Duration
 	for i, ev := range events {
 		if !slices.Contains(kinds, ev.Kind) {

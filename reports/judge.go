@@ -9,8 +9,8 @@ import (
 
 // FormatVersion is the version of Report's JSON form. It grows when a reader of the old form would
 // misread or refuse the new one. Version 2 added Host's RealStarted and RealLength, version 3
-// the recording's Calls and Streams, version 4 its Noise and the kinds AdvertGap, Claim, Bridge and
-// TableSet.
+// the recording's Calls and Streams, version 4 its Noise, VRRP and Pings and the kinds FaultHold,
+// AdvertGap, Claim, Bridge and TableSet.
 const FormatVersion = 4
 
 // OutageBound is the name of the bound on the longest gap that a client saw; tables show its

@@ -242,7 +242,7 @@ func (t *timeline) density(name string, counts []int, most int, width, top float
 		fmt.Fprintf(&t.out, `<path class="served" stroke-width="%s" d="%s"/>`+"\n", num(width-1),
 			path.String())
 	}
-	perBin := t.rec.Length / time.Duration(len(counts))
+	perBin := t.span / time.Duration(len(counts))
 	hoverBins := max(int(hoverWidth/width), 1)
 	for i := 0; i < len(counts); i += hoverBins {
 		end := min(i+hoverBins, len(counts))

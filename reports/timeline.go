@@ -39,6 +39,8 @@ type timeline struct {
 	palette map[string]int
 	// left is where the axis begins, right of the lanes' labels.
 	left float64
+	// span is the length of the axis: the recording's, or more.
+	span time.Duration
 	// tallest is the longest time for which a VIP had no owner, or two, or a client no answer.
 	tallest time.Duration
 }
@@ -46,8 +48,12 @@ type timeline struct {
 // drawTimeline returns a recording's timeline as an SVG element: faults, the VRRP state of each
 // director, the owner of each VIP, the requests that each real server answered and those that each
 // client lost. Everything in it has a title to hover over.
-func drawTimeline(rec *Recording, id string) string {
-	t := &timeline{rec: rec, id: id, y: 40, palette: map[string]int{}, left: labelWidth(rec)}
+func drawTimeline(rec *Recording, id string) string { return drawTimelineOver(rec, id, 0) }
+
+// drawTimelineOver is drawTimeline with an axis of at least so long a time.
+func drawTimelineOver(rec *Recording, id string, span time.Duration) string {
+	t := &timeline{rec: rec, id: id, y: 40, palette: map[string]int{}, left: labelWidth(rec),
+		span: max(rec.Length, span)}
 	both, neither := holdingOf(rec).longest()
 	t.tallest = max(both, neither, Outage(rec, Whole(rec)).Length())
 	for _, n := range rec.Nodes {
@@ -86,10 +92,10 @@ func num(f float64) string {
 
 // x is the place of an offset on the axis; what is outside the recording is put at its edge.
 func (t *timeline) x(at time.Duration) float64 {
-	if t.rec.Length <= 0 {
+	if t.span <= 0 {
 		return t.left
 	}
-	part := min(max(float64(at)/float64(t.rec.Length), 0), 1)
+	part := min(max(float64(at)/float64(t.span), 0), 1)
 	return t.left + part*t.room()
 }
 
@@ -138,10 +144,10 @@ func (t *timeline) axis(bottom float64) {
 			t.text("steplabel", from+4, 14, label)
 		}
 	}
-	step := tickStep(t.rec.Length)
-	for at := time.Duration(0); at <= t.rec.Length && at >= 0; at += step {
+	step := tickStep(t.span)
+	for at := time.Duration(0); at <= t.span && at >= 0; at += step {
 		x, anchor := t.x(at), "middle"
-		label := tickLabel(at, step, t.rec.Length)
+		label := tickLabel(at, step, t.span)
 		if x+float64(len(label))*letterWidth/2 > chartWidth {
 			anchor = "end"
 		}

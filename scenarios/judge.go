@@ -94,12 +94,8 @@ func (r *run) judge(problem error) reports.Report {
 	predict(r.scenario.Topology, rec.Calls)
 	findings := Judge(r.scenario, &rec)
 	if problem != nil {
-		for i, b := range boundsOf(r.scenario, &rec) {
-			if findings[i].Verdict == reports.Fail && !b.Closed {
-				findings[i].Verdict = reports.Inconclusive
-			}
-		}
-		findings = append(findings, reports.BrokenOff(problem.Error()))
+		findings = append(withoutUnfinished(r.scenario, &rec, findings),
+			reports.BrokenOff(problem.Error()))
 	}
 	if reports.Judge(findings) != reports.Pass {
 		rec.Logs = map[string][]string{}
@@ -109,7 +105,7 @@ func (r *run) judge(problem error) reports.Report {
 			}
 		}
 	}
-	return reports.New(rec, findings, r.measures(&rec))
+	return reports.New(rec, findings, measures(&rec))
 }
 
 // BrokenOff returns the inconclusive report of a run of which nothing is left but why: the kernel that
@@ -179,7 +175,7 @@ func Stall(rec *reports.Recording) time.Duration {
 }
 
 // measures are the figures that the report shows beside the bounds.
-func (r *run) measures(rec *reports.Recording) []reports.Measure {
+func measures(rec *reports.Recording) []reports.Measure {
 	var all []reports.Measure
 	add := func(name, value, doc string) {
 		all = append(all, reports.Measure{Name: name, Value: value, Doc: doc})

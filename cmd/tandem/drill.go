@@ -25,7 +25,7 @@ func newDrill() *cobra.Command {
 		Use:   "drill",
 		Short: "Break a network on purpose and judge what the clients saw",
 	}
-	cmd.AddCommand(newDrillList(), newDrillRun())
+	cmd.AddCommand(newDrillList(), newDrillRun(), newDrillAnalyze())
 	return cmd
 }
 

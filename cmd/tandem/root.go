@@ -16,6 +16,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDoctor(), newLab(), newDrill(), newBench(), newKernel(), newCarryOut())
+	root.AddCommand(newDoctor(), newLab(), newDrill(), newBench(), newKernel(), newReport(),
+		newCarryOut())
 	return root
 }
