@@ -135,6 +135,34 @@ func TestHTMLInBrowser(t *testing.T) {
 	}
 }
 
+// TestComparisonInBrowser: as built by the browser, the page has both sides and asks for nothing.
+func TestComparisonInBrowser(t *testing.T) {
+	b := newBrowser(t)
+	var page bytes.Buffer
+	if err := WriteCompareHTML(&page, twoRuns()); err != nil {
+		t.Fatal(err)
+	}
+	file := b.save(t, "compare.html", page.Bytes())
+	dom, asked := b.open(t, file, "--dump-dom")
+	if len(asked) > 0 {
+		t.Errorf("the page asked for %q", asked)
+	}
+	if n := strings.Count(dom, `<section class="drill`); n != 3 {
+		t.Errorf("%d drills, want 3", n)
+	}
+	if n := strings.Count(dom, `class="oneside"`); n != 5 {
+		t.Errorf("%d sides, want 5", n)
+	}
+	for _, want := range []string{"1 worse in B", "nobody withdrew it on lb1", "+3.392s", "only in A"} {
+		if !strings.Contains(dom, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if *pictures != "" {
+		b.shoot(t, file)
+	}
+}
+
 // checkDOM looks for what a reader must find in the page as the browser built it.
 func checkDOM(t *testing.T, dom string, reports []Report) {
 	t.Helper()
@@ -175,6 +203,7 @@ func (b *browser) shoot(t *testing.T, file string) {
 	b.open(t, file, "--screenshot="+base+"-light.png", "--window-size=1400,2000")
 	b.open(t, file, "--screenshot="+base+"-dark.png", "--window-size=1400,2000",
 		"--blink-settings=preferredColorScheme=0")
+	b.open(t, file, "--screenshot="+base+"-narrow.png", "--window-size=390,3000")
 	b.open(t, file, "--print-to-pdf="+base+".pdf", "--no-pdf-header-footer")
-	t.Logf("pictures: %s-light.png, -dark.png, .pdf", base)
+	t.Logf("pictures: %s-light.png, -dark.png, -narrow.png, .pdf", base)
 }

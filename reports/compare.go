@@ -159,6 +159,14 @@ var compared = []struct {
 		l := Latencies(rec, Whole(rec))
 		return int64(l.P99), l.Count > 0
 	}},
+	{"longest takeover", true, func(rec *Recording) (int64, bool) {
+		var most time.Duration
+		all := Takeovers(rec)
+		for _, t := range all {
+			most = max(most, t.Length())
+		}
+		return int64(most), len(all) > 0
+	}},
 	{"a VIP with two owners", true, func(rec *Recording) (int64, bool) {
 		both, _ := holdingOf(rec).worst(Whole(rec))
 		return int64(both), len(rec.VIPs) > 0 && len(rec.Events) > 0

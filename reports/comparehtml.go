@@ -29,7 +29,13 @@ func WriteCompareHTML(w io.Writer, c Comparison) error {
 		v.Tone = "inconclusive"
 	}
 	for i := range c.Pairs {
-		v.Pairs = append(v.Pairs, pairViewOf(&c.Pairs[i], fmt.Sprintf("drill-%d", i+1)))
+		p := pairViewOf(&c.Pairs[i], fmt.Sprintf("drill-%d", i+1))
+		v.Pairs = append(v.Pairs, p)
+		for _, s := range p.Sides {
+			if v.Patterns == "" && s.Timeline != "" {
+				v.Patterns = s.ID
+			}
+		}
 	}
 	buffer := bufio.NewWriterSize(w, bufferSize)
 	if err := errors.Join(comparePage.Execute(buffer, v), buffer.Flush()); err != nil {
@@ -45,6 +51,8 @@ type compareView struct {
 	A, B                string
 	Remarks             []string
 	Pairs               []pairView
+	// Patterns is the timeline whose patterns the legends use.
+	Patterns string
 }
 
 // pairView is a pair as the template shows it.
@@ -55,18 +63,18 @@ type pairView struct {
 	OutageA, OutageB string
 	LostA, LostB     string
 	Sides            []sideView
+	Legend           []legendEntry
 	Rows             []figureView
 	Judged           []boundView
 }
 
 // sideView is one report of a pair.
 type sideView struct {
-	Letter   string
-	Report   *Report
-	Sign     string
-	Timeline template.HTML
-	Legend   []legendEntry
-	Choices  *choicesView
+	ID, Letter string
+	Report     *Report
+	Sign       string
+	Timeline   template.HTML
+	Choices    *choicesView
 }
 
 type figureView struct{ Name, A, B, Delta, Class string }
@@ -85,7 +93,7 @@ func pairViewOf(p *ComparedPair, id string) pairView {
 	for _, r := range []*Report{p.A, p.B} {
 		if r != nil {
 			span = max(span, r.Recording.Length)
-			v.Doc = r.Recording.Doc
+			v.Doc, v.Legend = r.Recording.Doc, legend(&r.Recording)
 		}
 	}
 	if p.A != nil {
@@ -137,10 +145,9 @@ func boundViewOf(b ComparedBound) boundView {
 
 func sideViewOf(letter string, r *Report, id string, span time.Duration) sideView {
 	rec := &r.Recording
-	v := sideView{Letter: letter, Report: r, Sign: sign(r.Verdict), Choices: choicesOf(rec, id)}
+	v := sideView{ID: id, Letter: letter, Report: r, Sign: sign(r.Verdict), Choices: choicesOf(rec, id)}
 	if len(rec.Events)+len(rec.Requests) > 0 {
 		v.Timeline = template.HTML(drawTimelineOver(rec, id, span))
-		v.Legend = legend(rec)
 	}
 	return v
 }

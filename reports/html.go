@@ -19,7 +19,11 @@ var pageStyle string
 //go:embed report.html.tmpl
 var pageSource string
 
-var page = template.Must(template.New("report").Parse(pageSource))
+//go:embed sections.html.tmpl
+var pageSections string
+
+var page = template.Must(template.Must(template.New("report").Parse(pageSource)).
+	Parse(pageSections))
 
 const (
 	// maxEvents bounds the list of events of one drill; history.ndjson has all.
@@ -84,6 +88,10 @@ type drillView struct {
 	MoreEvents        int
 	Logs              []logView
 	Choices           *choicesView
+	Takeovers         *takeoversView
+	Flows             []flowView
+	Ledger            []ledgerView
+	Latency           *latencyView
 	Outage, Lost      string
 	Limit             string
 	Clock, Meaning    string
@@ -96,6 +104,9 @@ func (v pageView) FirstID() string { return v.Drills[0].ID }
 
 // Folded says whether the windows are too many to be shown unasked.
 func (v drillView) Folded() bool { return len(v.Windows) > maxWindows }
+
+// Long says whether a ledger is too long to be shown unasked.
+func (v pageView) Long(l []ledgerView) bool { return len(l) > maxLedger }
 
 // Sign is the verdict's sign.
 func (v drillView) Sign() string { return sign(v.Verdict) }
@@ -142,6 +153,11 @@ func viewOf(r *Report, id string) drillView {
 		Meaning: clockMeaning(rec.Host),
 		Host:    hostText(rec),
 		Choices: choicesOf(rec, id),
+		Flows:   flowViews(rec),
+		Ledger:  ledger(rec),
+		Latency: latenciesOf(rec),
+
+		Takeovers: takeoversOf(rec),
 	}
 	if len(rec.Events)+len(rec.Requests) > 0 {
 		v.Timeline = template.HTML(drawTimeline(rec, id))
@@ -323,7 +339,7 @@ type eventView struct{ At, Kind, Node, Text string }
 // events are the first events of a recording in words.
 func events(rec *Recording) []eventView {
 	names := map[Kind]string{StepBegin: "step", FaultInject: "fault injected",
-		FaultHeal: "fault healed", VIPAdd: "VIP gained", VIPRemove: "VIP lost", State: "VRRP",
+		FaultHold: "fault took hold", FaultRelease: "heal asked for", FaultHeal: "fault healed", VIPAdd: "VIP gained", VIPRemove: "VIP lost", State: "VRRP",
 		Note: "note"}
 	var views []eventView
 	for _, ev := range rec.Events[:min(len(rec.Events), maxEvents)] {

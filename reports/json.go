@@ -84,14 +84,17 @@ func (r *Report) check() error {
 	if err := checkRequests(r.Recording.Requests); err != nil {
 		return err
 	}
-	return checkCalls(r.Recording.Calls)
+	if err := checkCalls(r.Recording.Calls); err != nil {
+		return err
+	}
+	return checkPings(r.Recording.Pings)
 }
 
 func (v Verdict) known() bool { return v == Pass || v == Fail || v == Inconclusive }
 
 func checkEvents(events []Event) error {
-	kinds := []Kind{StepBegin, FaultInject, FaultHold, FaultHeal, VIPAdd, VIPRemove, State, AdvertGap,
-		Claim, Bridge, TableSet, Note}
+	kinds := []Kind{StepBegin, FaultInject, FaultHold, FaultRelease, FaultHeal, VIPAdd, VIPRemove,
+		State, AdvertGap, Claim, Bridge, TableSet, Note}
 	var last time.Duration
 	for i, ev := range events {
 		if !slices.Contains(kinds, ev.Kind) {
@@ -118,6 +121,21 @@ func checkCalls(calls []Call) error {
 				"answer before it", i, c.Opened, c.Answered)
 		}
 		last = c.Opened
+	}
+	return nil
+}
+
+func checkPings(pings []Ping) error {
+	var last time.Duration
+	for i, p := range pings {
+		if !slices.Contains(outcomes, p.Outcome) || p.Flow == "" {
+			return fmt.Errorf("ping %d: unknown outcome %q or no flow", i, p.Outcome)
+		}
+		if p.Sent < last || p.Latency < 0 {
+			return fmt.Errorf("ping %d sent at %s with latency %s: expected order of sending and no "+
+				"time below zero", i, p.Sent, p.Latency)
+		}
+		last = p.Sent
 	}
 	return nil
 }

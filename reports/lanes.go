@@ -269,7 +269,7 @@ func (t *timeline) clients() {
 	t.heading("Requests lost by each client")
 	outage := Outage(t.rec, Whole(t.rec))
 	for _, name := range names {
-		losses := t.losses(name)
+		losses := t.losses(t.rec, name)
 		if len(losses) > maxLosses {
 			t.crowdedLosses(name)
 			if outage.Lost > 0 && outage.Client == name {
@@ -278,17 +278,7 @@ func (t *timeline) clients() {
 			continue
 		}
 		top := t.lane(name, name+": requests lost, by the time of sending")
-		for _, l := range losses {
-			part := float64(l.count.Lost()) / float64(max(l.count.Sent, 1))
-			height := laneHeight * max(part, 0.35)
-			b := box{class: "lost", from: l.from, to: l.to,
-				label: fmt.Sprintf("✕ %d lost", l.count.Lost()), title: l.title(name)}
-			t.box(b, top+laneHeight-height, height)
-			if t.x(l.to)-t.x(l.from) < 60 {
-				fmt.Fprintf(&t.out, `<path class="lostmark" d="M%s %sl7 7m0 -7l-7 7"/>`+"\n",
-					num(max(t.x(l.to), t.x(l.from)+2)+4), num(top+laneHeight/2-4))
-			}
-		}
+		t.lossBoxes(t.rec, name, top)
 		if outage.Lost > 0 && outage.Client == name {
 			t.bracket(outage)
 		}
@@ -332,10 +322,10 @@ func (l loss) title(client string) string {
 		l.count.Sent, shown(l.from), shown(l.to), strings.Join(kinds, ", "))
 }
 
-// losses returns a client's gaps, joined where the drawing could not part them.
-func (t *timeline) losses(client string) []loss {
-	own := Recording{Length: t.rec.Length}
-	for _, r := range t.rec.Requests {
+// losses returns a client's gaps in a recording, joined where the drawing could not part them.
+func (t *timeline) losses(rec *Recording, client string) []loss {
+	own := Recording{Length: rec.Length}
+	for _, r := range rec.Requests {
 		if r.Client == client {
 			own.Requests = append(own.Requests, r)
 		}

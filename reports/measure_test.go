@@ -171,9 +171,9 @@ func TestFaults(t *testing.T) {
 		ev(60, FaultInject, "lb2", "eth0"),
 	}}
 	want := []Fault{
-		{"loss", "lb1", "eth0", Window{"loss lb1", 10 * ms, 50 * ms}, true},
-		{"loss", "lb1", "eth1", Window{"loss lb1", 20 * ms, 30 * ms}, true},
-		{"loss", "lb2", "eth0", Window{"loss lb2", 60 * ms, time.Second}, false},
+		{"loss", "lb1", "eth0", Window{"loss lb1", 10 * ms, 50 * ms}, true, 0, 0},
+		{"loss", "lb1", "eth1", Window{"loss lb1", 20 * ms, 30 * ms}, true, 0, 0},
+		{"loss", "lb2", "eth0", Window{"loss lb2", 60 * ms, time.Second}, false, 0, 0},
 	}
 	if diff := cmp.Diff(want, Faults(rec)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

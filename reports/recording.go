@@ -32,6 +32,8 @@ type Recording struct {
 	Nodes []Node `json:"nodes"`
 	// VIPs are the virtual addresses watched.
 	VIPs []VIP `json:"vips"`
+	// VRRP are the settings of the topology's directors; zero: not known.
+	VRRP VRRP `json:"vrrp,omitzero"`
 	// Events are in order of At.
 	Events []Event `json:"events"`
 	// Requests are in order of Sent.
@@ -40,6 +42,8 @@ type Recording struct {
 	Calls []Call `json:"calls,omitempty"`
 	// Streams are in no order; none in most runs.
 	Streams []Stream `json:"streams,omitempty"`
+	// Pings are in order of Sent; none in most runs.
+	Pings []Ping `json:"pings,omitempty"`
 	// Noise is what the same scenario showed with its faults left out; nil: no such run was made.
 	Noise *Noise `json:"noise,omitempty"`
 	// Logs are the last lines of each node's processes, by node; only kept when something is wrong.
@@ -83,7 +87,8 @@ type Kind string
 const (
 	// StepBegin: a step of the scenario begins. Subject: the step's name.
 	StepBegin Kind = "step"
-	// FaultInject: a fault has taken hold, verified. Node, Subject: the fault; Detail: target.
+	// FaultInject: a fault is asked for, or in old recordings has taken hold. Node, Subject: the fault;
+	// Detail: target.
 	FaultInject Kind = "fault-inject"
 	// FaultHeal: a fault is undone, verified. The same fields.
 	FaultHeal Kind = "fault-heal"

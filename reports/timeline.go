@@ -66,6 +66,7 @@ func drawTimelineOver(rec *Recording, id string, span time.Duration) string {
 	t.owners()
 	t.servers()
 	t.clients()
+	t.flowLanes()
 	t.notes()
 	bottom := t.y
 	lanes := t.out.String()
@@ -298,18 +299,39 @@ func (t *timeline) faults() {
 			tops = append(tops, t.lane("", "faults, from inject to heal"))
 		}
 		ends[i] = f.To
-		t.box(box{class: "fault", from: f.From, to: f.To, label: f.Label(), title: f.story()},
-			tops[i], laneHeight)
+		t.fault(f, tops[i])
+	}
+}
+
+// fault draws a fault from its request to its heal; the times in which it took hold and was healed
+// are hatched.
+func (t *timeline) fault(f Fault, top float64) {
+	t.box(box{class: "fault", from: f.From, to: f.To, label: f.Label(), title: f.story()}, top,
+		laneHeight)
+	for _, w := range []Window{{From: f.From, To: f.Held}, {From: f.Released, To: f.To}} {
+		if w.From > 0 && t.x(w.To)-t.x(w.From) >= 2 {
+			t.box(box{class: "turning", fill: "hatch", from: w.From, to: w.To, title: f.story()}, top,
+				laneHeight)
+		}
 	}
 }
 
 // story says in words what a fault was and how long it lasted.
 func (f Fault) story() string {
 	what := strings.TrimSpace(f.Label() + " " + f.Detail)
-	if !f.Healed {
-		return fmt.Sprintf("%s: injected at %s, never healed", what, shown(f.From))
+	if f.Held > 0 {
+		what += fmt.Sprintf(": injected at %s, took hold after %s", shown(f.From), shown(f.Held-f.From))
+	} else {
+		what += ": injected at " + shown(f.From)
 	}
-	return fmt.Sprintf("%s: injected at %s, healed at %s", what, shown(f.From), shown(f.To))
+	switch {
+	case !f.Healed:
+		return what + ", never healed"
+	case f.Released > 0:
+		return what + fmt.Sprintf(", heal asked for at %s, done after %s", shown(f.Released),
+			shown(f.To-f.Released))
+	}
+	return what + ", healed at " + shown(f.To)
 }
 
 // notes has one lane with a mark for each note, or for several that are close together.

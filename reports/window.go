@@ -47,6 +47,8 @@ type Fault struct {
 	Window
 	// Healed says that the recording shows the heal.
 	Healed bool
+	// Held is when it had taken hold, Released when its heal was asked for; zero: not recorded.
+	Held, Released time.Duration
 }
 
 // Label is the fault and its node in a few words.
@@ -62,20 +64,32 @@ func Faults(rec *Recording) []Fault {
 			f := Fault{Name: ev.Subject, Node: ev.Node, Detail: ev.Detail}
 			f.Window = Window{Name: f.Label(), From: ev.At, To: max(rec.Length, ev.At)}
 			faults = append(faults, f)
-		case FaultHeal:
+		case FaultHold, FaultRelease, FaultHeal:
 			i := lasting(faults, ev, func(f Fault) bool { return f.Detail == ev.Detail })
 			if i < 0 {
 				i = lasting(faults, ev, func(Fault) bool { return true })
 			}
 			if i >= 0 {
-				faults[i].To, faults[i].Healed = ev.At, true
+				faults[i].turn(ev)
 			}
 		}
 	}
 	return faults
 }
 
-// lasting finds the oldest fault that a heal may end.
+// turn takes an event in that is about a fault which lasts.
+func (f *Fault) turn(ev Event) {
+	switch {
+	case ev.Kind == FaultHeal:
+		f.To, f.Healed = ev.At, true
+	case ev.Kind == FaultHold && f.Held == 0:
+		f.Held = ev.At
+	case ev.Kind == FaultRelease:
+		f.Released = ev.At
+	}
+}
+
+// lasting finds the oldest fault that a heal may end, or another event be about.
 func lasting(faults []Fault, heal Event, also func(Fault) bool) int {
 	return slices.IndexFunc(faults, func(f Fault) bool {
 		return !f.Healed && f.Name == heal.Subject && f.Node == heal.Node && also(f)

@@ -34,6 +34,9 @@ func recordingOf(s Scenario, d Director, o Options, started time.Time) reports.R
 		Scenario: s.Name, Doc: s.Doc, Director: d.Name, Seed: o.Seed, Started: started.UTC(),
 		Command: o.Command, Noise: o.Noise, Diagram: topology.SVG(s.Topology), VIPs: vipsOf(s.Topology),
 	}
+	if len(s.Topology.VIPs) > 0 {
+		rec.VRRP = reports.VRRP{Version: s.Topology.VRRP.Version, Advert: s.Topology.VRRP.Advert}
+	}
 	for _, n := range s.Topology.Nodes {
 		rec.Nodes = append(rec.Nodes, reports.Node{Name: n.Name, Role: n.Role.String()})
 	}

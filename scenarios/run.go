@@ -266,6 +266,10 @@ func (r *run) healAll(ctx context.Context) error {
 	for len(r.heals) > 0 {
 		last := r.heals[len(r.heals)-1]
 		r.heals = r.heals[:len(r.heals)-1]
+		for _, ev := range last.faults {
+			ev.Kind = reports.FaultRelease
+			r.event(ev)
+		}
 		if err := last.all(ctx); err != nil {
 			errs = append(errs, err)
 			continue

@@ -143,16 +143,22 @@ func (s Inject) do(ctx context.Context, r *run) error {
 		pending.faults = append(pending.faults, ev)
 	}
 	pending.heals = make([]faults.Heal, len(all))
-	errs := make([]error, len(all))
+	errs, held := make([]error, len(all)), make([]time.Duration, len(all))
 	var injecting sync.WaitGroup
 	for i, fault := range all {
 		injecting.Go(func() {
 			if pending.heals[i], errs[i] = fault.Inject(ctx, r.lab); errs[i] == nil {
+				held[i] = r.lab.Now()
 				r.say(fmt.Sprintf("%s: took hold", fault))
 			}
 		})
 	}
 	injecting.Wait()
+	for i, ev := range pending.faults {
+		if ev.Kind, ev.At = reports.FaultHold, held[i]; errs[i] == nil {
+			r.sink(ev)
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		// What took hold is undone; a heal that fails is reported beside why.
 		pending.heals = slices.DeleteFunc(pending.heals, func(h faults.Heal) bool { return h == nil })
