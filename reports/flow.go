@@ -16,9 +16,9 @@ type FlowLoss struct {
 	Sent, Lost int
 	// Outage is the longest gap of a client.
 	Outage Gap
-	// Held is how many kept connections there were at the window's begin, Broken how many of them
-	// broke in it; of FlowHeld only, where the recording has Streams.
-	Held, Broken int
+	// Broken is how many kept connections broke, Held how many of the recording's Streams there were at
+	// the window's begin; of FlowHeld only.
+	Broken, Held int
 }
 
 // FlowLosses returns the losses of each flow class of which the recording has anything.
@@ -31,6 +31,11 @@ func FlowLosses(rec *Recording, w Window) []FlowLoss {
 		if flow == FlowHeld {
 			for _, s := range Survivals(rec, w) {
 				loss.Held, loss.Broken = loss.Held+s.Held, loss.Broken+s.Lost
+			}
+			for _, p := range rec.Pings {
+				if p.Broke && w.Contains(p.Sent) {
+					loss.Broken++
+				}
 			}
 		}
 		if len(own.Requests) > 0 || loss.Held > 0 {
@@ -127,8 +132,11 @@ func flowViews(rec *Recording) []flowView {
 		if l.Outage.Lost > 0 {
 			v.When = fmt.Sprintf("%s, from %s", l.Outage.Client, shown(l.Outage.From))
 		}
-		if l.Held > 0 {
+		switch {
+		case l.Held > 0:
 			v.Connections = fmt.Sprintf("%d of %d", l.Broken, l.Held)
+		case l.Flow == FlowHeld:
+			v.Connections = fmt.Sprint(l.Broken)
 		}
 		views = append(views, v)
 	}

@@ -92,9 +92,11 @@ func (r *Report) check() error {
 
 func (v Verdict) known() bool { return v == Pass || v == Fail || v == Inconclusive }
 
+// kinds are those of all events.
+var kinds = []Kind{StepBegin, FaultInject, FaultHold, FaultRelease, FaultHeal, VIPAdd, VIPRemove,
+	State, AdvertGap, Claim, Bridge, TableSet, Note}
+
 func checkEvents(events []Event) error {
-	kinds := []Kind{StepBegin, FaultInject, FaultHold, FaultRelease, FaultHeal, VIPAdd, VIPRemove,
-		State, AdvertGap, Claim, Bridge, TableSet, Note}
 	var last time.Duration
 	for i, ev := range events {
 		if !slices.Contains(kinds, ev.Kind) {

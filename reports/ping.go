@@ -25,5 +25,7 @@ type Ping struct {
 	Client  string        `json:"client"`
 	Flow    Flow          `json:"flow"`
 	Outcome Outcome       `json:"outcome"`
-	Detail  string        `json:"detail,omitempty"`
+	// Broke says that it was the end of the connection that it was sent on; of FlowHeld only.
+	Broke  bool   `json:"broke,omitempty"`
+	Detail string `json:"detail,omitempty"`
 }

@@ -150,12 +150,12 @@ func fig5DirectorTerminated() Scenario {
 
 // fig7 is a failover drill on the whole network.
 func fig7(name string, kind faults.Kind, target, doc string) Scenario {
-	return failover(Scenario{
+	return withFlows(failover(Scenario{
 		Name: "fig7-" + name,
 		Doc: doc + " Both VIPs must end on the other director, clients may wait no longer than the " +
 			"protocol needs, and after the heal the first director takes both back.",
 		Topology: preset("fig7"),
-	}, kind, target)
+	}, kind, target))
 }
 
 // fig7Worker is a drill in which the master's daemon heals itself: nobody notices.

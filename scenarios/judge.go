@@ -93,7 +93,8 @@ func (r *run) observe(ctx, tasks context.Context) error {
 func (r *run) judge(problem error) reports.Report {
 	rec := r.recording
 	rec.Events, rec.Requests = r.recorder.Events(), r.recorder.Requests()
-	rec.Calls, rec.Streams = r.recorder.Calls(), r.streams
+	rec.Calls, rec.Streams, rec.Pings = r.recorder.Calls(), r.streams, r.pings
+	reports.SortPings(rec.Pings)
 	predict(r.scenario.Topology, rec.Calls)
 	findings := Judge(r.scenario, &rec)
 	if problem != nil {
@@ -211,6 +212,8 @@ func measures(rec *reports.Recording) []reports.Measure {
 			"from connect to the end of the answer")
 	}
 	all = append(all, measureStreams(rec)...)
+	all = append(all, measureFlows(rec, windows)...)
+	all = append(all, measureTakeovers(rec)...)
 	add("longest stall", round(Stall(rec)), "how late the machine was to send a planned request")
 	return all
 }

@@ -89,6 +89,7 @@ type run struct {
 	mu          sync.Mutex
 	errs        []error // of tasks
 	streams     []reports.Stream
+	pings       []reports.Ping
 }
 
 // pendingHeal is a fault that holds, of one node or of several, which are then healed at once.

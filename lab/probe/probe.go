@@ -16,7 +16,10 @@ import (
 
 // Roles are the built-in programs that the probes run on nodes. A program that uses this package
 // passes them to lab.Main.
-func Roles() []lab.Role { return []lab.Role{httpRole(), callerRole(), streamsRole()} }
+func Roles() []lab.Role {
+	return []lab.Role{httpRole(), callerRole(), streamsRole(), flowsRole(),
+		echoRole()}
+}
 
 // Recorder collects what probes see. Its methods may be called from any goroutine. The zero
 // Recorder is empty and ready for use.
