@@ -59,3 +59,7 @@ bench-vrrp: build ## measure tandemd beside keepalived: outages, load, takeover,
 .PHONY: bench-ipvs
 bench-ipvs: kernel ## measure virtual services beside keepalived: start, reload, checks (10 min)
 	@scripts/bench-ipvs
+
+.PHONY: bench-recording
+bench-recording: ## measure what recording takes of a probe's rate, which is to be below 5 % (10 s)
+	@go test ./lab/probe -run '^$$' -bench Recording -benchtime 5s -count 2

@@ -229,15 +229,6 @@ func Serial(
 	return requests, err
 }
 
-// httpRecord is one line of a probe's process, as JSON.
-type httpRecord struct {
-	// Ready: the schedule has begun. Nothing else is set then.
-	Ready   bool            `json:"ready,omitempty"`
-	Request reports.Request `json:"request"`
-	// Late is how late the probe itself was.
-	Late time.Duration `json:"late"`
-}
-
 // stream is a probe's process and the pipes to it.
 type stream struct {
 	process *lab.Process
@@ -286,9 +277,9 @@ func startStream(
 func (s *stream) each(fn func(httpRecord)) error {
 	lines := bufio.NewScanner(s.output)
 	for lines.Scan() {
-		var record httpRecord
-		if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
-			return fmt.Errorf("decode record: %w", err)
+		record, err := parseRecord(lines.Text())
+		if err != nil {
+			return err
 		}
 		fn(record)
 	}

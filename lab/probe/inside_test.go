@@ -3,7 +3,6 @@ package probe
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -358,8 +357,8 @@ func TestScheduleEndsOnASlowMachine(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	var sent []time.Duration
 	for i, text := range lines {
-		var r httpRecord
-		if err := json.Unmarshal([]byte(text), &r); err != nil {
+		r, err := parseRecord(text)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if r.Ready != (i == 0) {

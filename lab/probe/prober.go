@@ -60,7 +60,10 @@ type prober struct {
 
 	mu  sync.Mutex
 	out io.Writer
-	err error // the first error of writing
+	// full are records not yet written, flush writes them in time; nil before the first.
+	full  []byte
+	flush *time.Timer
+	err   error // the first error of writing
 }
 
 // schedule sends requests at the planned times until stop. Those that are due by then are sent, and
@@ -200,24 +203,4 @@ func judge(err error) (reports.Outcome, string) {
 		return reports.Refused, "connection reset"
 	}
 	return reports.Failed, err.Error()
-}
-
-// write writes one record in one piece.
-func (p *prober) write(r httpRecord) {
-	text, err := json.Marshal(r)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err == nil {
-		_, err = p.out.Write(append(text, '\n'))
-	}
-	if p.err == nil {
-		p.err = err
-	}
-}
-
-// failure returns the first error of writing.
-func (p *prober) failure() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.err
 }
