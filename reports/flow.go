@@ -82,7 +82,7 @@ func (t *timeline) flowLanes() {
 			top := t.laneOnly(title)
 			t.text("scaledlabel", 4, top+laneHeight-11, cut(shortFlow(flow), 14))
 			t.text("scale", 4, top+laneHeight+2, cut(client, 18))
-			t.lossBoxes(own, client, top)
+			t.lossBoxes(own, client, top, func(l loss) string { return "✕ " + shown(l.to-l.from) })
 		}
 	}
 }
@@ -96,12 +96,12 @@ func shortFlow(f Flow) string {
 }
 
 // lossBoxes draws what a client lost of the requests of a recording.
-func (t *timeline) lossBoxes(rec *Recording, client string, top float64) {
+func (t *timeline) lossBoxes(rec *Recording, client string, top float64, label func(loss) string) {
 	for _, l := range t.losses(rec, client) {
 		part := float64(l.count.Lost()) / float64(max(l.count.Sent, 1))
 		height := laneHeight * max(part, 0.35)
 		b := box{class: "lost", from: l.from, to: l.to,
-			label: fmt.Sprintf("✕ %d lost", l.count.Lost()), title: l.title(client)}
+			label: label(l), title: l.title(client)}
 		t.box(b, top+laneHeight-height, height)
 		if t.x(l.to)-t.x(l.from) < 60 {
 			fmt.Fprintf(&t.out, `<path class="lostmark" d="M%s %sl7 7m0 -7l-7 7"/>`+"\n",

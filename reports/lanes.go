@@ -278,7 +278,9 @@ func (t *timeline) clients() {
 			continue
 		}
 		top := t.lane(name, name+": requests lost, by the time of sending")
-		t.lossBoxes(t.rec, name, top)
+		t.lossBoxes(t.rec, name, top, func(l loss) string {
+			return fmt.Sprintf("✕ %d lost", l.count.Lost())
+		})
 		if outage.Lost > 0 && outage.Client == name {
 			t.bracket(outage)
 		}

@@ -9,6 +9,9 @@ const (
 	FaultRelease Kind = "fault-release"
 )
 
+// notRecorded stands for the times that old recordings do not have.
+const notRecorded = "not recorded"
+
 // maxLedger is how many faults are shown unfolded.
 const maxLedger = 24
 
@@ -24,7 +27,7 @@ func ledger(rec *Recording) []ledgerView {
 	var views []ledgerView
 	for _, f := range Faults(rec) {
 		v := ledgerView{Fault: f.Name, Node: f.Node, Target: f.Detail, Asked: shown(f.From),
-			Held: "not recorded", Released: "not recorded", Healed: "never", Lasted: shown(f.Length())}
+			Held: notRecorded, Released: notRecorded, Healed: "never", Lasted: shown(f.Length())}
 		if v.Target == "" {
 			v.Target = "–"
 		}

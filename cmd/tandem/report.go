@@ -36,7 +36,7 @@ func newReportShow() *cobra.Command {
 		Short: "Show stored runs as text, HTML, JUnit, Markdown or JSON",
 		Long: "show writes the reports of runs as they were judged. RUN is a run directory\n" +
 			"(runs/latest), the directory of one drill in it, or a report.json.\n\n" +
-			"  text      the table that `tandem drill run` prints\n" +
+			"  text      the table that `tandem drill run` prints; of one drill, details too\n" +
 			"  html      one page that needs nothing but itself\n" +
 			"  junit     for the continuous integration of your choice\n" +
 			"  markdown  for a pull request: a table, and folded what did not pass\n" +
@@ -137,11 +137,11 @@ func writeTo(cmd *cobra.Command, file string, write func(io.Writer) error) error
 	return nil
 }
 
-// writeText writes the verdict table and, of one drill, the command that runs it again.
+// writeText writes the verdict table and, of one drill, all that is known of it.
 func writeText(w io.Writer, all []reports.Report) error {
 	err := reports.WriteText(w, all, 80, isTerminal(w))
-	if err == nil && len(all) == 1 && all[0].Recording.Command != "" {
-		_, err = fmt.Fprintf(w, "\nagain   %s\n", all[0].Recording.Command)
+	if err == nil && len(all) == 1 {
+		err = reports.WriteDetails(w, all[0], 80, isTerminal(w))
 	}
 	return err
 }

@@ -196,7 +196,7 @@ func TestReportForms(t *testing.T) {
 		status int
 		says   string
 	}{
-		{[]string{"show", a}, exitPass, "again   tandem drill run fig6-rr --seed 1"},
+		{[]string{"show", a}, exitPass, "AGAIN\n  tandem drill run fig6-rr --seed 1"},
 		{[]string{"show", a, "--format", "html"}, exitPass, "</html>"},
 		{[]string{"show", a, b, "--format", "junit"}, exitPass, `tests="2" failures="1"`},
 		{[]string{"show", a, b, "--format", "markdown"}, exitPass, "### ✗ fail: 2 drills"},
