@@ -119,6 +119,33 @@ func TestTakeovers(t *testing.T) {
 			"lb2 took outer from lb1, preempted, starved lb1: from 5s detect 6s, transition 6s, " +
 				"program 6s; 3.609s | lb1 took outer from lb2, left, starved lb1: from 7s detect 7.5s, " +
 				"transition 7.5s, program 7.5s; 414ms"},
+		{"and to again: what was advertised in an earlier turn does not count", outerMaster + `
+			5000 fault-inject lb1 starved
+			6000 state lb2 master client: virtual router 51, priority 100
+			6000 vip-add lb2 192.168.1.1
+			6500 state lb2 leaving client: virtual router 51, priority 0
+			7500 vip-add lb1 192.168.1.1
+			9000 state lb2 master client: virtual router 51, priority 100
+			9001 vip-add lb2 192.168.1.1`,
+			"lb2 took outer from lb1, preempted, starved lb1: from 5s detect 6s, transition 6s, " +
+				"program 6s; 3.609s | lb1 took outer from lb2, left, starved lb1: from 6.5s detect 7.5s, " +
+				"transition 7.5s, program 7.5s; 0s | lb2 took outer from lb1, preempted, starved lb1: " +
+				"from 5s detect 9s, transition 9.001s, program 9.001s; 3.609s"},
+		{"silent once, but it came back", outerMaster + `
+			7000 state lb1 silent client: virtual router 51, priority 150, last advert at 3.5s
+			8000 state lb1 master client: virtual router 51, priority 150
+			9000 fault-inject lb1 cpu
+			9900 state lb2 master client: virtual router 51, priority 200
+			9901 vip-add lb2 192.168.1.1`,
+			"lb2 took outer from lb1, preempted, cpu lb1: from 9s detect 9.9s, transition 9.901s, " +
+				"program 9.901s; 3.219s"},
+		{"claimed before it had the other VIP", outerMaster + `
+			5000 fault-inject lb1 power-off
+			5100 vip-add lb2 192.168.1.1
+			5110 claim lb2 192.168.1.1 02:00 announced
+			5200 vip-add lb2 192.168.2.1`,
+			"lb2 took outer, inner from lb1, preempted, power-off lb1: from 5s detect 5.1s, " +
+				"transition 5.1s, program 5.2s, announce 5.2s; 0s"},
 		{"a VIP that came back to the same node", outerMaster + `
 			5000 fault-inject lb1 vip-deleted
 			5001 vip-remove lb1 192.168.1.1
@@ -178,6 +205,28 @@ func TestTakeoverEndsWithTheFirstAnswer(t *testing.T) {
 		if sum != k.Length() {
 			t.Errorf("the phases take %s, all together %s", sum, k.Length())
 		}
+	}
+}
+
+// TestTakeoverOfTheOutageThatItEnds: one that begins when the VIPs are there already is another
+// matter; and the answer counts to its end.
+func TestTakeoverOfTheOutageThatItEnds(t *testing.T) {
+	rec := Recording{Length: 20 * time.Second, Events: script(t, outerMaster+`
+		5000 fault-inject lb1 power-off
+		5100 vip-add lb2 192.168.1.1`)}
+	for at := 4 * time.Second; at < 9*time.Second; at += 100 * ms {
+		q := Request{Sent: at, Latency: 7 * ms, Client: "client1", Outcome: Answered}
+		if at >= 5*time.Second && at < 5300*ms || at >= 7*time.Second && at < 8*time.Second {
+			q.Outcome = Timeout
+		}
+		rec.Requests = append(rec.Requests, q)
+	}
+	all := Takeovers(&rec)
+	if len(all) != 1 {
+		t.Fatalf("%d takeovers, want 1", len(all))
+	}
+	if serve, ok := all[0].Phase(Serve); !ok || serve.To != 5307*ms {
+		t.Errorf("first success %+v, %t; want it at 5.307s", serve, ok)
 	}
 }
 
