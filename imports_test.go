@@ -38,7 +38,8 @@ var allowed = map[string][]string{
 	"cmd/tandemd": {"daemon", "daemon/config", "daemon/guard", "daemon/status"},
 
 	// The lab: it knows the daemon as a program only.
-	"topology":          {},
+	"internal/strict":   {},
+	"topology":          {"internal/strict"},
 	"reports":           {},
 	"lab":               {"topology"},
 	"lab/kernel":        {"lab", "lab/kernel/build", "lab/kernel/debian"},
@@ -49,12 +50,13 @@ var allowed = map[string][]string{
 	"scheduler":         {},
 	"scenarios": {"faults", "lab", "lab/kernel", "lab/probe", "topology", "reports",
 		"scheduler"},
+	"drills": {"internal/strict", "scenarios", "faults", "topology", "reports"},
+	"bench":  {"scenarios", "faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
 	// Tests of the lab by broken directors, which are programs as well.
 	"internal/sabotage":          {"scenarios", "lab", "lab/kernel", "lab/probe", "reports"},
 	"internal/sabotage/saboteur": {"internal/sabotage"},
-	"bench":                      {"scenarios", "faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
-	"cmd/tandem": {"bench", "scenarios", "faults", "lab", "lab/kernel", "lab/kernel/build", "lab/probe",
-		"topology", "reports"},
+	"cmd/tandem": {"bench", "drills", "scenarios", "faults", "lab", "lab/kernel",
+		"lab/kernel/build", "lab/probe", "topology", "reports"},
 }
 
 // testHelpers are packages of fakes that only tests import; they may import what they fake.

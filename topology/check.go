@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/tandemlb/tandem/internal/strict"
 )
 
 // Protocol is what clients and real servers of a service speak. The zero Protocol is HTTP.
@@ -87,7 +89,8 @@ func nameOf(names []string, i int) string {
 func indexOf(names []string, name string) (int, error) {
 	i := slices.Index(names, name)
 	if i < 0 {
-		return 0, fmt.Errorf("%q: expected %s%s", name, oneOf(names), didYouMean(name, names))
+		return 0, fmt.Errorf("%q: expected %s%s", name, strict.OneOf(names),
+			strict.DidYouMean(name, names))
 	}
 	return i, nil
 }

@@ -3,8 +3,9 @@ package topology
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
+
+	"github.com/tandemlb/tandem/internal/strict"
 )
 
 // Presets returns the names of the presets, the default fig7 last. They are the figures of
@@ -23,7 +24,7 @@ func Preset(name string) (Topology, error) {
 		return fig7(), nil
 	}
 	return Topology{}, fmt.Errorf("find preset %q: expected %s%s", name,
-		oneOf(Presets()), didYouMean(name, Presets()))
+		strict.OneOf(Presets()), strict.DidYouMean(name, Presets()))
 }
 
 // fig5 is director redundancy alone:
@@ -150,12 +151,3 @@ func links(pairs ...string) []Link {
 
 // interfaceName is the name that a node's i-th link, counted from 0, must have.
 func interfaceName(i int) string { return fmt.Sprintf("eth%d", i) }
-
-// oneOf prints a list of choices: a, b or c.
-func oneOf(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
-}

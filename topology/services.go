@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/tandemlb/tandem/internal/strict"
 )
 
 // maxWeight is the largest weight that IPVS takes from us: the kernel has an int, keepalived and
@@ -28,7 +30,7 @@ func (v *validation) service(i int) {
 	}
 	v.marked(path+".marked", s)
 	if s.Protocol < 0 || s.Protocol > Echo {
-		v.add(path+".protocol", "protocol %d: expected %s", s.Protocol, oneOf(protocolNames))
+		v.add(path+".protocol", "protocol %d: expected %s", s.Protocol, strict.OneOf(protocolNames))
 	}
 	if slices.ContainsFunc(v.Services[:i], func(o Service) bool { return o.Addr == s.Addr }) {
 		v.add(path, "another service has this address: expected each once")
@@ -77,7 +79,7 @@ func (v *validation) vipAddrs() string {
 	if addrs == nil {
 		return ""
 	}
-	return ", " + oneOf(addrs)
+	return ", " + strict.OneOf(addrs)
 }
 
 func (v *validation) destination(path string, d Destination, before []Destination) {
@@ -101,7 +103,7 @@ func (v *validation) destination(path string, d Destination, before []Destinatio
 
 // check demands whole keepalived times; without a kind there must be nothing else.
 func (v *validation) check(path string, c Check) {
-	kinds := oneOf(checkNames[TCPCheck:])
+	kinds := strict.OneOf(checkNames[TCPCheck:])
 	if c.Kind < 0 || c.Kind > FileCheck {
 		v.add(path+".kind", "kind %d: expected %s", c.Kind, kinds)
 		return

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/tandemlb/tandem/internal/strict"
 )
 
 // What a name may be long: a topology's as a file name, all others for process names and diagrams.
@@ -23,7 +25,7 @@ func Schedulers() []string {
 
 // Validate returns nil for a topology that a lab can build, else Problems: everything wrong with it
 // at once.
-func (t *Topology) Validate() error { return validate(t).err() }
+func (t *Topology) Validate() error { return validate(t).Err() }
 
 // validation collects problems, and who has which address.
 type validation struct {
@@ -179,9 +181,9 @@ func (v *validation) claim(path string, addr netip.Addr, network Network, owner 
 func (v *validation) unknown(path, kind, name string, known []string) {
 	expected := "there is none"
 	if len(known) > 0 {
-		expected = "expected " + oneOf(known)
+		expected = "expected " + strict.OneOf(known)
 	}
-	v.add(path, "unknown %s %q: %s%s", kind, name, expected, didYouMean(name, known))
+	v.add(path, "unknown %s %q: %s%s", kind, name, expected, strict.DidYouMean(name, known))
 }
 
 func (v *validation) vips() {
@@ -315,7 +317,7 @@ func (v *validation) wayBack(n *Node, path string) {
 	}
 	expected := "no director is on its network"
 	if len(choices) > 0 {
-		expected = "expected " + oneOf(choices)
+		expected = "expected " + strict.OneOf(choices)
 	}
 	v.add(path, "no way back to the clients through a director: %s", expected)
 }

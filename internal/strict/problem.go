@@ -1,4 +1,4 @@
-package topology
+package strict
 
 import (
 	"cmp"
@@ -16,11 +16,11 @@ type Position struct {
 // String returns file:line:column.
 func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
 
-// Problem is one thing wrong with a topology.
+// Problem is one thing wrong with a document.
 type Problem struct {
-	// At is where the topology's file says it; the zero Position when it came from no file.
+	// At is where its file says it; the zero Position when it came from no file.
 	At Position
-	// Path says which part of the topology is meant, for example nodes.lb1.priority.
+	// Path says which part of the document is meant, for example nodes.lb1.priority.
 	Path string
 	// Text says what is wrong and what form was expected.
 	Text string
@@ -38,7 +38,7 @@ func (p Problem) Error() string {
 	return text
 }
 
-// Problems is everything wrong with a topology. As an error it is never empty.
+// Problems is everything wrong with a document. As an error it is never empty.
 type Problems []Problem
 
 // Error returns all of them, one a line.
@@ -50,8 +50,8 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// err returns the problems as an error, nil for none, in order of their places.
-func (ps Problems) err() error {
+// Err returns the problems as an error, nil for none, in order of their places.
+func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil
 	}
@@ -61,9 +61,9 @@ func (ps Problems) err() error {
 	return slices.Compact(ps)
 }
 
-// didYouMean returns ` (did you mean "x"?)` for the nearest of the known words, or nothing when
+// DidYouMean returns ` (did you mean "x"?)` for the nearest of the known words, or nothing when
 // none is near. Of two equally near, it takes the one that begins alike.
-func didYouMean(word string, known []string) string {
+func DidYouMean(word string, known []string) string {
 	if word == "" || len(word) > 100 {
 		return ""
 	}
@@ -107,4 +107,13 @@ func distance(a, b string) int {
 		}
 	}
 	return rows[len(a)][len(b)]
+}
+
+// OneOf prints a list of choices: a, b or c.
+func OneOf(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
