@@ -41,7 +41,7 @@ func (s Misconfigure) do(ctx context.Context, r *run) error {
 	ev := reports.Event{Kind: reports.FaultInject, Node: name, Subject: s.Name}
 	r.event(ev)
 	heal := func(ctx context.Context) error { return r.restartWith(ctx, n, r.scenario.Topology) }
-	r.heals = append(r.heals, pendingHeal{[]reports.Event{ev}, []faults.Heal{heal}})
+	r.heals = append(r.heals, &pendingHeal{[]reports.Event{ev}, []faults.Heal{heal}})
 	return nil
 }
 

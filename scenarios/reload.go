@@ -64,6 +64,11 @@ type Reload struct {
 	Server string
 }
 
+// Changes returns every change in the order of declaration.
+func Changes() []Change {
+	return []Change{Unchanged, LessServer, OtherWeight, Typo, Unclosed, HalfWritten}
+}
+
 // String names the change and its real server, for example "typo web2".
 func (l Reload) String() string {
 	if l.Server == "" {
@@ -72,8 +77,8 @@ func (l Reload) String() string {
 	return l.Change.String() + " " + l.Server
 }
 
-// config returns the file of a director.
-func (l Reload) config(t topology.Topology, n topology.Node) string {
+// config returns the file of a director, with the lines that every director has in global_defs.
+func (l Reload) config(t topology.Topology, n topology.Node, globals ...string) string {
 	services := make([]topology.Service, len(t.Services))
 	for i, s := range t.Services {
 		s.RealServers = slices.Clone(s.RealServers)
@@ -90,7 +95,7 @@ func (l Reload) config(t topology.Topology, n topology.Node) string {
 		services[i] = s
 	}
 	t.Services = services
-	return l.Change.spoil(Config(t, n))
+	return l.Change.spoil(configWith(t, n, globals))
 }
 
 // spoil makes a valid file one that is not, if the change is such.
@@ -157,7 +162,7 @@ func (r *run) reload(file Reload, ended map[string]bool) error {
 	r.say("reload: " + file.String())
 	r.event(reports.Event{Kind: reports.Note, Subject: reloadNote, Detail: file.String()})
 	for _, n := range r.lab.NodesOf(topology.Director) {
-		text := file.config(r.scenario.Topology, n.Spec())
+		text := file.config(r.scenario.Topology, n.Spec(), r.scenario.Globals...)
 		if err := os.WriteFile(r.configFile(n), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write configuration: %w", err)
 		}

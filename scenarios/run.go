@@ -82,11 +82,11 @@ type run struct {
 	adverts   *probe.Adverts // nil where there is no VIP
 	tables    *probe.Tables  // nil where there is no virtual service
 	probes    []*probe.HTTP
-	heals     []pendingHeal
 
 	tasks       sync.WaitGroup
 	taskContext context.Context // ends the tasks
 	mu          sync.Mutex
+	heals       []*pendingHeal
 	errs        []error // of tasks
 	streams     []reports.Stream
 	pings       []reports.Ping
@@ -99,7 +99,7 @@ type pendingHeal struct {
 }
 
 // all heals every one at once.
-func (p pendingHeal) all(ctx context.Context) error {
+func (p *pendingHeal) all(ctx context.Context) error {
 	errs := make([]error, len(p.heals))
 	var healing sync.WaitGroup
 	for i, heal := range p.heals {
@@ -114,6 +114,12 @@ func (p pendingHeal) all(ctx context.Context) error {
 func (r *run) carryOut(ctx context.Context) error {
 	tasks, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.taskContext = tasks
+	if limit := r.scenario.Limit; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit,
+			fmt.Errorf("the drill has outlasted its limit of %s", limit))
+		defer cancel()
+	}
 	err := r.prepare(ctx, tasks)
 	for _, step := range r.options.steps(r.scenario) {
 		if err != nil {
@@ -264,24 +270,54 @@ func (r *run) startUnits(ctx context.Context) error {
 // healAll heals what still holds, the last fault first. Every heal is tried.
 func (r *run) healAll(ctx context.Context) error {
 	var errs []error
-	for len(r.heals) > 0 {
-		last := r.heals[len(r.heals)-1]
-		r.heals = r.heals[:len(r.heals)-1]
-		for _, ev := range last.faults {
-			ev.Kind = reports.FaultRelease
-			r.event(ev)
+	for {
+		r.mu.Lock()
+		left := len(r.heals)
+		if left == 0 {
+			r.mu.Unlock()
+			return errors.Join(errs...)
 		}
-		if err := last.all(ctx); err != nil {
+		last := r.heals[left-1]
+		r.heals = r.heals[:left-1]
+		r.mu.Unlock()
+		if err := r.heal(ctx, last); err != nil {
 			errs = append(errs, err)
-			continue
-		}
-		for _, ev := range last.faults {
-			ev.Kind = reports.FaultHeal
-			r.event(ev)
-			r.say(fmt.Sprintf("healed %s %s", ev.Subject, target(ev)))
 		}
 	}
-	return errors.Join(errs...)
+}
+
+// healOne heals a fault that may be healed already. One whose heal fails is kept for healAll.
+func (r *run) healOne(ctx context.Context, p *pendingHeal) error {
+	r.mu.Lock()
+	holds := slices.Contains(r.heals, p)
+	r.mu.Unlock()
+	if !holds {
+		return nil
+	}
+	if err := r.heal(ctx, p); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heals = slices.DeleteFunc(r.heals, func(h *pendingHeal) bool { return h == p })
+	return nil
+}
+
+// heal heals a fault and records that it is.
+func (r *run) heal(ctx context.Context, p *pendingHeal) error {
+	for _, ev := range p.faults {
+		ev.Kind = reports.FaultRelease
+		r.event(ev)
+	}
+	if err := p.all(ctx); err != nil {
+		return err
+	}
+	for _, ev := range p.faults {
+		ev.Kind = reports.FaultHeal
+		r.event(ev)
+		r.say(fmt.Sprintf("healed %s %s", ev.Subject, target(ev)))
+	}
+	return nil
 }
 
 // event records an event that happens now.

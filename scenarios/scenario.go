@@ -32,6 +32,9 @@ type Scenario struct {
 	Probes []Probe
 	// Long says that it takes hours of its clock: it is no part of All and runs by its name only.
 	Long bool
+	// Limit is how long the whole run may take before it is broken off, healed and inconclusive; 0: any
+	// time.
+	Limit time.Duration
 	// Steps are carried out one after another, and after them what Plan draws.
 	Steps []Step
 	// Plan draws further steps from the seed of the run: of the same seed always the same ones. nil
@@ -93,11 +96,7 @@ func Needs(s Scenario) []lab.Capability {
 // nothing more.
 func needsOfFaults(s Scenario) []lab.Capability {
 	var needs []lab.Capability
-	for _, step := range s.Steps {
-		inject, ok := step.(Inject)
-		if !ok {
-			continue
-		}
+	for _, inject := range injections(s.Steps) {
 		// One that cannot be made says so when it is its turn.
 		if fault, err := faults.New(inject.Kind, inject.Target, inject.Settings); err == nil {
 			needs = append(needs, fault.Needs()...)

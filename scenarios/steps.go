@@ -107,9 +107,8 @@ func (s Observe) do(ctx context.Context, _ *run) error {
 	}
 }
 
-// Inject injects a fault. Its target is a node, NODE:INTERFACE or NODE:ADDRESS, or any with @master
-// (the director that holds the first VIP) or @backup (the first other one) for the node. @directors
-// are all of them: the fault strikes them at once, and is healed at once.
+// Inject injects a fault. Its target is what Targets says. A fault of several nodes strikes them at
+// once, and is healed at once.
 type Inject struct {
 	Kind   faults.Kind
 	Target string
@@ -117,8 +116,11 @@ type Inject struct {
 	Settings faults.Settings
 }
 
-func (s Inject) String() string {
-	text := fmt.Sprintf("inject %s on %s", s.Kind, s.Target)
+func (s Inject) String() string { return "inject " + s.label() }
+
+// label names the fault and its target.
+func (s Inject) label() string {
+	text := fmt.Sprintf("%s on %s", s.Kind, s.Target)
 	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
 		text += fmt.Sprintf(" %s=%s", name, s.Settings[name])
 	}
@@ -126,15 +128,21 @@ func (s Inject) String() string {
 }
 
 func (s Inject) do(ctx context.Context, r *run) error {
+	_, err := r.inject(ctx, s)
+	return err
+}
+
+// inject injects a fault and returns how to heal it, which it keeps for healAll too.
+func (r *run) inject(ctx context.Context, s Inject) (*pendingHeal, error) {
 	targets, err := r.targets(s.Target)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var pending pendingHeal
+	pending := &pendingHeal{}
 	all := make([]faults.Fault, len(targets))
 	for i, where := range targets {
 		if all[i], err = faults.New(s.Kind, where, s.Settings); err != nil {
-			return err
+			return nil, err
 		}
 		node, detail, _ := strings.Cut(where, ":")
 		ev := reports.Event{Kind: reports.FaultInject, Node: node, Subject: s.Kind.String(),
@@ -162,27 +170,29 @@ func (s Inject) do(ctx context.Context, r *run) error {
 	if err := errors.Join(errs...); err != nil {
 		// What took hold is undone; a heal that fails is reported beside why.
 		pending.heals = slices.DeleteFunc(pending.heals, func(h faults.Heal) bool { return h == nil })
-		return errors.Join(err, pending.all(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, pending.all(context.WithoutCancel(ctx)))
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.heals = append(r.heals, pending)
-	return nil
+	return pending, nil
 }
 
 // targets turns a target's selector into nodes, each with what followed the selector.
 func (r *run) targets(where string) ([]string, error) {
-	rest, all := strings.CutPrefix(where, "@directors")
-	if !all {
-		one, err := r.resolve(where)
-		return []string{one}, err
+	targets, err := Targets(r.scenario.Topology, where)
+	if err != nil {
+		return nil, err
 	}
-	var targets []string
-	for _, n := range r.scenario.Topology.NodesOf(topology.Director) {
-		targets = append(targets, n.Name+rest)
+	for i := range targets {
+		if targets[i], err = r.resolve(targets[i]); err != nil {
+			return nil, err
+		}
 	}
 	return targets, nil
 }
 
-// resolve turns a target's selector into a node's name.
+// resolve turns @master and @backup into a node's name.
 func (r *run) resolve(where string) (string, error) {
 	selector, rest, hasRest := strings.Cut(where, ":")
 	name := selector

@@ -1,0 +1,173 @@
+package scenarios
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/topology"
+)
+
+// Flaw is what is wrong with one act of a schedule.
+type Flaw struct {
+	// Act is its place in Acts.
+	Act int
+	// Text says what is wrong and what would be right.
+	Text string
+}
+
+// Check returns everything that is wrong with a schedule on a topology, in the order of the acts:
+// times below zero, faults that cannot be made, targets that match nothing, heals of what is no
+// fault, of what has a time of its own and of what has not begun, and faults that exclude each other.
+// nil: it can be carried out. Who is master shows only in a run: what @master excludes, Check does
+// not know.
+func (s Schedule) Check(t topology.Topology) []Flaw {
+	var flaws []Flaw
+	add := func(act int, err error) {
+		if err != nil {
+			flaws = append(flaws, Flaw{act, err.Error()})
+		}
+	}
+	for i, a := range s.Acts {
+		if a.At < 0 || a.For < 0 {
+			add(i, fmt.Errorf("a time below zero: expected 0s or more"))
+		}
+		switch step := a.Step.(type) {
+		case Inject:
+			add(i, fits(t, step))
+		case Heal:
+			add(i, s.heals(i, step))
+		default:
+			if a.For != 0 {
+				add(i, fmt.Errorf("%s lasts as long as it takes: only a fault has a time to last", step))
+			}
+		}
+	}
+	spans := s.spans(t)
+	for i, later := range spans {
+		for _, earlier := range spans[:i] {
+			add(later.act, excludes(earlier, later))
+		}
+	}
+	slices.SortStableFunc(flaws, func(a, b Flaw) int { return a.Act - b.Act })
+	return flaws
+}
+
+// fits says what keeps a fault from being injected in a topology.
+func fits(t topology.Topology, i Inject) error {
+	targets, err := Targets(t, i.Target)
+	if err != nil {
+		return err
+	}
+	role := strikes(i.Kind)
+	for _, where := range targets {
+		if _, err := faults.New(i.Kind, where, i.Settings); err != nil {
+			return err
+		}
+		name, _, _ := strings.Cut(where, ":")
+		if n, ok := t.Node(name); ok && role != 0 && n.Role != role {
+			return fmt.Errorf("%s strikes a %s: %s is a %s", i.Kind, role, name, n.Role)
+		}
+	}
+	return nil
+}
+
+// strikes is the role of the nodes that a kind of fault is for; 0: any.
+func strikes(kind faults.Kind) topology.Role {
+	switch prefix, _, _ := strings.Cut(kind.String(), "-"); prefix {
+	case "director", "worker", "guard", "starved":
+		return topology.Director
+	case "server":
+		return topology.RealServer
+	}
+	return 0
+}
+
+// heals says what is wrong with the i-th act, a heal.
+func (s Schedule) heals(i int, h Heal) error {
+	if h.Act < 0 || h.Act >= len(s.Acts) {
+		return fmt.Errorf("%s: there are %s", h, plural(len(s.Acts), "act"))
+	}
+	of := s.Acts[h.Act]
+	if _, ok := of.Step.(Inject); !ok {
+		return fmt.Errorf("%s: %s is no fault", h, of.Step)
+	}
+	if of.For > 0 {
+		return fmt.Errorf("%s: it heals by itself after %s: leave out one of the two", h, of.For)
+	}
+	if s.Acts[i].At <= of.At {
+		return fmt.Errorf("%s at %s: the fault comes at %s: a heal must come later", h, s.Acts[i].At,
+			of.At)
+	}
+	for _, before := range s.Acts[:i] {
+		if b, ok := before.Step.(Heal); ok && b == h {
+			return fmt.Errorf("%s: another act heals it too", h)
+		}
+	}
+	return nil
+}
+
+// span is the time in which a fault holds by plan.
+type span struct {
+	act      int
+	inject   Inject
+	targets  []string
+	from, to time.Duration
+}
+
+// spans are those of all faults that can be made, in the order in which they begin.
+func (s Schedule) spans(t topology.Topology) []span {
+	var all []span
+	for i, a := range s.Acts {
+		inject, ok := a.Step.(Inject)
+		targets, err := Targets(t, inject.Target)
+		if !ok || err != nil {
+			continue
+		}
+		one := span{i, inject, targets, a.At, a.At + a.For}
+		if a.For == 0 {
+			one.to = math.MaxInt64
+		}
+		for _, other := range s.Acts {
+			if h, ok := other.Step.(Heal); ok && h.Act == i && a.For == 0 {
+				one.to = other.At
+			}
+		}
+		all = append(all, one)
+	}
+	slices.SortStableFunc(all, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	return all
+}
+
+// excludes says why two faults cannot hold at once, if they would: they are the same, or both are
+// about what one and the same program does. earlier begins no later than later.
+func excludes(earlier, later span) error {
+	if later.from >= earlier.to {
+		return nil
+	}
+	same := earlier.inject.Kind == later.inject.Kind
+	if !same && !(ofProgram(earlier.inject.Kind) && ofProgram(later.inject.Kind)) {
+		return nil
+	}
+	for _, where := range later.targets {
+		if !slices.Contains(earlier.targets, where) {
+			continue
+		}
+		until := "the end"
+		if earlier.to != math.MaxInt64 {
+			until = earlier.to.String()
+		}
+		return fmt.Errorf("%s contradicts %s, which holds on %s from %s to %s: have it begin later, or "+
+			"heal the first one before", later.inject, earlier.inject, where, earlier.from, until)
+	}
+	return nil
+}
+
+// ofProgram says that a fault is about what a node's program does: one excludes another.
+func ofProgram(kind faults.Kind) bool {
+	return kind == faults.PowerOff || strikes(kind) != 0 && kind != faults.ServerMarked
+}
