@@ -107,9 +107,6 @@ func eachHeal(
 		func(v *view, s stage, _ time.Duration) measured { return measure(v, s.after) })
 }
 
-// of are the limits of a stage.
-func (a allowance) of(s stage) limits { return a.limits(s.kind(), s.whom) }
-
 // eachOutageWithin bounds the longest gap that any client saw in each fault.
 func eachOutageWithin(a allowance) Bound {
 	return eachFault(reports.OutageBound, "No client goes unserved after any fault for longer than "+
@@ -143,14 +140,14 @@ func eachBackTogether(a allowance) Bound {
 func eachOutOfService(a allowance) Bound {
 	return each("out of service", fmt.Sprintf("No request sent later than %s after a real server "+
 		"went down is lost.", round(a.outOfService())),
-		func(s stage) (time.Duration, bool) { return a.outOfService(), s.whom == partServer },
+		func(s stage) (time.Duration, bool) { return a.outOfService() + s.spread, s.only(partServer) },
 		func(v *view, s stage, limit time.Duration) measured { return v.lastLost(s, limit) })
 }
 
 // eachBackInService demands that every real server answers again after each heal.
 func eachBackInService(a allowance) Bound {
 	b := eachHeal("back in service", "After each heal every real server answers requests in time.",
-		func(s stage) time.Duration { return a.inService(s.kind(), s.whom) }, (*view).allAnswered)
+		func(s stage) time.Duration { return a.inService(a.of(s).failBack) }, (*view).allAnswered)
 	judge := b.Judge
 	// A stall enters twice: as in a failover, and then in a check that fails for it and its next turn.
 	b.Judge = func(rec *reports.Recording, slack time.Duration) reports.Finding {

@@ -10,6 +10,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/reports"
 )
 
@@ -247,4 +248,68 @@ func TestLimitsAreThoseOfTheSingleDrills(t *testing.T) {
 				masterLimits(top, h.kind))
 		}
 	}
+}
+
+// overlapping is a recording of two faults that hold at once: of the master from 10 s to 30 s, and of
+// a real server from 12 s to 25 s. Each is healed by a schedule.
+func overlapping(change func(*reports.Recording)) *reports.Recording {
+	const s = time.Second
+	return sorted(tale(func(r *reports.Recording) {
+		without(r, func(ev reports.Event) bool {
+			return ev.Kind != reports.VIPAdd && ev.Kind != reports.VIPRemove || ev.At == 23*s
+		})
+		fault := func(from, to time.Duration, name, node string) {
+			r.Events = append(r.Events,
+				reports.Event{At: from, Kind: reports.FaultInject, Node: node, Subject: name},
+				reports.Event{At: to, Kind: reports.StepBegin, Subject: healing + name + " on " + node},
+				reports.Event{At: to, Kind: reports.FaultHeal, Node: node, Subject: name})
+		}
+		fault(10*s, 30*s, "director-killed", "lb1")
+		fault(12*s, 25*s, "server-stopped", "web2")
+		r.Events = append(r.Events, reports.Event{At: 70*s - 1, Kind: reports.StepBegin,
+			Subject: Finish{}.String()})
+		change(r)
+	}))
+}
+
+// TestFaultsAtOnce: they are one stage, which may cost what they do together.
+func TestFaultsAtOnce(t *testing.T) {
+	const s = time.Second
+	a := allowance{preset("fig7"), s / 10}
+	good := func(*reports.Recording) {}
+	stages := newView(overlapping(good)).stages
+	if len(stages) != 1 || stages[0].fault.From != 10*s || stages[0].fault.To != 30*s ||
+		stages[0].spread != 2*s || !stages[0].whole || stages[0].only(partServer) {
+		t.Errorf("%+v, want one stage from 10s to 30s with a spread of 2s", stages)
+	}
+	alone := a.limits(faults.DirectorKilled, partMaster).outage
+	tests := []struct {
+		name   string
+		bound  Bound
+		change func(*reports.Recording)
+		want   reports.Verdict
+	}{
+		{"more than one alone may cost", eachOutageWithin(a),
+			func(r *reports.Recording) { lose(r, 10*s, 10*s+alone+s) }, reports.Pass},
+		{"more than both", eachOutageWithin(a),
+			func(r *reports.Recording) { lose(r, 10*s, 10*s+3*alone+4*s) }, reports.Fail},
+		{"a real server alone is out of service", eachOutOfService(a),
+			func(r *reports.Recording) { lose(r, 10*s, 30*s) }, reports.Pass},
+		{"a heal by nobody's step", eachOutageWithin(a), func(r *reports.Recording) {
+			without(r, func(ev reports.Event) bool { return strings.HasPrefix(ev.Subject, healing+"s") })
+		}, reports.Inconclusive},
+	}
+	for _, tt := range tests {
+		if f := tt.bound.Judge(overlapping(tt.change), 0); f.Verdict != tt.want {
+			t.Errorf("%s: %s, observed %s of %s (%s), want %s", tt.name, f.Verdict, f.Observed, f.Limit,
+				f.Detail, tt.want)
+		}
+	}
+}
+
+// byTime puts requests in order of sending, as a recording has them.
+func byTime(rec *reports.Recording) *reports.Recording {
+	slices.SortStableFunc(rec.Requests,
+		func(a, b reports.Request) int { return cmp.Compare(a.Sent, b.Sent) })
+	return rec
 }

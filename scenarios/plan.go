@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandemlb/tandem/faults"
@@ -15,6 +17,17 @@ type hit struct {
 	kind   faults.Kind
 	target string
 	whom   part
+	// weight is how often it comes in a round; 0: once.
+	weight int
+}
+
+// inject is the step that does it.
+func (h hit) inject() Inject { return Inject{Kind: h.kind, Target: h.target} }
+
+// node is the name of the node that it strikes.
+func (h hit) node() string {
+	name, _, _ := strings.Cut(h.target, ":")
+	return name
 }
 
 // ends says that the fault ends programs, which start anew with its heal.
@@ -42,14 +55,15 @@ func hits(t topology.Topology) []hit {
 		}
 		for _, kind := range []faults.Kind{faults.DirectorKilled, faults.DirectorTerminated,
 			faults.DirectorFrozen, faults.PowerOff} {
-			all = append(all, hit{kind, d.Name, whom})
+			all = append(all, hit{kind: kind, target: d.Name, whom: whom})
 		}
 		for _, l := range d.Links {
-			all = append(all, hit{faults.LinkDown, d.Name + ":" + l.Interface, whom})
+			all = append(all,
+				hit{kind: faults.LinkDown, target: d.Name + ":" + l.Interface, whom: whom})
 		}
 	}
 	for _, s := range t.NodesOf(topology.RealServer) {
-		all = append(all, hit{faults.ServerStopped, s.Name, partServer})
+		all = append(all, hit{kind: faults.ServerStopped, target: s.Name, whom: partServer})
 	}
 	return all
 }
@@ -67,15 +81,30 @@ func newLottery(seed uint64) *lottery {
 	return &lottery{random: rand.New(rand.NewPCG(seed, lotterySalt))}
 }
 
-// hit draws a fault: none comes again before all others have come.
+// hit draws a fault: none comes more often than its weight before all others have come so often.
 func (l *lottery) hit(from []hit) hit {
 	if len(l.left) == 0 {
-		l.left = append(l.left, from...)
+		l.left = weighed(from)
 	}
 	i := l.random.IntN(len(l.left))
 	h := l.left[i]
 	l.left = append(l.left[:i], l.left[i+1:]...)
 	return h
+}
+
+// any draws a fault by its weight, whatever came before.
+func (l *lottery) any(from []hit) hit {
+	all := weighed(from)
+	return all[l.random.IntN(len(all))]
+}
+
+// weighed has each fault as often as it weighs.
+func weighed(from []hit) []hit {
+	var all []hit
+	for _, h := range from {
+		all = append(all, slices.Repeat([]hit{h}, max(h.weight, 1))...)
+	}
+	return all
 }
 
 // upTo draws a time below a limit, of whole milliseconds.
@@ -93,15 +122,15 @@ type drama struct {
 // stage are the steps of one fault: break, see what must happen, heal, see all as before.
 func (d drama) stage(h hit, hold time.Duration) []Step {
 	l := d.limits(h.kind, h.whom)
-	row := max(int(time.Second/(2*d.interval)), 3)
+	row := d.row()
 	answers := time.Duration(row) * d.interval
-	hold += max(time.Second, 2*d.interval) // so that clients see it
-	steps := []Step{Inject{Kind: h.kind, Target: h.target}}
+	hold += d.seen()
+	steps := []Step{h.inject()}
 	switch h.whom {
 	case partMaster:
 		steps = append(steps, Await{Condition: Takeover{}, Limit: 2 * l.settle})
 	case partBackup:
-		hold += slowest(d.topology).Round(time.Millisecond) // so that its own patience would be over
+		hold += d.patience()
 	case partServer:
 		hold += d.outOfService()
 	}
@@ -109,10 +138,19 @@ func (d drama) stage(h hit, hold time.Duration) []Step {
 		Observe{For: hold},
 		HealAll{},
 		Await{Condition: FailBack{}, Limit: 2 * max(l.together, StartAllowance)},
-		Await{Condition: FullTable{}, Limit: 2 * d.inService(h.kind, h.whom)},
+		Await{Condition: FullTable{}, Limit: 2 * d.inService(l.failBack)},
 		Await{Condition: Answers{InARow: row}, Limit: 2 * (l.failBack + answers)},
 	)
 }
+
+// row is how many answers in a row say that clients are served.
+func (a allowance) row() int { return max(int(time.Second/(2*a.interval)), 3) }
+
+// seen is how long a fault must last at least so that clients see it.
+func (a allowance) seen() time.Duration { return max(time.Second, 2*a.interval) }
+
+// patience is how long a backup must be gone so that its own patience would be over.
+func (a allowance) patience() time.Duration { return slowest(a.topology).Round(time.Millisecond) }
 
 // bounds are those that hold for every plan.
 func (d drama) bounds() []Bound {

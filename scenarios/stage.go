@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandemlb/tandem/faults"
@@ -9,15 +10,30 @@ import (
 	"github.com/tandemlb/tandem/topology"
 )
 
-// stage is one fault of a run that has several, and the calm after it.
+// stage is one fault of a run that has several, or some that held at once, and the calm after it.
 type stage struct {
+	// fault is the first one, with the window until the last one's heal.
 	fault reports.Fault
+	// blows are all of them in order, spread the time from the first one's injection to the last one's.
+	blows  []blow
+	spread time.Duration
 	// after is from the heal to the next fault, or to the end.
 	after reports.Window
 	// whole says that after is over, as the scenario has it.
 	whole bool
-	// whom the fault struck.
+	// whom the first fault struck.
 	whom part
+}
+
+// blow is one fault of a stage.
+type blow struct {
+	kind faults.Kind
+	whom part
+}
+
+// only says that every fault of the stage struck such a part.
+func (s stage) only(whom part) bool {
+	return !slices.ContainsFunc(s.blows, func(b blow) bool { return b.whom != whom })
 }
 
 // part is the part that a node plays when a fault strikes it.
@@ -36,19 +52,24 @@ type view struct {
 	stages []stage
 }
 
-// newView finds the stages of a recording. A fault that was not healed by a step of the scenario is
-// none, nor is a calm one that no step ended: the run was broken off in it.
+// newView finds the stages of a recording. Faults that a step of the scenario did not heal are none,
+// nor is a calm one that no step ended: the run was broken off in it.
 func newView(rec *reports.Recording) *view {
 	v := &view{rec: rec, owners: ownersOf(rec)}
-	all := reports.Faults(rec)
-	for i, f := range all {
-		if !f.Healed || !begins(rec, f.Window, HealAll{}) {
+	groups := atOnce(reports.Faults(rec))
+	for i, all := range groups {
+		if slices.ContainsFunc(all, func(f reports.Fault) bool { return !healedByStep(rec, f) }) {
 			continue
 		}
-		s := stage{fault: f, whom: v.struck(f)}
-		s.after = reports.Window{Name: "after " + f.Name, From: f.To, To: rec.Length}
-		if i+1 < len(all) {
-			s.after.To, s.whole = max(all[i+1].From, f.To), true
+		s := stage{fault: all[0], spread: all[len(all)-1].From - all[0].From}
+		for _, f := range all {
+			s.fault.To = max(s.fault.To, f.To)
+			s.blows = append(s.blows, blow{kindOf(f), v.struck(f)})
+		}
+		s.whom = s.blows[0].whom
+		s.after = reports.Window{Name: "after " + s.fault.Name, From: s.fault.To, To: rec.Length}
+		if i+1 < len(groups) {
+			s.after.To, s.whole = groups[i+1][0].From, true
 		} else {
 			s.whole = begins(rec, s.after, Finish{})
 		}
@@ -57,10 +78,33 @@ func newView(rec *reports.Recording) *view {
 	return v
 }
 
-// kind is the sort of the fault; of one that this program does not know the zero Kind, which has
-// the limits of a takeover.
-func (s stage) kind() faults.Kind {
-	kind, _ := faults.ParseKind(s.fault.Name)
+// atOnce parts faults, in order of their injection, into those that held one with another.
+func atOnce(all []reports.Fault) [][]reports.Fault {
+	var groups [][]reports.Fault
+	var until time.Duration
+	for _, f := range all {
+		if n := len(groups); n > 0 && f.From < until {
+			groups[n-1] = append(groups[n-1], f)
+		} else {
+			groups = append(groups, []reports.Fault{f})
+		}
+		until = max(until, f.To)
+	}
+	return groups
+}
+
+// healedByStep says that a step healed a fault: HealAll, or a Schedule.
+func healedByStep(rec *reports.Recording, f reports.Fault) bool {
+	return f.Healed && slices.ContainsFunc(rec.Events, func(ev reports.Event) bool {
+		return ev.Kind == reports.StepBegin && f.From <= ev.At && ev.At <= f.To &&
+			(ev.Subject == HealAll{}.String() || strings.HasPrefix(ev.Subject, healing+f.Name))
+	})
+}
+
+// kindOf is the sort of a fault; of one that this program does not know the zero Kind, which has the
+// limits of a takeover.
+func kindOf(f reports.Fault) faults.Kind {
+	kind, _ := faults.ParseKind(f.Name)
 	return kind
 }
 
@@ -96,6 +140,23 @@ type allowance struct {
 	interval time.Duration
 }
 
+// of are the limits of a stage: those of all its faults together.
+func (a allowance) of(s stage) limits {
+	var sum limits
+	for _, b := range s.blows {
+		l := a.limits(b.kind, b.whom)
+		sum.outage += l.outage
+		sum.settle += l.settle
+		sum.failBack += l.failBack
+		sum.together += l.together
+	}
+	sum.settle += s.spread
+	if len(s.blows) > 1 {
+		sum.outage += sum.failBack // one may be healed while another holds
+	}
+	return sum
+}
+
 // limits are those of the drills that have the same fault alone. A fault of the backup or of a real
 // server moves no VIP; one of the backup costs no client anything.
 func (a allowance) limits(kind faults.Kind, whom part) limits {
@@ -124,10 +185,10 @@ func (a allowance) outOfService() time.Duration {
 }
 
 // inService is how long after a heal each real server may take to answer a request: until it is
-// found again, or a director is, and then until its turn comes.
-func (a allowance) inService(kind faults.Kind, whom part) time.Duration {
+// found again, or a director is, which takes failBack, and then until its turn comes.
+func (a allowance) inService(failBack time.Duration) time.Duration {
 	turn := time.Duration(len(a.topology.NodesOf(topology.RealServer))) * a.interval
-	return max(a.limits(kind, whom).failBack, checkRecovery(a.check())+Allowance) + turn
+	return max(failBack, checkRecovery(a.check())+Allowance) + turn
 }
 
 // check is the health check of the topology's service; the zero Check where it has none.

@@ -1,0 +1,264 @@
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/lab/probe"
+	"github.com/tandemlb/tandem/topology"
+)
+
+// Chance is what a random plan is drawn within.
+type Chance struct {
+	Topology topology.Topology
+	// Length is when the last fault is healed at the latest; so is one fault of the longest kind the
+	// least.
+	Length time.Duration
+	// Rate is that of the clients' requests, in requests a second; 0: probe.DefaultRate.
+	Rate int
+	// Beyond draws more than the topology survives: several faults at once on whatever they strike.
+	// Without it there are always a director and a real server that nothing is wrong with, and no more
+	// than one fault of a director.
+	Beyond bool
+}
+
+// odds are the kinds that plans draw of by weight: what happens more often in practice weighs more.
+// beyond are drawn only where nothing has to survive them.
+var odds = []struct {
+	kind   faults.Kind
+	weight int
+	beyond bool
+}{
+	{kind: faults.DirectorKilled, weight: 3},
+	{kind: faults.DirectorTerminated, weight: 3},
+	{kind: faults.DirectorFrozen, weight: 2},
+	{kind: faults.WorkerKilled, weight: 1},
+	{kind: faults.WorkerFrozen, weight: 1},
+	{kind: faults.GuardKilled, weight: 1},
+	{kind: faults.PowerOff, weight: 2},
+	{kind: faults.LinkDown, weight: 2},
+	{kind: faults.ServerStopped, weight: 4},
+	{kind: faults.ServerRefusing, weight: 2},
+	{kind: faults.ServerHalfOpen, weight: 1},
+	{kind: faults.ServerSilent, weight: 2},
+	{kind: faults.ServerUnavailable, weight: 2},
+	{kind: faults.OneWay, weight: 1, beyond: true},
+	{kind: faults.AdvertsLost, weight: 1, beyond: true},
+}
+
+const (
+	// companions is how many faults there may be at once, beside the first one.
+	companions = 2
+	// lag is how much later than the first one the others may come.
+	lag = 3 * time.Second
+	// linger is how much longer than it must a fault may last.
+	linger = 5 * time.Second
+	// pause is how much longer than it must the calm between may last.
+	pause = 3 * time.Second
+)
+
+// Plan draws faults from a seed, each with its time: of the same seed and Chance always the same
+// ones. Episodes of faults that hold at once follow one another:
+//
+//	├ calm ┤                    ├ calm: all is as before ┤
+//	       ██████████████ director-killed on lb1         ████████ server-silent on web3
+//	           ████████████ server-stopped on web2
+//
+// The error says why there is nothing to draw.
+func (c Chance) Plan(seed uint64) ([]Act, error) {
+	a := c.allowance()
+	from := c.hits()
+	if len(from) == 0 {
+		return nil, errors.New("plan faults: nothing in the topology can fail without the service: it " +
+			"takes two directors with a VIP, or two real servers of a service; --beyond draws others")
+	}
+	l := newLottery(seed)
+	var plan []Act
+	for begin := time.Duration(0); ; {
+		begin += 2*StartAllowance + l.upTo(pause)
+		episode := c.episode(l, from, begin)
+		var end time.Duration
+		for _, act := range episode {
+			end = max(end, act.End())
+		}
+		switch {
+		case end > c.Length && len(plan) == 0:
+			return nil, fmt.Errorf("plan faults: %s is too short for the first one: take at least %s",
+				c.Length, end.Round(time.Second)+time.Second)
+		case end > c.Length:
+			return plan, nil
+		}
+		plan = append(plan, episode...)
+		begin = end + c.calm(a, episode)
+	}
+}
+
+func (c Chance) allowance() allowance {
+	rate := c.Rate
+	if rate == 0 {
+		rate = probe.DefaultRate
+	}
+	return allowance{c.Topology, time.Second / time.Duration(rate)}
+}
+
+// hits are all faults that the plan may draw, in a fixed order.
+func (c Chance) hits() []hit {
+	t := c.Topology
+	var all []hit
+	for _, o := range odds {
+		if o.beyond && !c.Beyond {
+			continue
+		}
+		switch strikes(o.kind) {
+		case topology.RealServer:
+			if c.Beyond || len(t.NodesOf(topology.RealServer)) > 1 {
+				all = append(all, strikeAll(t, topology.RealServer, o.kind, o.weight)...)
+			}
+		default:
+			if c.Beyond || len(t.NodesOf(topology.Director)) > 1 && len(t.VIPs) > 0 {
+				all = append(all, strikeAll(t, topology.Director, o.kind, o.weight)...)
+			}
+		}
+	}
+	return all
+}
+
+// strikeAll are the faults of a kind on every node of a role, and where it strikes interfaces, on
+// every interface of those.
+func strikeAll(t topology.Topology, role topology.Role, kind faults.Kind, weight int) []hit {
+	var all []hit
+	for _, n := range t.NodesOf(role) {
+		whom := partBackup
+		switch {
+		case role == topology.RealServer:
+			whom = partServer
+		case n.Name == best(t):
+			whom = partMaster
+		}
+		targets := []string{n.Name}
+		if _, err := faults.New(kind, n.Name, nil); err != nil {
+			targets = nil
+			for _, l := range n.Links {
+				targets = append(targets, n.Name+":"+l.Interface)
+			}
+		}
+		for _, where := range targets {
+			all = append(all, hit{kind: kind, target: where, whom: whom, weight: weight})
+		}
+	}
+	return all
+}
+
+// episode draws faults that hold at once, from a time on.
+func (c Chance) episode(l *lottery, from []hit, begin time.Duration) []Act {
+	first := l.hit(from)
+	struck := []hit{first}
+	episode := []Act{c.act(l, first, begin)}
+	for range l.random.IntN(companions + 1) {
+		next := l.any(from)
+		at := begin + l.upTo(lag)
+		if c.survives(append(struck, next)) {
+			struck = append(struck, next)
+			episode = append(episode, c.act(l, next, at))
+		}
+	}
+	return episode
+}
+
+// act draws how long a fault lasts.
+func (c Chance) act(l *lottery, h hit, at time.Duration) Act {
+	a := c.allowance()
+	length := a.seen() + l.upTo(linger)
+	switch h.whom {
+	case partMaster:
+		length += a.limits(h.kind, h.whom).settle
+	case partBackup:
+		length += a.patience()
+	case partServer:
+		length += a.outOfService()
+	}
+	return Act{At: at, For: length.Round(time.Millisecond), Step: h.inject()}
+}
+
+// survives says whether the plan may have such faults at once: none excludes another, and but
+// beyond what the topology survives, one strikes a director at most, and a real server is left.
+func (c Chance) survives(at []hit) bool {
+	servers, directors := map[string]bool{}, 0
+	for i, h := range at {
+		for _, other := range at[:i] {
+			same := h.kind == other.kind && h.target == other.target
+			if same || h.node() == other.node() && ofProgram(h.kind) && ofProgram(other.kind) {
+				return false
+			}
+		}
+		if h.whom == partServer {
+			servers[h.node()] = true
+		} else {
+			directors++
+		}
+	}
+	healthy := len(c.Topology.NodesOf(topology.RealServer)) - len(servers)
+	return c.Beyond || directors <= 1 && (healthy > 0 || len(servers) == 0)
+}
+
+// calm is how long it takes after an episode until all is as before.
+func (c Chance) calm(a allowance, episode []Act) time.Duration {
+	var l limits
+	for _, act := range episode {
+		i := act.Step.(Inject)
+		of := slices.IndexFunc(c.hits(), func(h hit) bool {
+			return h.kind == i.Kind && h.target == i.Target
+		})
+		one := a.limits(i.Kind, c.hits()[of].whom)
+		l.failBack += one.failBack
+		l.together += one.together
+	}
+	return max(l.together, a.inService(l.failBack)).Round(time.Millisecond) + a.seen()
+}
+
+// EachFault returns the bounds that hold of every fault of a run that topology survives, by rate in
+// requests a second (0: probe.DefaultRate): each costs clients no more than it does alone, and after
+// each heal all is as before. Faults that hold at once may cost what they do together.
+func EachFault(t topology.Topology, rate int) []Bound {
+	a := Chance{Topology: t, Rate: rate}.allowance()
+	all := []Bound{eachOutageWithin(a)}
+	if len(t.VIPs) > 0 {
+		all = append(all, eachOneOwner(a))
+	}
+	if len(t.Services) > 0 {
+		all = append(all, eachOutOfService(a))
+	}
+	return append(all, EachHeal(t, rate)...)
+}
+
+// EachHeal returns the bounds that hold after the heal of any faults, whatever they are: all is as
+// before, in time.
+func EachHeal(t topology.Topology, rate int) []Bound {
+	a := Chance{Topology: t, Rate: rate}.allowance()
+	all := []Bound{eachFailBackWithin(a)}
+	if len(t.VIPs) > 0 {
+		all = append(all, eachBackTogether(a))
+	}
+	if len(t.Services) > 0 {
+		all = append(all, eachBackInService(a))
+	}
+	return append(all, everythingCame())
+}
+
+// Recovery are the steps that end a run of faults: what still holds is healed, and for so long all
+// is awaited as it was.
+func Recovery(t topology.Topology, rate int, limit time.Duration) []Step {
+	a := Chance{Topology: t, Rate: rate}.allowance()
+	steps := []Step{HealAll{}}
+	if len(t.VIPs) > 0 {
+		steps = append(steps, Await{Condition: FailBack{}, Limit: limit})
+	}
+	if len(t.Services) > 0 {
+		steps = append(steps, Await{Condition: FullTable{}, Limit: limit})
+	}
+	return append(steps, Await{Condition: Answers{InARow: a.row()}, Limit: limit},
+		Observe{For: time.Second}, Finish{})
+}
