@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"scheduler":         {},
 	"scenarios": {"faults", "lab", "lab/kernel", "lab/probe", "topology", "reports",
 		"scheduler"},
-	"drills": {"internal/strict", "scenarios", "faults", "topology", "reports"},
+	"drills": {"internal/strict", "scenarios", "faults", "lab/probe", "topology"},
 	"bench":  {"scenarios", "faults", "lab", "lab/kernel", "lab/probe", "topology", "reports"},
 	// Tests of the lab by broken directors, which are programs as well.
 	"internal/sabotage":          {"scenarios", "lab", "lab/kernel", "lab/probe", "reports"},

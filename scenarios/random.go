@@ -245,8 +245,11 @@ func EachHeal(t topology.Topology, rate int) []Bound {
 	if len(t.Services) > 0 {
 		all = append(all, eachBackInService(a))
 	}
-	return append(all, everythingCame())
+	return append(all, SteadyAgain())
 }
+
+// SteadyAgain demands that whatever a run awaits comes: of Recovery, that all is as it was.
+func SteadyAgain() Bound { return everythingCame() }
 
 // Recovery are the steps that end a run of faults: what still holds is healed, and for so long all
 // is awaited as it was.
