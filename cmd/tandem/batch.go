@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +44,8 @@ func newBatch(
 	switch {
 	case o.demo:
 		name = "demo"
+	case len(o.written) == 1 && len(args) <= 1:
+		name = slices.Collect(maps.Keys(o.written))[0]
 	case len(args) == 1 && !strings.ContainsAny(args[0], `*?[\/`):
 		name = args[0]
 	}
@@ -127,7 +131,7 @@ func (b *batch) makeDir(s scenarios.Scenario, i, total int) (string, error) {
 		}
 	}
 	b.progress("[%d/%d] %s with %s", i, total, s.Name, b.director.Name)
-	return dir, nil
+	return dir, b.writeDrill(dir, s.Name)
 }
 
 // runOne carries out the i-th of total runs, counted from 0.

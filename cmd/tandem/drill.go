@@ -25,25 +25,30 @@ func newDrill() *cobra.Command {
 		Use:   "drill",
 		Short: "Break a network on purpose and judge what the clients saw",
 	}
-	cmd.AddCommand(newDrillList(), newDrillRun(), newDrillAnalyze())
+	cmd.AddCommand(newDrillList(), newDrillRun(), newDrillValidate(), newDrillReplay(),
+		newDrillAnalyze(), newDrillSchema())
 	return cmd
 }
 
 func newDrillList() *cobra.Command {
-	var format string
+	var format, dir string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the drills",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return listDrills(cmd.OutOrStdout(), format)
+			if dir != "" {
+				return listFiles(cmd.OutOrStdout(), dir, format)
+			}
+			return listDrills(cmd.OutOrStdout(), scenarios.Catalogue(), format)
 		},
 	}
+	cmd.Flags().StringVar(&dir, "dir", "", "list the drill files of a directory instead")
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
 }
 
-func listDrills(w io.Writer, format string) error {
+func listDrills(w io.Writer, all []scenarios.Scenario, format string) error {
 	switch format {
 	case "json":
 		type row struct {
@@ -54,7 +59,7 @@ func listDrills(w io.Writer, format string) error {
 			Long     bool     `json:"long,omitempty"`
 		}
 		rows := []row{}
-		for _, s := range scenarios.Catalogue() {
+		for _, s := range all {
 			r := row{Name: s.Name, Doc: s.Doc, Topology: s.Topology.Name, Long: s.Long}
 			for _, c := range scenarios.Needs(s) {
 				r.Needs = append(r.Needs, c.String())
@@ -65,7 +70,7 @@ func listDrills(w io.Writer, format string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(rows)
 	case "table":
-		for _, s := range scenarios.Catalogue() {
+		for _, s := range all {
 			name := s.Name
 			if s.Long {
 				name += "  (long: by name only, --time virtual)"
@@ -91,12 +96,17 @@ type drillOptions struct {
 	control, spread  bool
 	phase            time.Duration
 	hangLimit        time.Duration
+	random           randomOptions
+	// written are the drills that are files, or drawn, by name.
+	written map[string]written
+	// whole are command lines by the name of what they run, of drills that are replayed.
+	whole map[string]string
 }
 
 func newDrillRun() *cobra.Command {
 	var o drillOptions
 	cmd := &cobra.Command{
-		Use:   "run [NAME|GLOB …]",
+		Use:   "run [NAME|GLOB|FILE.drill.yml …]",
 		Short: "Run drills and report",
 		Long: "run carries out drills one after another and judges them. The verdict is the exit\n" +
 			"status: 0 pass, 1 fail, 2 inconclusive. Ctrl-C heals what is broken, reports what\n" +
@@ -106,6 +116,7 @@ func newDrillRun() *cobra.Command {
 			"that stands still while anything computes: the same seed gives the same report,\n" +
 			"whatever else the machine is doing. `tandem kernel build` makes that kernel.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.random.chosen(cmd)
 			return runDrills(cmd.Context(), cmd, args, o)
 		},
 	}
@@ -113,12 +124,11 @@ func newDrillRun() *cobra.Command {
 	f.BoolVar(&o.all, "all", false, "run every drill but the long ones")
 	f.BoolVar(&o.demo, "demo", false, "run the drills of `make demo`")
 	f.StringVar(&o.director, "director", "tandemd", "tandemd, keepalived or a command")
-	f.StringVar(&o.format, "format", "table", "table or json: what goes to standard output")
-	f.StringVar(&o.out, "out", "runs", "directory for run directories")
-	f.StringVar(&o.kernel, "kernel", "", "auto, host or uml (default $TANDEM_KERNEL, else auto)")
+	o.registerPlace(cmd)
 	f.StringVar(&o.time, "time", "", "real or virtual (default $TANDEM_TIME, else real)")
 	f.Uint64Var(&o.seed, "seed", 1,
 		"where drawn faults, and on virtual time all randomness, start")
+	o.random.register(cmd)
 	f.IntVar(&o.repeat, "repeat", 1, "run each drill so many times")
 	f.BoolVar(&o.spread, "spread", false,
 		"have each of repeated runs strike at another time between two adverts")
@@ -126,11 +136,19 @@ func newDrillRun() *cobra.Command {
 	f.BoolVar(&o.control, "control", false,
 		"run each drill with nothing broken first: what the machine costs then\n"+
 			"widens the limits on time")
+	return cmd
+}
+
+// registerPlace registers the flags that say where drills run and what is left of them.
+func (o *drillOptions) registerPlace(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.format, "format", "table", "table or json: what goes to standard output")
+	f.StringVar(&o.out, "out", "runs", "directory for run directories")
+	f.StringVar(&o.kernel, "kernel", "", "auto, host or uml (default $TANDEM_KERNEL, else auto)")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(),
 		"guests at once on virtual time; on real time always one")
 	f.DurationVar(&o.hangLimit, "hang-limit", kernel.DefaultHangLimit,
 		"how long a virtual clock may stand still, by the wall clock,\nbefore the drill is inconclusive")
-	return cmd
 }
 
 // choose returns the drills that the arguments name.
@@ -153,7 +171,7 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	if err != nil {
 		return err
 	}
-	chosen, err := o.choose(args)
+	chosen, err := o.chooseWritten(args)
 	if err != nil {
 		return err
 	}
@@ -195,10 +213,13 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	if err != nil {
 		return exitError{exitInternal, err}
 	}
+	b.sayPlan()
 	if apart {
-		return b.runApart(ctx, chosen)
+		err = b.runApart(ctx, chosen)
+	} else {
+		err = b.run(ctx, chosen)
 	}
-	return b.run(ctx, chosen)
+	return b.shrinkFailed(ctx, err)
 }
 
 // leaveOut returns the drills that a clock can carry, and says which it cannot.

@@ -20,7 +20,7 @@ import (
 func (b *batch) runOptions(s scenarios.Scenario, i int) scenarios.Options {
 	o := scenarios.Options{
 		Seed: b.options.seed, Noise: b.noise[s.Name], Phase: b.phase(s, i),
-		Command:  fmt.Sprintf(b.command, s.Name),
+		Command:  b.commandOf(s.Name),
 		Progress: func(at time.Duration, text string) { b.progress("  %s", stamp(at, text)) },
 	}
 	if o.Phase > 0 {
@@ -85,6 +85,9 @@ func (b *batch) controlOne(
 	dir := filepath.Join(b.dir, "control-"+s.Name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return reports.Noise{}, fmt.Errorf("make run directory: %w", err)
+	}
+	if err := b.writeDrill(dir, s.Name); err != nil {
+		return reports.Noise{}, err
 	}
 	b.progress("[control] %s with %s", s.Name, b.director.Name)
 	o := b.runOptions(s, 0)

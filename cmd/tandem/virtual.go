@@ -39,6 +39,21 @@ type order struct {
 	Control bool
 	Noise   *reports.Noise
 	Phase   time.Duration
+	// File names the drill file in guestDir that says what the scenario is; empty: the catalogue does.
+	File string
+}
+
+// scenario is what the order is about.
+func (o order) scenario() (scenarios.Scenario, error) {
+	if o.File != "" {
+		d, err := readDrill(filepath.Join(guestDir, o.File))
+		return d.Scenario(), err
+	}
+	found, err := scenarios.Find(o.Scenario)
+	if err != nil {
+		return scenarios.Scenario{}, err
+	}
+	return found[0], nil
 }
 
 // checkVirtual says what keeps the drills from running on virtual time, before anything is made.
@@ -116,6 +131,20 @@ func (b *batch) runInGuest(
 	if total > 1 && b.options.jobs > 1 {
 		prefix += s.Name + " "
 	}
+	report, err := b.carryApart(ctx, s, dir, o, prefix)
+	if report.Version == 0 {
+		return report, err
+	}
+	b.progress("%s%s: %s", prefix, strings.ToUpper(string(report.Verdict)), report.Summary)
+	return report, errors.Join(err, writeReport(dir, report))
+}
+
+// carryApart carries out an order in a guest that leaves its files in dir, and says what happens
+// behind prefix; an empty one: nothing is said.
+func (b *batch) carryApart(
+	ctx context.Context, s scenarios.Scenario, dir string, o order, prefix string,
+) (reports.Report, error) {
+	o.File = b.fileOf(dir, s.Name)
 	argument, err := json.Marshal(o)
 	if err != nil {
 		return reports.Report{}, fmt.Errorf("encode order: %w", err)
@@ -123,7 +152,9 @@ func (b *batch) runInGuest(
 	began := time.Now()
 	said := began
 	say := func(text string) {
-		said = time.Now()
+		if said = time.Now(); prefix == "" {
+			return
+		}
 		b.progress("%s%s", prefix, text)
 	}
 	lines := &lineWriter{line: say}
@@ -142,7 +173,8 @@ func (b *batch) runInGuest(
 	var hung *kernel.HungError
 	switch {
 	case errors.As(err, &hung):
-		report = scenarios.BrokenOff(s, b.director, scenarios.Options{Seed: o.Seed, Command: o.Command}, hung)
+		report = scenarios.BrokenOff(s, b.director,
+			scenarios.Options{Seed: o.Seed, Command: o.Command}, hung)
 	case err != nil:
 		return reports.Report{}, fmt.Errorf("%s: %w", s.Name, err)
 	case rerr != nil:
@@ -150,8 +182,7 @@ func (b *batch) runInGuest(
 	}
 	report.Recording.Host.RealStarted = began.UTC()
 	report.Recording.Host.RealLength = time.Since(began)
-	b.progress("%s%s: %s", prefix, strings.ToUpper(string(report.Verdict)), report.Summary)
-	return report, writeReport(dir, report)
+	return report, nil
 }
 
 func readReport(dir string) (reports.Report, error) {
@@ -184,19 +215,19 @@ func carryOut(ctx context.Context, cmd *cobra.Command, argument string) error {
 	if err := json.Unmarshal([]byte(argument), &o); err != nil {
 		return fmt.Errorf("decode order: %w", err)
 	}
-	found, err := scenarios.Find(o.Scenario)
+	s, err := o.scenario()
 	if err != nil {
 		return err
 	}
-	err = kernel.Enter(ctx, kernel.Options{Time: kernel.VirtualTime, Need: scenarios.Needs(found[0])})
+	err = kernel.Enter(ctx, kernel.Options{Time: kernel.VirtualTime, Need: scenarios.Needs(s)})
 	if err != nil {
 		return exitError{exitInconclusive, err}
 	}
-	s := found[0]
+	run := s
 	if o.Control {
-		s = scenarios.Control(s, o.Seed)
+		run = scenarios.Control(s, o.Seed)
 	}
-	report, err := scenarios.Run(ctx, s, o.Director, scenarios.Options{
+	report, err := scenarios.Run(ctx, run, o.Director, scenarios.Options{
 		Seed: o.Seed, Dir: guestDir, Command: o.Command, Noise: o.Noise, Phase: o.Phase,
 		Progress: func(at time.Duration, text string) {
 			fmt.Fprintln(cmd.ErrOrStderr(), stamp(at, text))
