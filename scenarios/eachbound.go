@@ -123,9 +123,10 @@ func eachFailBackWithin(a allowance) Bound {
 // eachOneOwner demands that in each fault one director alone comes to hold every VIP, and does
 // until the heal.
 func eachOneOwner(a allowance) Bound {
-	return eachFault("one owner", "After each fault all VIPs come to one director in time, and are "+
+	return each("one owner", "After each fault all VIPs come to one director in time, and are "+
 		"on no other, and stay there; only a fault of the master moves them.",
-		func(s stage) time.Duration { return a.of(s).settle }, (*view).settled)
+		func(s stage) (time.Duration, bool) { return a.of(s).settle, true },
+		func(v *view, s stage, _ time.Duration) measured { return v.settled(s.struck) })
 }
 
 // eachBackTogether demands the same after each heal, until the next fault.

@@ -272,6 +272,23 @@ func overlapping(change func(*reports.Recording)) *reports.Recording {
 	}))
 }
 
+// returns moves the VIP back to the first director.
+func returns(rec *reports.Recording, at time.Duration) {
+	rec.Events = append(rec.Events,
+		reports.Event{At: at, Kind: reports.VIPRemove, Node: "lb2", Subject: outer.String()},
+		reports.Event{At: at, Kind: reports.VIPAdd, Node: "lb1", Subject: outer.String()})
+}
+
+// healAt moves the heal of a fault.
+func healAt(rec *reports.Recording, fault string, at time.Duration) {
+	for i, ev := range rec.Events {
+		if ev.Subject == fault && ev.Kind == reports.FaultHeal ||
+			strings.HasPrefix(ev.Subject, healing+fault) {
+			rec.Events[i].At = at
+		}
+	}
+}
+
 // TestFaultsAtOnce: they are one stage, which may cost what they do together.
 func TestFaultsAtOnce(t *testing.T) {
 	const s = time.Second
@@ -295,6 +312,13 @@ func TestFaultsAtOnce(t *testing.T) {
 			func(r *reports.Recording) { lose(r, 10*s, 10*s+3*alone+4*s) }, reports.Fail},
 		{"a real server alone is out of service", eachOutOfService(a),
 			func(r *reports.Recording) { lose(r, 10*s, 30*s) }, reports.Pass},
+		{"VIPs that move back when the director is healed", eachOneOwner(a),
+			func(r *reports.Recording) {
+				returns(r, 23*s)
+				healAt(r, "director-killed", 22*s)
+			}, reports.Pass},
+		{"VIPs that move before", eachOneOwner(a),
+			func(r *reports.Recording) { returns(r, 23*s) }, reports.Fail},
 		{"a heal by nobody's step", eachOutageWithin(a), func(r *reports.Recording) {
 			without(r, func(ev reports.Event) bool { return strings.HasPrefix(ev.Subject, healing+"s") })
 		}, reports.Inconclusive},

@@ -17,6 +17,8 @@ type stage struct {
 	// blows are all of them in order, spread the time from the first one's injection to the last one's.
 	blows  []blow
 	spread time.Duration
+	// struck is the window in which no director is healed: after that VIPs may move again.
+	struck reports.Window
 	// after is from the heal to the next fault, or to the end.
 	after reports.Window
 	// whole says that after is over, as the scenario has it.
@@ -65,6 +67,12 @@ func newView(rec *reports.Recording) *view {
 		for _, f := range all {
 			s.fault.To = max(s.fault.To, f.To)
 			s.blows = append(s.blows, blow{kindOf(f), v.struck(f)})
+		}
+		s.struck = s.fault.Window
+		for i, f := range all {
+			if s.blows[i].whom != partServer {
+				s.struck.To = min(s.struck.To, f.To)
+			}
 		}
 		s.whom = s.blows[0].whom
 		s.after = reports.Window{Name: "after " + s.fault.Name, From: s.fault.To, To: rec.Length}
