@@ -85,8 +85,15 @@ func (b *batch) sayPlan() {
 		for _, line := range w.drill.Ledger() {
 			b.progress("  %s", line)
 		}
-		b.progress("run it again: %s", b.commandOf(name))
+		b.sayCommand(b.commandOf(name))
 	}
+}
+
+// sayCommand prints a command line on a line of its own, so that it can be copied.
+func (b *batch) sayCommand(command string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprintf(b.err, "run it again:\n  %s\n", command)
 }
 
 // shrinkFailed shrinks the drills that are no catalogue's and have failed, if that is wanted, and
@@ -184,8 +191,8 @@ func (s *shrinking) fails(ctx context.Context, part [][]drills.Step) (bool, erro
 		return false, err
 	}
 	s.runs++
-	s.progress("  run %d, %d of them: %s: %s", s.runs, len(part),
-		strings.ToUpper(string(report.Verdict)), report.Summary)
+	s.progress("  run %d, %d of %d events: %s", s.runs, len(part), len(s.drill.Events()),
+		strings.ToUpper(string(report.Verdict)))
 	same := slices.ContainsFunc(failedBounds(report), func(name string) bool {
 		return slices.Contains(s.bounds, name)
 	})
@@ -218,6 +225,6 @@ func (s *shrinking) finish(left [][]drills.Step) error {
 	for _, line := range d.Ledger() {
 		s.progress("  %s", line)
 	}
-	s.progress("run it again: %s", s.again(file))
+	s.sayCommand(s.again(file))
 	return nil
 }
