@@ -204,7 +204,7 @@ func (d *decoder) kindNamed(into *faults.Kind) func(ast.Node, string) {
 			}
 			known = append(known, k.String())
 		}
-		d.Fail(n, path, "unknown fault %q: expected %s%s", name, strict.OneOf(known),
+		d.Fail(n, path, "unknown fault %q: expected one that `tandem fault list` lists%s", name,
 			strict.DidYouMean(name, known))
 	}
 }

@@ -38,8 +38,8 @@ func call(args ...string) (stdout, stderr string, status int) {
 	return out.String(), diag.String(), status
 }
 
-// write writes a file into a directory of its own and returns its name.
-func write(t *testing.T, name, text string) string {
+// drillText writes a file into a directory of its own and returns its name.
+func drillText(t *testing.T, name, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -59,9 +59,9 @@ expectations: {survives: faults}
 `
 
 func TestDrillFilesOnTheCommandLine(t *testing.T) {
-	good := write(t, "good.drill.yml", oneFault)
-	bad := write(t, "bad.drill.yml", "nmae: x\nmethod: [{at: 1s, fault: link-dwon}]\n")
-	taken := write(t, "taken.drill.yml", strings.Replace(oneFault, "three-servers", "fig6-rr", 1))
+	good := drillText(t, "good.drill.yml", oneFault)
+	bad := drillText(t, "bad.drill.yml", "nmae: x\nmethod: [{at: 1s, fault: link-dwon}]\n")
+	taken := drillText(t, "taken.drill.yml", strings.Replace(oneFault, "three-servers", "fig6-rr", 1))
 	tests := []struct {
 		name   string
 		args   []string
@@ -152,12 +152,12 @@ exec %s -n -l -D -f "$file.blind"
 // the drill that is left gives the same run again.
 func TestVirtualShrinksAndReplays(t *testing.T) {
 	needVirtual(t)
-	director := write(t, "blind", fmt.Sprintf(blindDirector, tandemd(t)))
+	director := drillText(t, "blind", fmt.Sprintf(blindDirector, tandemd(t)))
 	if err := os.Chmod(director, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	out := t.TempDir()
-	cmd := tandem(t, "drill", "run", write(t, "three.drill.yml", oneFault), "--time", "virtual",
+	cmd := tandem(t, "drill", "run", drillText(t, "three.drill.yml", oneFault), "--time", "virtual",
 		"--shrink", "--director", director, "--out", out)
 	text, err := cmd.CombinedOutput()
 	if err == nil || cmd.ProcessState.ExitCode() != exitFail {
@@ -182,7 +182,7 @@ func TestVirtualShrinksAndReplays(t *testing.T) {
 // TestVirtualDrillOutlastsItsLimit: it is broken off and healed, and what was seen is kept.
 func TestVirtualDrillOutlastsItsLimit(t *testing.T) {
 	needVirtual(t)
-	file := write(t, "long.drill.yml", "name: too-long\nlimit: 15s\n"+
+	file := drillText(t, "long.drill.yml", "name: too-long\nlimit: 15s\n"+
 		"hypothesis: {probes: {client1: {rate: 20, tolerance: {outage: 100ms}}}}\n"+
 		"method: [{at: 1s, fault: director-frozen, target: '@master'}, {at: 2s, observe: 13s}]\n")
 	out := t.TempDir()
