@@ -90,9 +90,9 @@ func marked(t topology.Topology, kinds ...topology.CheckKind) []string {
 }
 
 // writeMarks notes on every director that all is well, before it starts.
-func (r *run) writeMarks(ctx context.Context) error {
-	for _, server := range marked(r.scenario.Topology, topology.MiscCheck, topology.FileCheck) {
-		for _, n := range r.lab.NodesOf(topology.Director) {
+func writeMarks(ctx context.Context, l *lab.Lab) error {
+	for _, server := range marked(l.Topology(), topology.MiscCheck, topology.FileCheck) {
+		for _, n := range l.NodesOf(topology.Director) {
 			if err := n.Mark(ctx, server, 0); err != nil {
 				return fmt.Errorf("mark %s on %s: %w", server, n, err)
 			}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/topology"
 )
 
@@ -16,23 +17,23 @@ func markOf(t topology.Topology, s topology.Service) uint32 {
 
 // markTraffic has the directors mark what comes for services by firewall mark, and the clients send it
 // there.
-func (r *run) markTraffic(ctx context.Context) error {
-	t := r.scenario.Topology
+func markTraffic(ctx context.Context, l *lab.Lab) error {
+	t := l.Topology()
 	for _, s := range t.Services {
 		if !s.Marked.IsValid() {
 			continue
 		}
-		for _, n := range r.lab.NodesOf(topology.Director) {
-			for _, l := range n.Spec().Links {
-				if !l.Addr.Contains(s.Addr.Addr()) {
+		for _, n := range l.NodesOf(topology.Director) {
+			for _, link := range n.Spec().Links {
+				if !link.Addr.Contains(s.Addr.Addr()) {
 					continue
 				}
-				if err := n.MarkTraffic(ctx, l.Interface, s.Marked, markOf(t, s)); err != nil {
+				if err := n.MarkTraffic(ctx, link.Interface, s.Marked, markOf(t, s)); err != nil {
 					return err
 				}
 			}
 		}
-		for _, n := range r.lab.NodesOf(topology.Client) {
+		for _, n := range l.NodesOf(topology.Client) {
 			if err := n.RouteTo(ctx, s.Marked, s.Addr.Addr()); err != nil {
 				return err
 			}

@@ -166,63 +166,17 @@ func (r *run) versions(ctx context.Context) map[string]string {
 	return map[string]string{filepath.Base(r.director.Path): text}
 }
 
-// prepare starts the observers and names the units.
+// prepare starts the observers and equips the nodes.
 func (r *run) prepare(ctx, tasks context.Context) error {
 	if err := r.observe(ctx, tasks); err != nil {
 		return err
 	}
-	if err := r.writeMarks(ctx); err != nil {
-		return err
-	}
-	if err := r.markTraffic(ctx); err != nil {
-		return err
-	}
-	for _, n := range r.lab.NodesOf(topology.Director) {
-		file := r.configFile(n)
-		text := configWith(r.scenario.Topology, n.Spec(), r.scenario.Globals)
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			return fmt.Errorf("write configuration: %w", err)
-		}
-		n.AddUnit(faults.DirectorUnit, func(ctx context.Context) (*lab.Process, error) {
-			return r.director.start(ctx, n, file)
-		})
-		if len(r.scenario.Topology.Services) == 0 {
-			r.addServer(n) // the clients then talk to the director itself
-		}
-	}
-	for _, n := range r.lab.NodesOf(topology.RealServer) {
-		r.addServer(n)
-	}
-	return nil
+	return Equip(ctx, r.lab, r.director, r.options.Dir, r.scenario.Globals)
 }
 
 // configFile is the configuration file of a director.
 func (r *run) configFile(n *lab.Node) string {
-	return filepath.Join(r.options.Dir, n.Name()+".conf")
-}
-
-// serverPort is where the built-in real servers listen.
-const serverPort = 80
-
-// addServer names the program of a node that answers the clients: that of the service which has it as
-// a real server, else HTTP.
-func (r *run) addServer(n *lab.Node) {
-	protocol, port := serves(r.scenario.Topology, n.Name())
-	n.AddUnit(faults.ServerUnit, func(ctx context.Context) (*lab.Process, error) {
-		return n.StartService(ctx, protocol, port)
-	})
-}
-
-// serves is what a node answers, by the first service that names it.
-func serves(t topology.Topology, node string) (topology.Protocol, uint16) {
-	for _, s := range t.Services {
-		for _, d := range s.RealServers {
-			if d.Node == node {
-				return s.Protocol, d.Port
-			}
-		}
-	}
-	return topology.HTTP, serverPort
+	return configFile(r.options.Dir, n)
 }
 
 // task is something that measures until its context ends.
@@ -251,20 +205,6 @@ func (r *run) start(ctx, tasks context.Context, t task) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// startUnits starts every unit of the lab, real servers first, and waits until they run.
-func (r *run) startUnits(ctx context.Context) error {
-	for _, name := range []string{faults.ServerUnit, faults.DirectorUnit} {
-		for _, n := range r.lab.Nodes() {
-			if u, ok := n.Unit(name); ok {
-				if err := u.Start(ctx); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // healAll heals what still holds, the last fault first. Every heal is tried.

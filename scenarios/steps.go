@@ -45,7 +45,7 @@ func (s Steady) do(ctx context.Context, r *run) error {
 	limit := cmp.Or(s.Within, steadyLimit)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := r.startUnits(ctx); err != nil {
+	if err := StartUnits(ctx, r.lab); err != nil {
 		return err
 	}
 	if err := r.awaitSteady(ctx); err != nil {
