@@ -61,8 +61,14 @@ func startProgram(path string, args []string) (pid int, err error) {
 	return syscall.ForkExec(path, args, &syscall.ProcAttr{
 		Env:   os.Environ(),
 		Files: []uintptr{0, 1, 2},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: isTerminal(0)},
 	})
+}
+
+// isTerminal says whether a descriptor is that of a terminal.
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
 }
 
 // reap waits for every process of the namespace and returns the status of the program among them.

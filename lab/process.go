@@ -30,13 +30,14 @@ type Command struct {
 	Dir string
 	// Label is what logs call the process; empty: the last part of Name.
 	Label string
-	// Stdin and Stdout, if set, are handed to the process as they are; the caller keeps its own
-	// copies and closes them. Without Stdin it reads nothing; without Stdout what it writes is kept
-	// as lines of the node, as its standard error always is.
-	Stdin, Stdout *os.File
+	// Stdin, Stdout and Stderr, if set, are handed to the process as they are; the caller keeps its
+	// own copies and closes them. Without Stdin it reads nothing; without Stdout or Stderr what it
+	// writes there is kept as lines of the node.
+	Stdin, Stdout, Stderr *os.File
 	// Init runs the program under a small init, as an ordinary process that signals can end as
 	// usual, that may die before its children, and that finds its own PID namespace in /proc. The
-	// program of the lab must call Main. Without it the program itself is process 1.
+	// program of the lab must call Main. A terminal as Stdin then is the one that controls it, so that
+	// what is typed there can interrupt it. Without Init the program itself is process 1.
 	Init bool
 
 	// argv0, if set, is the process's own name for itself.
@@ -196,6 +197,9 @@ func (c Command) build(path string, output *os.File) *exec.Cmd {
 	}
 	if c.Stdout != nil {
 		cmd.Stdout = c.Stdout
+	}
+	if c.Stderr != nil {
+		cmd.Stderr = c.Stderr
 	}
 	return cmd
 }

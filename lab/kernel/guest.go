@@ -42,6 +42,9 @@ type Guest struct {
 	// Mounts are directories of the host that it sees, and may change, at another path: by that path,
 	// which must lie below /dev/shm. So a guest need not know where its results go.
 	Mounts map[string]string
+	// Stdin is what it reads, until the end of it; nil: this process's. On a virtual clock it reads
+	// nothing. Run may read once more from it after the program's end.
+	Stdin io.Reader
 	// Stdout and Stderr get what it prints, as it comes; nil: this process's, and a terminal there is
 	// one in the guest. On a virtual clock it never sees a terminal, and its standard input is empty:
 	// what they do depends on when somebody looks.
@@ -122,7 +125,7 @@ func (g Guest) spec() (spec, error) {
 		}
 		s.Mounts = append(s.Mounts, [2]string{source, at})
 	}
-	if !s.Virtual && g.Stdout == nil && g.Stderr == nil {
+	if !s.Virtual && g.Stdin == nil && g.Stdout == nil && g.Stderr == nil {
 		s.describeTerminal()
 	}
 	return s, nil
@@ -154,7 +157,7 @@ func (g Guest) follow(ctx context.Context, m *machine, s spec) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("run in guest: %w", err)
 		}
-		go m.sendInput()
+		go m.sendInput(g.Stdin)
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1,
@@ -213,10 +216,12 @@ func (m *machine) forward(signals <-chan os.Signal) {
 	}
 }
 
-// sendInput hands standard input to the guest until it ends.
-func (m *machine) sendInput() {
-	_, _ = io.Copy(struct{ io.Writer }{m.input.stream(frameInput)},
-		struct{ io.Reader }{os.Stdin})
+// sendInput hands the input, nil for this process's, to the guest until it ends.
+func (m *machine) sendInput(from io.Reader) {
+	if from == nil {
+		from = os.Stdin
+	}
+	_, _ = io.Copy(struct{ io.Writer }{m.input.stream(frameInput)}, struct{ io.Reader }{from})
 	_ = m.input.write(frameInput, nil)
 }
 
