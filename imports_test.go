@@ -55,7 +55,8 @@ var allowed = map[string][]string{
 	// Tests of the lab by broken directors, which are programs as well.
 	"internal/sabotage":          {"scenarios", "lab", "lab/kernel", "lab/probe", "reports"},
 	"internal/sabotage/saboteur": {"internal/sabotage"},
-	"cmd/tandem": {"bench", "drills", "scenarios", "faults", "lab", "lab/kernel",
+	"live":                       {"scenarios", "faults", "lab", "lab/kernel", "topology"},
+	"cmd/tandem": {"bench", "drills", "live", "scenarios", "faults", "lab", "lab/kernel",
 		"lab/kernel/build", "lab/probe", "topology", "reports"},
 }
 

@@ -11,11 +11,17 @@ import (
 )
 
 func newLab() *cobra.Command {
+	var name string
 	cmd := &cobra.Command{
 		Use:   "lab",
-		Short: "Look at lab networks",
+		Short: "Bring lab networks up, look at them and use them",
 	}
-	cmd.AddCommand(newLabGraph())
+	cmd.AddCommand(newLabUp(), newLabKeep(), newLabList(), newLabGraph())
+	for _, c := range []*cobra.Command{newLabStatus(&name), newLabExec(&name), newLabLog(&name),
+		newLabDown(&name)} {
+		nameFlag(c, &name)
+		cmd.AddCommand(c)
+	}
 	return cmd
 }
 
