@@ -29,7 +29,7 @@ func (h *Here) Capture(ctx context.Context, r CaptureRequest, s Streams) (Captur
 	if err != nil {
 		return Captured{}, err
 	}
-	c := &capture{done: make(chan struct{})}
+	c := &capture{stopped: make(chan struct{}), done: make(chan struct{})}
 	defer c.close()
 	for _, name := range names {
 		if err := c.open(ctx, h.lab, name); err != nil {
@@ -96,14 +96,30 @@ type capture struct {
 	indexes []int // of the interfaces in their nodes
 	reading sync.WaitGroup
 	stop    sync.Once
+	stopped chan struct{} // closed at the end
 	done    chan struct{} // closed when the first problem comes
 
 	mu      sync.Mutex // guards the rest
 	out     *pcapgo.NgWriter
+	waiting []packet
 	packets int
 	ended   bool
 	err     error
 }
+
+// packet is one that has come.
+type packet struct {
+	info gopacket.CaptureInfo
+	data []byte
+}
+
+const (
+	// hold is how long a packet waits for earlier ones of other interfaces, so that the file is in
+	// order: several times what the slowest reader takes.
+	hold = 200 * time.Millisecond
+	// writeInterval is how often those that have waited are written.
+	writeInterval = 50 * time.Millisecond
+)
 
 // open listens to an interface.
 func (c *capture) open(ctx context.Context, l *lab.Lab, name string) error {
@@ -157,13 +173,14 @@ func (c *capture) begin(to io.Writer) error {
 	for i := range c.handles {
 		c.reading.Go(func() { c.read(i) })
 	}
+	c.reading.Go(c.writeOn)
 	return nil
 }
 
-// read writes what comes by an interface until it is closed.
+// read takes what comes by an interface until it is closed.
 func (c *capture) read(i int) {
 	for {
-		packet, info, err := c.handles[i].ReadPacketData()
+		data, info, err := c.handles[i].ReadPacketData()
 		if err != nil {
 			c.fail(err)
 			return
@@ -172,24 +189,59 @@ func (c *capture) read(i int) {
 			continue // it came before the socket was told which interface it is for
 		}
 		info.InterfaceIndex = i
-		if err := c.write(info, packet); err != nil {
-			c.fail(err)
+		c.mu.Lock()
+		if !c.ended {
+			c.waiting = append(c.waiting, packet{info, data})
+		}
+		c.mu.Unlock()
+	}
+}
+
+// writeOn writes what has waited, again and again until the end.
+func (c *capture) writeOn() {
+	tick := time.NewTicker(writeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.mu.Lock()
+			err := c.writeLocked(time.Now().Add(-hold))
+			c.mu.Unlock()
+			if err != nil {
+				c.fail(err)
+				return
+			}
+		case <-c.stopped:
 			return
 		}
 	}
 }
 
-func (c *capture) write(info gopacket.CaptureInfo, packet []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
+// writeLocked writes, in order, the packets that wait and came before a time.
+func (c *capture) writeLocked(before time.Time) error {
+	ripe, rest := ripen(c.waiting, before)
+	c.waiting = rest
+	for _, p := range ripe {
+		if err := c.out.WritePacket(p.info, p.data); err != nil {
+			return err
+		}
+		c.packets++
+	}
+	if len(ripe) == 0 {
 		return nil
 	}
-	c.packets++
-	if err := c.out.WritePacket(info, packet); err != nil {
-		return err
-	}
 	return c.out.Flush() // who reads along wants to see it now
+}
+
+// ripen parts packets into those that came before a time, in order, and the rest.
+func ripen(waiting []packet, before time.Time) (ripe, rest []packet) {
+	slices.SortStableFunc(waiting, func(a, b packet) int {
+		return a.info.Timestamp.Compare(b.info.Timestamp)
+	})
+	i, _ := slices.BinarySearchFunc(waiting, before, func(p packet, t time.Time) int {
+		return p.info.Timestamp.Compare(t)
+	})
+	return waiting[:i], slices.Clone(waiting[i:])
 }
 
 // fail ends the capture with its first problem. That of a closed socket after the end is none.
@@ -205,9 +257,12 @@ func (c *capture) fail(err error) {
 // end stops and says what came of it.
 func (c *capture) end() (Captured, error) {
 	c.mu.Lock()
+	err := c.err
+	if err == nil {
+		err = c.writeLocked(time.Now().Add(hold)) // everything
+	}
 	c.ended = true
 	result := Captured{Interfaces: c.names, Packets: c.packets}
-	err := c.err
 	c.mu.Unlock()
 	for _, h := range c.handles {
 		stats, failed := h.Stats()
@@ -225,6 +280,7 @@ func (c *capture) end() (Captured, error) {
 // close closes the sockets and waits for their readers. A second call does nothing.
 func (c *capture) close() {
 	c.stop.Do(func() {
+		close(c.stopped)
 		for _, h := range c.handles {
 			h.Close() // it was only read from
 		}

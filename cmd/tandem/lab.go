@@ -18,6 +18,7 @@ func newLab() *cobra.Command {
 	}
 	cmd.AddCommand(newLabUp(), newLabKeep(), newLabList(), newLabGraph())
 	for _, c := range []*cobra.Command{newLabStatus(&name), newLabExec(&name), newLabLog(&name),
+		newLabCapture(&name), newLabShell(&name),
 		newLabDown(&name)} {
 		nameFlag(c, &name)
 		cmd.AddCommand(c)

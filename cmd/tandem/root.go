@@ -16,7 +16,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDoctor(), newLab(), newDrill(), newBench(), newKernel(), newReport(),
-		newCarryOut())
+	root.AddCommand(newDoctor(), newLab(), newFault(), newDrill(), newReport(), newBench(),
+		newKernel(), newCarryOut())
 	return root
 }
