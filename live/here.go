@@ -23,6 +23,9 @@ type Options struct {
 	Director scenarios.Director
 	// Kernel is what Status says of the kernel: OnHost or InGuest.
 	Kernel string
+	// Folder is where the lab keeps configuration and logs: a folder that is there, and that nobody
+	// else uses. Empty: one of its own, removed by Close.
+	Folder string
 	// Say is told what happens, a line each time, from several goroutines; nil: nobody is.
 	Say func(text string)
 }
@@ -53,11 +56,13 @@ func Up(ctx context.Context, o Options) (*Here, error) {
 	if o.Say == nil {
 		o.Say = func(string) {}
 	}
-	folder, err := os.MkdirTemp("", "tandem-lab-")
-	if err != nil {
-		return nil, fmt.Errorf("bring lab %s up: %w", o.Name, err)
+	h := &Here{options: o, folder: o.Folder}
+	if h.folder == "" {
+		var err error
+		if h.folder, err = os.MkdirTemp("", "tandem-lab-"); err != nil {
+			return nil, fmt.Errorf("bring lab %s up: %w", o.Name, err)
+		}
 	}
-	h := &Here{options: o, folder: folder}
 	if err := h.build(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("bring lab %s up: %w", o.Name, err), h.Close())
 	}
@@ -176,7 +181,8 @@ func nodeNames(t topology.Topology) []string {
 	return names
 }
 
-// Close takes the lab down: every process on its nodes ends, its namespaces go, its folder is removed.
+// Close takes the lab down: every process on its nodes ends, its namespaces go, a folder of its own is
+// removed.
 // Faults go with it unhealed. It is called when nothing else is being done with the lab.
 func (h *Here) Close() error {
 	for _, f := range h.faults {
@@ -186,5 +192,8 @@ func (h *Here) Close() error {
 	if h.lab != nil {
 		errs = append(errs, h.lab.Close())
 	}
-	return errors.Join(append(errs, os.RemoveAll(h.folder))...)
+	if h.options.Folder == "" {
+		errs = append(errs, os.RemoveAll(h.folder))
+	}
+	return errors.Join(errs...)
 }

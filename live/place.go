@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +18,8 @@ import (
 )
 
 // Place is a folder in which a user's labs are found: each has a socket there, NAME.sock; a file that
-// its keeper has locked, NAME.lock, with the keeper's process number in it; and what the keeper has
-// said, NAME.log. The zero Place is none.
+// its keeper has locked, NAME.lock, with the keeper's process number and the lab's own folder in it; and
+// what the keeper has said, NAME.log. The zero Place is none.
 type Place struct{ dir string }
 
 // UserPlace is the place of this user's labs: $XDG_RUNTIME_DIR/tandem, else /tmp/tandem-UID. It is made
@@ -93,6 +92,11 @@ func (p Place) Claim(name string) (*Claim, error) {
 		return nil, fmt.Errorf("claim lab %s: %w", name, err)
 	}
 	c := &Claim{lock: lock, place: p, name: name}
+	if old := c.Folder(); old != "" { // of a keeper that has ended without a word
+		if err := os.RemoveAll(old); err != nil {
+			return nil, errors.Join(fmt.Errorf("claim lab %s: %w", name, err), lock.Close())
+		}
+	}
 	if err := c.listen(); err != nil {
 		return nil, errors.Join(fmt.Errorf("claim lab %s: %w", name, err), c.Release())
 	}
@@ -128,7 +132,12 @@ func (c *Claim) listen() error {
 	if err := c.lock.Truncate(0); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(c.lock, os.Getpid()); err != nil {
+	// What a keeper that ended without a word has in here is removed by who finds that out.
+	folder, err := os.MkdirTemp("", "tandem-lab-")
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(c.lock, "%d\n%s\n", os.Getpid(), folder); err != nil {
 		return err
 	}
 	socket := c.place.file(c.name, "sock")
@@ -143,12 +152,24 @@ func (c *Claim) listen() error {
 	return os.Chmod(socket, 0o600) // nobody else can enter the folder meanwhile
 }
 
+// Folder is the lab's own folder, for what it keeps in files.
+func (c *Claim) Folder() string {
+	_, folder, err := c.place.keeper(c.name)
+	if err != nil {
+		return "" // it was just written
+	}
+	return folder
+}
+
 // Release gives the name back and removes what belongs to it, but for the log.
 func (c *Claim) Release() error {
 	if c.Listener != nil {
 		c.Listener.Close() // it may be closed already
 	}
 	var errs []error
+	if folder := c.Folder(); folder != "" {
+		errs = append(errs, os.RemoveAll(folder))
+	}
 	for _, kind := range []string{"sock", "lock"} {
 		err := os.Remove(c.place.file(c.name, kind))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -257,7 +278,7 @@ func (p Place) awaitDown(ctx context.Context, name string) error {
 
 // kill ends the keeper of a lab by SIGKILL.
 func (p Place) kill(name string) error {
-	pid, err := p.keeper(name)
+	pid, _, err := p.keeper(name)
 	if err != nil {
 		return fmt.Errorf("take down lab %s: %w", name, err)
 	}
@@ -275,16 +296,15 @@ func (p Place) kill(name string) error {
 	return nil
 }
 
-// keeper is the process number of who keeps a lab.
-func (p Place) keeper(name string) (int, error) {
-	f, err := os.Open(p.file(name, "lock"))
+// keeper is the process number of who keeps a lab, and the lab's folder.
+func (p Place) keeper(name string) (pid int, folder string, err error) {
+	text, err := os.ReadFile(p.file(name, "lock"))
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	defer f.Close()
-	text, err := bufio.NewReader(f).ReadString('\n')
-	if err != nil {
-		return 0, fmt.Errorf("read number of its keeper: %w", err)
+	number, folder, _ := strings.Cut(string(text), "\n")
+	if pid, err = strconv.Atoi(number); err != nil {
+		return 0, "", fmt.Errorf("read number of its keeper: %w", err)
 	}
-	return strconv.Atoi(strings.TrimSpace(text))
+	return pid, strings.TrimSpace(folder), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/lab/kernel"
 	"github.com/tandemlb/tandem/live"
 	"github.com/tandemlb/tandem/scenarios"
@@ -159,6 +161,9 @@ func (l labToBe) place() string {
 	case errors.As(l.lacking, &missing):
 		var names []string
 		for _, f := range missing.Findings {
+			if f.Name == lab.Root.String() { // then the rest follows
+				return "in a guest kernel, for you are not root in this one"
+			}
 			names = append(names, f.Name)
 		}
 		return "in a guest kernel, for this one lacks " + strings.Join(names, ", ")
@@ -187,6 +192,12 @@ func (l labToBe) keep(ctx context.Context, say func(string), ready func()) error
 	} else {
 		err = l.keepHere(ctx, claim, say, ready)
 	}
+	if err == nil {
+		err = os.Remove(place.LogFile(l.name)) // what it says is worth keeping only where it went wrong
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // there is a terminal
+		}
+	}
 	return errors.Join(err, claim.Release())
 }
 
@@ -194,7 +205,7 @@ func (l labToBe) keep(ctx context.Context, say func(string), ready func()) error
 func (l labToBe) keepHere(
 	ctx context.Context, claim *live.Claim, say func(string), ready func(),
 ) error {
-	server, err := l.up(ctx, say)
+	server, err := l.up(ctx, claim.Folder(), say)
 	if err != nil {
 		return err
 	}
@@ -208,7 +219,7 @@ func (l labToBe) keepHere(
 // keepInside is the guest's part of a lab in a guest: requests come by standard input, and answers go
 // to standard output.
 func (l labToBe) keepInside(ctx context.Context) error {
-	server, err := l.up(ctx, sayOnStderr)
+	server, err := l.up(ctx, "", sayOnStderr)
 	if err != nil {
 		return err
 	}
@@ -222,10 +233,12 @@ func (l labToBe) keepInside(ctx context.Context) error {
 	return nil
 }
 
-// up brings the lab up in this kernel.
-func (l labToBe) up(ctx context.Context, say func(string)) (*live.Server, error) {
+// up brings the lab up in this kernel, with its files in a folder; empty: one of its own.
+func (l labToBe) up(
+	ctx context.Context, folder string, say func(string),
+) (*live.Server, error) {
 	o := live.Options{Name: l.name, Topology: l.network, Director: l.program, Kernel: live.OnHost,
-		Say: say}
+		Folder: folder, Say: say}
 	if kernel.InGuest() {
 		o.Kernel = live.InGuest
 	}
