@@ -151,7 +151,8 @@ func (h *Here) lacks(f faults.Fault) error {
 	if h.options.Kernel == OnHost {
 		remedy = "; bring the lab up in a guest kernel: `tandem lab up --kernel uml`"
 	}
-	return failure(Lacks, "inject %s: the lab's kernel lacks %s%s", f, strings.Join(lack, ", "), remedy)
+	return failure(Lacks, "inject %s: the lab's kernel lacks %s%s", f, strings.Join(lack, ", "),
+		remedy)
 }
 
 // Heal implements Lab. A fault whose heal fails stays, and may be healed again.

@@ -18,8 +18,8 @@ import (
 	"github.com/tandemlb/tandem/topology"
 )
 
-// Capture implements Lab. The file names each interface as NODE:INTERFACE; its times are the kernel's,
-// to the nanosecond.
+// Capture implements Lab. The file names each interface as NODE:INTERFACE; its times are the
+// kernel's, to the nanosecond.
 func (h *Here) Capture(ctx context.Context, r CaptureRequest, s Streams) (Captured, error) {
 	vips, err := h.vips()
 	if err != nil {

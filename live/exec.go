@@ -68,8 +68,8 @@ func withSystemPath(env []string) []string {
 	return env
 }
 
-// findProgram looks for a program in those folders that is not in PATH; one that is nowhere, or has a
-// slash, stays as it is.
+// findProgram looks for a program in those folders that is not in PATH; one that is nowhere, or has
+// a slash, stays as it is.
 func findProgram(name string) string {
 	if _, err := exec.LookPath(name); err == nil || strings.Contains(name, "/") {
 		return name
@@ -85,7 +85,8 @@ func findProgram(name string) string {
 // explain makes a Failure of why a program could not be started.
 func explain(err error) error {
 	switch {
-	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist),
+		errors.Is(err, os.ErrPermission):
 		return &Failure{NoProgram, err.Error()}
 	case errors.Is(err, lab.ErrPoweredOff):
 		return &Failure{Failed, err.Error() + ": heal that first"}

@@ -30,8 +30,8 @@ type Options struct {
 	Say func(text string)
 }
 
-// Here is a lab in this process, whose Main must know the roles of lab.Main. Its methods may be called
-// from any goroutine.
+// Here is a lab in this process, whose Main must know the roles of lab.Main. Its methods may be
+// called from any goroutine.
 type Here struct {
 	options Options
 	lab     *lab.Lab
@@ -49,9 +49,9 @@ type Here struct {
 // every real server: several times what the slowest takes on a quiet machine.
 const steadyLimit = 45 * time.Second
 
-// Up builds a lab, starts everything on its nodes and returns when its directors are at work, or have
-// not been for long enough: then it says so and the lab is up all the same. On an error nothing is
-// left. The caller closes the lab.
+// Up builds a lab, starts everything on its nodes and returns when its directors are at work, or
+// have not been for long enough: then it says so and the lab is up all the same. On an error
+// nothing is left. The caller closes the lab.
 func Up(ctx context.Context, o Options) (*Here, error) {
 	if o.Say == nil {
 		o.Say = func(string) {}
@@ -181,9 +181,9 @@ func nodeNames(t topology.Topology) []string {
 	return names
 }
 
-// Close takes the lab down: every process on its nodes ends, its namespaces go, a folder of its own is
-// removed.
-// Faults go with it unhealed. It is called when nothing else is being done with the lab.
+// Close takes the lab down: every process on its nodes ends, its namespaces go, a folder of its own
+// is removed. Faults go with it unhealed. It is called when nothing else is being done with the
+// lab.
 func (h *Here) Close() error {
 	for _, f := range h.faults {
 		f.forget()

@@ -1,5 +1,5 @@
-// Package live keeps a lab up, so that whoever may can look at it, run programs on its nodes and break
-// it, from any terminal and as often as they like. It never measures and never judges.
+// Package live keeps a lab up, so that whoever may can look at it, run programs on its nodes and
+// break it, from any terminal and as often as they like. It never measures and never judges.
 //
 //	tandem lab exec ─┐                 keeper, an ordinary process        guest kernel, where needed
 //	tandem fault    ─┼─ unix socket ─▶ Server ─▶ Here ─▶ lab.Lab
@@ -18,19 +18,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lab is a lab that is up. Here is one in this process, Remote one in another; both do the same. Its
-// errors are of type *Failure where what was asked for is why.
+// Lab is a lab that is up. Here is one in this process, Remote one in another; both do the same.
+// Its errors are of type *Failure where what was asked for is why.
 type Lab interface {
 	// Status is how the lab is now.
 	Status(ctx context.Context) (Status, error)
 	// Exec runs a program on a node to its end and returns its exit status, 128 and the signal's
-	// number for one that a signal ended. The end of the context ends the program and all that it has
-	// started. Streams.Input may be read once more after Exec has returned.
+	// number for one that a signal ended. The end of the context ends the program and all that it
+	// has started. Streams.Input may be read once more after Exec has returned.
 	Exec(ctx context.Context, r ExecRequest, s Streams) (status int, err error)
 	// Log is the last lines of output of the programs of a node.
 	Log(ctx context.Context, r LogRequest) ([]string, error)
-	// Capture writes what passes interfaces as pcapng to Streams.Output until the context or the time
-	// asked for ends, or a Control comes. Started, if set, is called when it has begun.
+	// Capture writes what passes interfaces as pcapng to Streams.Output until the context or the
+	// time asked for ends, or a Control comes. Started, if set, is called when it has begun.
 	Capture(ctx context.Context, r CaptureRequest, s Streams) (Captured, error)
 	// Inject injects a fault and returns it, as List would, when it has taken hold.
 	Inject(ctx context.Context, r InjectRequest) (Fault, error)
@@ -43,7 +43,8 @@ type ExecRequest struct {
 	Node string `json:"node"`
 	// Args are the program, looked up in PATH if it has no slash, and its arguments.
 	Args []string `json:"args"`
-	// Dir is the working directory; empty, or not there: that of the lab. Env is added to the lab's environment.
+	// Dir is the working directory; empty, or not there: that of the lab. Env is added to the lab's
+	// environment.
 	Dir string   `json:"dir,omitempty"`
 	Env []string `json:"env,omitempty"`
 	// Terminal is the size of the terminal that the program gets; nil: it gets none.
@@ -68,7 +69,8 @@ type Streams struct {
 	Started func()
 }
 
-// Control is something that happens to a program from outside: a signal, a new size of its terminal.
+// Control is something that happens to a program from outside: a signal, a new size of its
+// terminal.
 type Control struct {
 	Signal unix.Signal
 	Window *Window

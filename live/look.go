@@ -51,7 +51,8 @@ func nodeStatus(n *lab.Node) (NodeStatus, error) {
 		if a.RawFlags&unix.IFF_LOOPBACK != 0 {
 			continue
 		}
-		l := LinkStatus{Name: a.Name, Up: a.RawFlags&unix.IFF_LOWER_UP != 0, Addresses: []netip.Prefix{}}
+		l := LinkStatus{Name: a.Name, Up: a.RawFlags&unix.IFF_LOWER_UP != 0,
+			Addresses: []netip.Prefix{}}
 		addrs, err := n.Handle().AddrList(link, netlink.FAMILY_ALL)
 		if err != nil {
 			return s, fmt.Errorf("list addresses of %s: %w", a.Name, err)
@@ -208,7 +209,7 @@ func parseHexAddr(text string) (netip.AddrPort, error) {
 	b, err := hex.DecodeString(text[:i])
 	addr, ok := netip.AddrFromSlice(b)
 	if err != nil || !ok {
-		return netip.AddrPort{}, fmt.Errorf("parse address %q: %w", text, errors.Join(err, errors.ErrUnsupported))
+		return netip.AddrPort{}, fmt.Errorf("parse address %q: want 8 hexadecimal digits", text)
 	}
 	return netip.AddrPortFrom(addr, uint16(port)), nil
 }

@@ -49,8 +49,8 @@ func TestParseTable(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []string{"TCP x rr", "TCP C0A80101 rr", "TCP C0A80101:zz rr", "TCP C0:0050 rr",
-		"FWM zz rr", "TCP C0A80101:0050 rr\n -> C0A80101:0050 Masq x 0 0"} {
+	for _, bad := range []string{"TCP x rr", "TCP C0A80101 rr", "TCP C0A80101:zz rr",
+		"TCP C0:0050 rr", "FWM zz rr", "TCP C0A80101:0050 rr\n -> C0A80101:0050 Masq x 0 0"} {
 		if got, err := parseTable(strings.NewReader(bad), nil); err == nil {
 			t.Errorf("%q is read as %+v", bad, got)
 		}
@@ -74,7 +74,8 @@ func TestRipen(t *testing.T) {
 		return ms
 	}
 	ripe, rest := ripen(at(30, 10, 50, 20, 40), noon.Add(40*time.Millisecond))
-	if diff := cmp.Diff([][]int{{10, 20, 30}, {40, 50}}, [][]int{order(ripe), order(rest)}); diff != "" {
+	want := [][]int{{10, 20, 30}, {40, 50}}
+	if diff := cmp.Diff(want, [][]int{order(ripe), order(rest)}); diff != "" {
 		t.Errorf("ripe and rest (-want +got):\n%s", diff)
 	}
 	ripe, rest = ripen(nil, noon)

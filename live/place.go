@@ -17,13 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Place is a folder in which a user's labs are found: each has a socket there, NAME.sock; a file that
-// its keeper has locked, NAME.lock, with the keeper's process number and the lab's own folder in it; and
-// what the keeper has said, NAME.log. The zero Place is none.
+// Place is a folder in which a user's labs are found: each has a socket there, NAME.sock; a file
+// that its keeper has locked, NAME.lock, with the keeper's process number and the lab's own folder
+// in it; and what the keeper has said, NAME.log. The zero Place is none.
 type Place struct{ dir string }
 
-// UserPlace is the place of this user's labs: $XDG_RUNTIME_DIR/tandem, else /tmp/tandem-UID. It is made
-// if it is not there. One that others can write to is an error.
+// UserPlace is the place of this user's labs: $XDG_RUNTIME_DIR/tandem, else /tmp/tandem-UID. It is
+// made if it is not there. One that others can write to is an error.
 func UserPlace() (Place, error) {
 	dir := fmt.Sprintf("/tmp/tandem-%d", os.Getuid())
 	if run := os.Getenv("XDG_RUNTIME_DIR"); run != "" {
@@ -43,8 +43,8 @@ func NewPlace(dir string) (Place, error) {
 		return Place{}, fmt.Errorf("look at folder of labs %s: %w", dir, err)
 	}
 	if s.Mode&unix.S_IFMT != unix.S_IFDIR || s.Mode&0o077 != 0 || int(s.Uid) != os.Getuid() {
-		return Place{}, fmt.Errorf("use folder of labs %s: it is not a folder that only you can enter; "+
-			"remove it, or set XDG_RUNTIME_DIR to a folder of yours", dir)
+		return Place{}, fmt.Errorf("use folder of labs %s: it is not a folder that only you can "+
+			"enter; remove it, or set XDG_RUNTIME_DIR to a folder of yours", dir)
 	}
 	return Place{dir}, nil
 }
@@ -55,8 +55,8 @@ var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,39}$`)
 // CheckName returns why a lab cannot have a name; nil: it can.
 func CheckName(name string) error {
 	if !namePattern.MatchString(name) {
-		return failure(Usage, "name lab %q: want up to 40 lower-case letters, digits, dashes and dots, "+
-			"such as %q", name, "fig7")
+		return failure(Usage, "name lab %q: want up to 40 lower-case letters, digits, dashes and "+
+			"dots, such as %q", name, "fig7")
 	}
 	return nil
 }
@@ -66,7 +66,8 @@ func (p Place) file(name, kind string) string { return filepath.Join(p.dir, name
 // LogFile is where the keeper of a lab, if it has no terminal, says what happens.
 func (p Place) LogFile(name string) string { return p.file(name, "log") }
 
-// Claim is the right to be the keeper of a lab of a name. It is lost with the process at the latest.
+// Claim is the right to be the keeper of a lab of a name. It is lost with the process at the
+// latest.
 type Claim struct {
 	net.Listener
 	lock  *os.File
@@ -199,7 +200,8 @@ func (p Place) Names() ([]string, error) {
 	return names, nil
 }
 
-// up says whether somebody keeps a lab of that name; if nobody does any more, what is left is removed.
+// up says whether somebody keeps a lab of that name; if nobody does any more, what is left is
+// removed.
 func (p Place) up(name string) bool {
 	if _, err := os.Stat(p.file(name, "lock")); err != nil {
 		return false
@@ -216,8 +218,8 @@ func (p Place) up(name string) bool {
 // ErrNone is what Find returns where no lab is up.
 var ErrNone = &Failure{Lacks, "no lab is up: start one with `tandem lab up`"}
 
-// Find returns the lab of a name; with an empty name the only lab that is up. Its errors are of type
-// *Failure where there is no such lab.
+// Find returns the lab of a name; with an empty name the only lab that is up. Its errors are of
+// type *Failure where there is no such lab.
 func (p Place) Find(name string) (Remote, error) {
 	names, err := p.Names()
 	switch {
@@ -246,8 +248,8 @@ const (
 	lockPoll = 10 * time.Millisecond
 )
 
-// Down takes a lab down and returns when its keeper has ended. One that does not answer, or does not
-// end within half a minute, is killed, which ends everything in the lab too.
+// Down takes a lab down and returns when its keeper has ended. One that does not answer, or does
+// not end within half a minute, is killed, which ends everything in the lab too.
 func (p Place) Down(ctx context.Context, r Remote) error {
 	ctx, cancel := context.WithTimeout(ctx, downLimit)
 	defer cancel()

@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// asKeeper makes this test binary claim a lab, in the folder that its first argument names, and answer
-// nobody.
+// asKeeper makes this test binary claim a lab, in the folder that its first argument names, and
+// answer nobody.
 const asKeeper = "TANDEM_TEST_AS_KEEPER"
 
 // keepSilently is such a keeper.

@@ -11,8 +11,8 @@ import (
 )
 
 // ProtocolVersion is that of what client and lab say to each other: lines of JSON, one request on a
-// connection. The client says a request, then messages with input and control; the lab says messages
-// with output, and last one with a result or a failure. Who hangs up before wants no more.
+// connection. The client says a request, then messages with input and control; the lab says
+// messages with output, and last one with a result or a failure. Who hangs up before wants no more.
 const ProtocolVersion = 1
 
 // request is the first line.

@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// Line is one connection that carries many: the two ends of a guest's standard streams, of which one
-// asks and the other answers. Each end is made once.
+// Line is one connection that carries many: the two ends of a guest's standard streams, of which
+// one asks and the other answers. Each end is made once.
 type Line = yamux.Session
 
 // lineWriteLimit is how long one end may not take anything before the line is given up.
@@ -39,8 +39,8 @@ func RemoteOver(name string, to *Line) Remote {
 	return NewRemote(name, func(context.Context) (net.Conn, error) { return to.Open() })
 }
 
-// Relay hands every connection that comes by a listener on over a line, until the listener is closed,
-// and returns when all of them have ended.
+// Relay hands every connection that comes by a listener on over a line, until the listener is
+// closed, and returns when all of them have ended.
 func Relay(from net.Listener, to *Line) {
 	var relayed sync.WaitGroup
 	defer relayed.Wait()
@@ -62,7 +62,8 @@ func Relay(from net.Listener, to *Line) {
 	}
 }
 
-// splice hands on what both ends of two connections say until one hangs up, and then hangs up itself.
+// splice hands on what both ends of two connections say until one hangs up, and then hangs up
+// itself.
 func splice(a, b net.Conn) {
 	var both sync.WaitGroup
 	oneWay := func(to, from net.Conn) {

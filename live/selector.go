@@ -8,8 +8,8 @@ import (
 	"github.com/tandemlb/tandem/topology"
 )
 
-// Selectors are the words that stand for nodes by what they are: @master has every VIP, @backup is the
-// first other director, @directors are all of them, all is every node.
+// Selectors are the words that stand for nodes by what they are: @master has every VIP, @backup is
+// the first other director, @directors are all of them, all is every node.
 func Selectors() []string { return []string{"@master", "@backup", "@directors", "all"} }
 
 // Select returns the targets that a selector means in a topology, in its order, each with what
@@ -114,8 +114,9 @@ func Holders(vips []VIPStatus) string {
 	return strings.Join(parts, ", ")
 }
 
-// Match returns the one of some names that a word means: the one that it is, else the only one that it
-// begins, else the only one of which it begins a part between dashes. The error lists what there is.
+// Match returns the one of some names that a word means: the one that it is, else the only one that
+// it begins, else the only one of which it begins a part between dashes. The error lists what there
+// is.
 func Match(what, word string, names []string) (string, error) {
 	if slices.Contains(names, word) {
 		return word, nil

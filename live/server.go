@@ -15,8 +15,8 @@ import (
 // requestLimit is how long a client may take to say what it wants.
 const requestLimit = 10 * time.Second
 
-// goodbyeLimit is how long a client may take to hear the end of what it asked for, when that is over
-// before it would be.
+// goodbyeLimit is how long a client may take to hear the end of what it asked for, when that is
+// over before it would be.
 const goodbyeLimit = 3 * time.Second
 
 // Server answers the requests of clients on behalf of a lab.
@@ -27,8 +27,8 @@ type Server struct {
 }
 
 // Serve answers what comes by a listener until the context ends or a client asks for the lab to be
-// taken down. Then it closes the listener, ends what is going on, takes the lab down and returns how
-// that went.
+// taken down. Then it closes the listener, ends what is going on, takes the lab down and returns
+// how that went.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -124,8 +124,8 @@ func (c *call) finish(result any, err error) {
 	c.conn.Close()
 }
 
-// listen takes what the client says while its request is carried out, until it hangs up, or says what
-// it may not.
+// listen takes what the client says while its request is carried out, until it hangs up, or says
+// what it may not.
 func (c *call) listen(hangUp func()) {
 	defer hangUp()
 	defer c.input.end(io.ErrUnexpectedEOF)
@@ -184,7 +184,8 @@ func with[R, A any](r request, do func(R) (A, error)) (any, error) {
 	return do(w)
 }
 
-// inputQueue is input that has come and that nobody has taken yet. It is a Reader for one goroutine.
+// inputQueue is input that has come and that nobody has taken yet. It is a Reader for one
+// goroutine.
 type inputQueue struct {
 	taken func(n int)
 

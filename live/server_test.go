@@ -110,7 +110,8 @@ func TestRemoteDoesWhatTheLabDoes(t *testing.T) {
 
 func TestFailuresKeepTheirReason(t *testing.T) {
 	want := failure(Lacks, "the kernel lacks netem")
-	r := serve(t, fake{inject: func(InjectRequest) (Fault, error) { return Fault{}, want }}, nil).remote
+	l := fake{inject: func(InjectRequest) (Fault, error) { return Fault{}, want }}
+	r := serve(t, l, nil).remote
 	_, err := r.Inject(t.Context(), InjectRequest{})
 	var got *Failure
 	if !errors.As(err, &got) || *got != *want {
@@ -218,7 +219,8 @@ func TestDown(t *testing.T) {
 		t.Error("the program that ran went on")
 	}
 	if err := <-s.ended; err == nil || s.closed != 1 {
-		t.Errorf("the server ended with %v and closed the lab %d times, want once and why", err, s.closed)
+		t.Errorf("the server ended with %v and closed the lab %d times, want once and why", err,
+			s.closed)
 	}
 	if _, err := s.remote.Status(t.Context()); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("error %v after the end, want that nobody answers", err)
@@ -334,7 +336,8 @@ func TestTooMuchInputHangsUp(t *testing.T) {
 // FuzzServer: whatever a client says, the server answers, or hangs up.
 func FuzzServer(f *testing.F) {
 	f.Add([]byte(`{"version":1,"verb":"status"}` + "\n"))
-	f.Add([]byte(`{"version":1,"verb":"exec","with":{"node":"lb1"}}` + "\n" + `{"input":"YQ=="}` + "\n"))
+	f.Add([]byte(`{"version":1,"verb":"exec","with":{"node":"lb1"}}` + "\n" +
+		`{"input":"YQ=="}` + "\n"))
 	f.Add([]byte(`{"version":1,"verb":"heal","with":{"id":1}}` + "\n" + `{"signal":2}` + "\n"))
 	f.Fuzz(func(t *testing.T, said []byte) {
 		lab := full()

@@ -20,8 +20,8 @@ type Status struct {
 	// Director is the program on the directors, Kernel OnHost or InGuest.
 	Director string `json:"director"`
 	Kernel   string `json:"kernel"`
-	// Since is when the lab was up. Folder is where it keeps configuration and logs, as its nodes see
-	// it.
+	// Since is when the lab was up. Folder is where it keeps configuration and logs, as its nodes
+	// see it.
 	Since  time.Time    `json:"since"`
 	Folder string       `json:"folder"`
 	Nodes  []NodeStatus `json:"nodes"`
@@ -72,7 +72,8 @@ type Table struct {
 
 // TableService is a virtual service in a kernel.
 type TableService struct {
-	// Protocol is "tcp", "udp" or "fwmark", Address what it is called by: "192.168.1.1:80", or the mark.
+	// Protocol is "tcp", "udp" or "fwmark", Address what it is called by: "192.168.1.1:80", or the
+	// mark.
 	Protocol  string        `json:"protocol"`
 	Address   string        `json:"address"`
 	Scheduler string        `json:"scheduler"`

@@ -12,9 +12,9 @@ import (
 )
 
 // Equip gives the nodes of a lab what they are meant to run, as units, and starts nothing: each
-// director the program d with a configuration file, NODE.conf in the folder dir, which has the given
-// lines of global_defs; each real server, or where there is no service each director, what answers
-// the clients. The folder must exist. A second call does the same again.
+// director the program d with a configuration file, NODE.conf in the folder dir, which has the
+// given lines of global_defs; each real server, or where there is no service each director, what
+// answers the clients. The folder must exist. A second call does the same again.
 func Equip(ctx context.Context, l *lab.Lab, d Director, dir string, globals []string) error {
 	if err := writeMarks(ctx, l); err != nil {
 		return err
@@ -47,8 +47,8 @@ func configFile(dir string, n *lab.Node) string { return filepath.Join(dir, n.Na
 // serverPort is where the built-in real servers listen.
 const serverPort = 80
 
-// addServer names the program of a node that answers the clients: that of the service which has it as
-// a real server, else HTTP.
+// addServer names the program of a node that answers the clients: that of the service which has it
+// as a real server, else HTTP.
 func addServer(n *lab.Node) {
 	protocol, port := serves(n.Lab().Topology(), n.Name())
 	n.AddUnit(faults.ServerUnit, func(ctx context.Context) (*lab.Process, error) {
@@ -68,8 +68,8 @@ func serves(t topology.Topology, node string) (topology.Protocol, uint16) {
 	return topology.HTTP, serverPort
 }
 
-// StartUnits starts every unit of a lab that Equip has equipped, unless it runs: real servers first.
-// It returns when the programs run, which is before the directors have elected a master.
+// StartUnits starts every unit of a lab that Equip has equipped, unless it runs: real servers
+// first. It returns when the programs run, which is before the directors have elected a master.
 func StartUnits(ctx context.Context, l *lab.Lab) error {
 	for _, name := range []string{faults.ServerUnit, faults.DirectorUnit} {
 		for _, n := range l.Nodes() {

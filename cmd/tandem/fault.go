@@ -21,7 +21,8 @@ func newFault() *cobra.Command {
 		Use:   "fault",
 		Short: "Break a lab that is up, and heal it",
 	}
-	for _, c := range []*cobra.Command{newFaultInject(&name), newFaultHeal(&name), newFaultList(&name)} {
+	for _, c := range []*cobra.Command{newFaultInject(&name), newFaultHeal(&name),
+		newFaultList(&name)} {
 		nameFlag(c, &name)
 		cmd.AddCommand(c)
 	}
@@ -34,11 +35,11 @@ func newFaultInject(name *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inject KIND TARGET",
 		Short: "Inject a fault, and return when it has taken hold",
-		Long: "inject breaks something in a lab. `tandem fault list` shows the kinds of faults; what\n" +
-			"begins only one of them, or a word of only one, will do. A target is a node, or where\n" +
-			"the kind wants it NODE:INTERFACE or NODE:ADDRESS. For the node may stand a glob such\n" +
-			"as web*, @master (who has every VIP), @backup, @directors or all: a fault on several\n" +
-			"strikes them at once, all or none. For example\n\n" +
+		Long: "inject breaks something in a lab. `tandem fault list` shows the kinds of faults;\n" +
+			"what begins only one of them, or a word of only one, will do. A target is a node,\n" +
+			"or where the kind wants it NODE:INTERFACE or NODE:ADDRESS. For the node may stand a\n" +
+			"glob such as web*, @master (who has every VIP), @backup, @directors or all: a fault\n" +
+			"on several strikes them at once, all or none. For example\n\n" +
 			"    tandem fault inject director-frozen @master --for 10s\n" +
 			"    tandem fault inject link-down lb1:eth0",
 		Args: cobra.ExactArgs(2),
@@ -65,7 +66,8 @@ func newFaultInject(name *string) *cobra.Command {
 		},
 	}
 	cmd.Flags().DurationVar(&length, "for", 0, "heal it after so long, such as 10s (default never)")
-	cmd.Flags().StringArrayVar(&settings, "set", nil, "a setting of the fault, NAME=VALUE; may be repeated")
+	cmd.Flags().StringArrayVar(&settings, "set", nil,
+		"a setting of the fault, NAME=VALUE; may be repeated")
 	return cmd
 }
 
@@ -195,7 +197,7 @@ func (l faultList) write(w io.Writer, now time.Time) error {
 	fmt.Fprintln(w)
 	switch {
 	case l.Lab == "":
-		fmt.Fprintln(w, "These are the kinds. Which faults hold is known of a lab: choose it by --name.")
+		fmt.Fprintln(w, "These are the kinds. Which faults hold is known of one lab that is up.")
 		return nil
 	case len(l.Active) == 0:
 		fmt.Fprintf(w, "In lab %s no fault holds.\n", l.Lab)

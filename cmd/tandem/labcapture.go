@@ -44,8 +44,8 @@ func newLabCapture(name *string) *cobra.Command {
 	return cmd
 }
 
-// captureTo captures into a file, which is there from the beginning. What goes to a terminal is about
-// the capture, and never the capture itself.
+// captureTo captures into a file, which is there from the beginning. What goes to a terminal is
+// about the capture, and never the capture itself.
 func captureTo(cmd *cobra.Command, r live.Lab, q live.CaptureRequest, file string) error {
 	say := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
 	out, err := openCapture(file)

@@ -36,8 +36,8 @@ func newLabExec(name *string) *cobra.Command {
 	return cmd
 }
 
-// execOn runs a program with this process's streams, but for its input, and makes its status the exit
-// status. Where both input and output are a terminal it gets one.
+// execOn runs a program with this process's streams, but for its input, and makes its status the
+// exit status. Where both input and output are a terminal it gets one.
 func execOn(ctx context.Context, r live.Lab, e live.ExecRequest, input io.Reader) error {
 	// An interrupt is the program's to answer; only a second one is ours.
 	signals := make(chan os.Signal, 4)
@@ -74,8 +74,8 @@ func execOn(ctx context.Context, r live.Lab, e live.ExecRequest, input io.Reader
 	return nil
 }
 
-// pass hands on signals and sizes until the context ends. What a program does not obey ends it at the
-// second time.
+// pass hands on signals and sizes until the context ends. What a program does not obey ends it at
+// the second time.
 func pass(
 	ctx context.Context, end func(), signals <-chan os.Signal, control chan<- live.Control,
 ) {

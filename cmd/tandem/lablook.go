@@ -15,7 +15,8 @@ import (
 
 // nameFlag is the flag with which a command says which lab it is about.
 func nameFlag(cmd *cobra.Command, name *string) {
-	cmd.PersistentFlags().StringVar(name, "name", "", "the lab's name (default the only one that is up)")
+	cmd.PersistentFlags().StringVar(name, "name", "",
+		"the lab's name (default the only one that is up)")
 }
 
 // findLab finds the lab of a name; empty: the only one.
@@ -152,7 +153,8 @@ func newLabList() *cobra.Command {
 	return cmd
 }
 
-// listLimit is how long a lab may take to say how it is before it counts as one that does not answer.
+// listLimit is how long a lab may take to say how it is before it counts as one that does not
+// answer.
 const listLimit = 5 * time.Second
 
 func listLabs(ctx context.Context) ([]labRow, error) {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,10 +42,11 @@ func newLabUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Bring a lab up and leave it running",
-		Long: "up builds a network, starts its directors and real servers, and returns when they are\n" +
-			"at work. The lab goes on in the background until `tandem lab down`; every terminal\n" +
-			"of yours can use it. Where this kernel lacks IPVS, or you are not root, it runs in\n" +
-			"a User Mode Linux guest. Several labs may be up at once, under different names.",
+		Long: "up builds a network, starts its directors and real servers, and returns when they\n" +
+			"are at work. The lab goes on in the background until `tandem lab down`; every\n" +
+			"terminal of yours can use it. Where this kernel lacks IPVS, or you are not root,\n" +
+			"it runs in a User Mode Linux guest. Several labs may be up at once, under\n" +
+			"different names.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := o.load()
@@ -97,7 +97,8 @@ func newLabKeep() *cobra.Command {
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&inside, "inside", false, "this is the guest; requests come by standard input")
+	cmd.Flags().BoolVar(&inside, "inside", false,
+		"this is the guest; requests come by standard input")
 	return cmd
 }
 
@@ -176,8 +177,8 @@ func (l labToBe) greeting() string {
 	return fmt.Sprintf("lab %s is up: %s %s", l.name, l.program.Name, l.place())
 }
 
-// keep keeps the lab up until a client has it taken down, or the context ends. It calls ready when the
-// lab is up.
+// keep keeps the lab up until a client has it taken down, or the context ends. It calls ready when
+// the lab is up.
 func (l labToBe) keep(ctx context.Context, say func(string), ready func()) error {
 	place, err := live.UserPlace()
 	if err != nil {
@@ -216,8 +217,8 @@ func (l labToBe) keepHere(
 	return nil
 }
 
-// keepInside is the guest's part of a lab in a guest: requests come by standard input, and answers go
-// to standard output.
+// keepInside is the guest's part of a lab in a guest: requests come by standard input, and answers
+// go to standard output.
 func (l labToBe) keepInside(ctx context.Context) error {
 	server, err := l.up(ctx, "", sayOnStderr)
 	if err != nil {
@@ -360,7 +361,7 @@ func startKeeper(args []string, logFile string) (*keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.OpenFile(filepath.Clean(logFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make log: %w", err)
 	}
@@ -381,8 +382,8 @@ func startKeeper(args []string, logFile string) (*keeper, error) {
 	return k, nil
 }
 
-// await waits until the keeper's lab is up, and returns 0, or until the keeper ends, and returns its
-// exit status. The end of the context ends the keeper.
+// await waits until the keeper's lab is up, and returns 0, or until the keeper ends, and returns
+// its exit status. The end of the context ends the keeper.
 func (k *keeper) await(ctx context.Context) (int, error) {
 	defer k.ready.Close()
 	stop := context.AfterFunc(ctx, func() { _ = k.cmd.Process.Signal(unix.SIGTERM) })

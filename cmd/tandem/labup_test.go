@@ -4,19 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/live"
 )
@@ -79,7 +74,8 @@ func (s *terminals) must(args ...string) string {
 func (s *terminals) status() live.Status {
 	s.t.Helper()
 	var status live.Status
-	if err := json.Unmarshal([]byte(s.must("lab", "status", "--format", "json")), &status); err != nil {
+	out := s.must("lab", "status", "--format", "json")
+	if err := json.Unmarshal([]byte(out), &status); err != nil {
 		s.t.Fatal(err)
 	}
 	return status
@@ -158,8 +154,8 @@ func labExec(t *testing.T, s *terminals) {
 		{"its own network", "", "2: eth0    inet 192.168.1.100/24", "",
 			[]string{"client1", "ip", "-o", "-4", "addr", "show", "eth0"}, 0},
 		{"flags are the program's", "", "lb1\n", "", []string{"lb1", "uname", "--nodename"}, 0},
-		{"no such program", "", "", "tandem: start no-such-program on lb1", []string{"lb1", "no-such-program"},
-			exitNoProgram},
+		{"no such program", "", "", "tandem: start no-such-program on lb1",
+			[]string{"lb1", "no-such-program"}, exitNoProgram},
 		{"no such node", "", "", `tandem: find node "lb9": the lab has client1`, []string{"lb9", "ls"},
 			exitUsage},
 	}
@@ -245,7 +241,8 @@ func labCapture(t *testing.T, s *terminals) {
 	if err != nil {
 		t.Skip("no tshark to read the capture")
 	}
-	out, err := exec.Command(tshark, "-r", filepath.Join(s.dir, "a.pcapng"), "-Y", "vrrp", "-T", "fields",
+	file := filepath.Join(s.dir, "a.pcapng")
+	out, err := exec.Command(tshark, "-r", file, "-Y", "vrrp", "-T", "fields",
 		"-e", "frame.interface_name", "-e", "ip.src").Output()
 	if err != nil {
 		t.Fatalf("tshark: %v", err)
@@ -255,8 +252,7 @@ func labCapture(t *testing.T, s *terminals) {
 			t.Errorf("tshark shows no advert of lb1 on %s:\n%s", want, out)
 		}
 	}
-	order, err := exec.Command(tshark, "-r", filepath.Join(s.dir, "a.pcapng"), "-T", "fields", "-e",
-		"frame.time_epoch").Output()
+	order, err := exec.Command(tshark, "-r", file, "-T", "fields", "-e", "frame.time_epoch").Output()
 	if err != nil {
 		t.Fatalf("tshark: %v", err)
 	}
@@ -267,14 +263,15 @@ func labCapture(t *testing.T, s *terminals) {
 		}
 		last = time
 	}
-	if _, said, status := s.do("", "lab", "capture", "lb1:eth9", "-w", "b.pcapng"); status != exitUsage {
+	_, said, status = s.do("", "lab", "capture", "lb1:eth9", "-w", "b.pcapng")
+	if status != exitUsage {
 		t.Errorf("capture of no interface: status %d, %s", status, said)
 	}
 }
 
 func labShell(t *testing.T, s *terminals) {
-	script := "# a comment\nlb1 echo $((1 + 1)) | tr 2 3\nclient1 echo lb2 client1\nheal\nnonsense\n" +
-		"lb2 sleep 3600 &\nlb2 exit 7\n"
+	script := "# a comment\nlb1 echo $((1 + 1)) | tr 2 3\nclient1 echo lb2 client1\nheal\n" +
+		"nonsense\nlb2 sleep 3600 &\nlb2 exit 7\n"
 	out, said, status := s.do(script, "lab", "shell")
 	if diff := cmp.Diff("3\n192.168.1.3 192.168.1.100\nno fault holds\n", out); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
@@ -294,8 +291,8 @@ func TestLabsSideBySide(t *testing.T) {
 		says   string
 	}{
 		{[]string{"lab", "up", "-t", "preset:fig5"}, exitInconclusive, "tandem lab down fig5"},
-		{[]string{"lab", "up", "-t", "preset:fig5", "--name", "other", "--foreground"}, exitInconclusive,
-			"a lab of that name is up"},
+		{[]string{"lab", "up", "-t", "preset:fig5", "--name", "other", "--foreground"},
+			exitInconclusive, "a lab of that name is up"},
 		{[]string{"lab", "status"}, exitUsage, "fig5, other by --name"},
 		{[]string{"lab", "down"}, exitUsage, "fig5, other by --name"},
 		{[]string{"lab", "down", "third"}, exitInconclusive, "there is fig5, other"},
@@ -303,10 +300,8 @@ func TestLabsSideBySide(t *testing.T) {
 		{[]string{"lab", "capture", "lb1", "--name", "other"}, exitUsage, "-w FILE"},
 		{[]string{"lab", "up", "-t", "preset:fig8"}, exitInconclusive, "fig7"},
 		{[]string{"lab", "up", "--director", "no-such-program"}, exitInconclusive, "no-such-program"},
-		{[]string{"lab", "up", "-t", "preset:fig5", "--name", "bad", "--director", "false"},
-			exitInconclusive, ""},
 	}
-	for _, tt := range tests[:len(tests)-1] {
+	for _, tt := range tests {
 		_, said, status := s.do("", tt.args...)
 		if status != tt.status || !strings.Contains(said, tt.says) {
 			t.Errorf("tandem %s: status %d, %q; want %d and a word on %q", strings.Join(tt.args, " "),
@@ -322,215 +317,8 @@ func TestLabsSideBySide(t *testing.T) {
 		t.Errorf("labs %+v, want fig5, and other with a fault", rows)
 	}
 	s.must("lab", "down", "other")
-	if out := s.must("lab", "list"); !strings.Contains(out, "fig5") || strings.Contains(out, "other") {
+	out := s.must("lab", "list")
+	if !strings.Contains(out, "fig5") || strings.Contains(out, "other") {
 		t.Errorf("labs after one went down:\n%s", out)
 	}
-}
-
-// TestKilledLabLeavesNothing kills the process that keeps a lab.
-func TestKilledLabLeavesNothing(t *testing.T) {
-	for _, kernel := range []string{"auto", "uml"} {
-		t.Run(kernel, func(t *testing.T) {
-			s := newTerminals(t)
-			s.must("lab", "up", "-t", "preset:fig5", "--kernel", kernel)
-			b, err := os.ReadFile(filepath.Join(s.run, "tandem", "fig5.lock"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			number, _, _ := strings.Cut(string(b), "\n")
-			pid, err := strconv.Atoi(number)
-			if err != nil {
-				t.Fatal(err)
-			}
-			family := descendants(t, pid)
-			if len(family) < 3 {
-				t.Fatalf("the lab has %d processes", len(family))
-			}
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			await(t, "the end of its processes", func() bool { return alive(family) == 0 })
-			if out := s.must("lab", "list"); strings.Contains(out, "fig5") {
-				t.Errorf("a dead lab is listed:\n%s", out)
-			}
-			s.must("lab", "up", "-t", "preset:fig5")
-		})
-	}
-}
-
-// process is a process that lived at a time: its number alone may be another's later.
-type process struct {
-	pid   int
-	start string
-}
-
-// processes are all there are, each with its parent.
-func processes(t *testing.T) map[process]int {
-	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[process]int{}
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has ended
-		}
-		// The name in parentheses may hold anything; the fields after it do not.
-		f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		parent, failed := strconv.Atoi(f[1])
-		if err != nil || failed != nil || f[0] == "Z" {
-			continue
-		}
-		all[process{pid, f[19]}] = parent
-	}
-	return all
-}
-
-// descendants are a process and everything that it has started.
-func descendants(t *testing.T, pid int) []process {
-	t.Helper()
-	all := processes(t)
-	known := map[int]bool{pid: true}
-	var family []process
-	for grown := true; grown; {
-		grown = false
-		for p, parent := range all {
-			if known[parent] && !known[p.pid] {
-				known[p.pid], grown = true, true
-				family = append(family, p)
-			}
-		}
-	}
-	return family
-}
-
-func alive(family []process) int {
-	n := 0
-	for _, p := range family {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
-		if err != nil {
-			continue
-		}
-		f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if f[0] != "Z" && f[19] == p.start {
-			n++
-		}
-	}
-	return n
-}
-
-func TestForegroundEndsByInterrupt(t *testing.T) {
-	s := newTerminals(t)
-	cmd := s.command("lab", "up", "-t", "preset:fig5", "--foreground")
-	stderr, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	look(stderr).await(t, "Ctrl-C")
-	s.must("lab", "exec", "lb1", "true")
-	if err := cmd.Process.Signal(unix.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ended with %v", err)
-	}
-	if out := s.must("lab", "list"); !strings.Contains(out, "no lab is up") {
-		t.Errorf("labs afterwards:\n%s", out)
-	}
-}
-
-// screen is what somebody sees who awaits one thing after another.
-type screen struct {
-	chunks chan []byte // closed at the end
-	seen   []byte      // that no text awaited was part of
-}
-
-// look reads all the time, to the end.
-func look(from io.Reader) *screen {
-	s := &screen{chunks: make(chan []byte, 1000)}
-	go func() {
-		defer close(s.chunks)
-		for {
-			b := make([]byte, 1024)
-			n, err := from.Read(b)
-			s.chunks <- b[:n]
-			if err != nil {
-				return
-			}
-		}
-	}()
-	return s
-}
-
-// await waits until a text has come behind the last one.
-func (s *screen) await(t *testing.T, text string) {
-	t.Helper()
-	limit := time.After(labLimit)
-	for {
-		if i := bytes.Index(s.seen, []byte(text)); i >= 0 {
-			s.seen = s.seen[i+len(text):]
-			return
-		}
-		select {
-		case b, ok := <-s.chunks:
-			if !ok {
-				t.Fatalf("await %q: it has ended; it said:\n%q", text, s.seen)
-			}
-			s.seen = append(s.seen, b...)
-		case <-limit:
-			t.Fatalf("await %q: not within %s; it said:\n%q", text, labLimit, s.seen)
-		}
-	}
-}
-
-// TestPrompt types at the prompt of a lab: completion, a program that is interrupted, a shell on a node.
-func TestPrompt(t *testing.T) {
-	s := newTerminals(t)
-	s.must("lab", "up", "-t", "preset:fig5")
-	cmd := s.command("lab", "shell")
-	cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+t.TempDir(), "TERM=xterm")
-	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 30, Cols: 90})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer terminal.Close()
-	shows := look(terminal)
-	const prompt = "fig5> "
-	steps := []struct{ typed, shows string }{
-		{"", prompt},
-		{"cli\tuname -n\r", "\nclient1\r\n"},
-		{"", prompt},
-		{"lb1 stty size\r", "\n30 90\r\n"},
-		{"", prompt},
-		{"lb1 sh -c 'echo begun; sleep 3600'\r", "\nbegun\r\n"},
-		{"\x03", prompt},
-		{"abandoned\x03", prompt},
-		{"fau\tlink-d\tlb2:\t--set x\x03", prompt},
-		{"fault link-d\tlb2:\t\r", "link-down lb2:eth0; heals"},
-		{"", prompt},
-		{"heal\r", "healed fault 1"},
-		{"", prompt},
-		{"lb2\r", "lb2# "},
-		{"uname -n; exit\r", "lb2\r\nexit\r\n"},
-		{"", prompt},
-		{"\x1b[A\x1b[A\r", "no fault holds"},
-		{"", prompt},
-		{"\x04", "\n"},
-	}
-	for _, step := range steps {
-		if _, err := terminal.WriteString(step.typed); err != nil {
-			t.Fatal(err)
-		}
-		shows.await(t, step.shows)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the prompt ended with %v", err)
-	}
-	s.must("lab", "status")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -23,9 +24,9 @@ func newLabShell(name *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "shell [NODE]",
 		Short: "Open a prompt for a lab, or a shell on a node",
-		Long: "shell without NODE opens a prompt at which a line that begins with a node's name runs\n" +
-			"there, as in mininet, and others break, heal and show the lab. Lines may also come\n" +
-			"from a pipe or a file: the last one's status is the exit status then.\n\n" +
+		Long: "shell without NODE opens a prompt at which a line that begins with a node's name\n" +
+			"runs there, as in mininet, and others break, heal and show the lab. Lines may also\n" +
+			"come from a pipe or a file: the last one's status is the exit status then.\n\n" +
 			shellHelp,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,8 +56,8 @@ const shellHelp = `  client1 curl -s http://192.168.1.1/   run a program on a no
   exit, Ctrl-D                          leave; the lab stays up
 `
 
-// shellOn asks for a shell on a node: bash where there is one, as everybody has it, whatever a user's
-// own settings do where not every file can be written.
+// shellOn asks for a shell on a node: bash where there is one, as everybody has it, whatever a
+// user's own settings do where not every file can be written.
 func shellOn(node string) live.ExecRequest {
 	e := live.ExecRequest{Node: node, Args: []string{"sh"}, Env: []string{"PS1=" + node + "# "}}
 	if bash, err := exec.LookPath("bash"); err == nil {
@@ -167,8 +168,8 @@ func (s *shell) names() []string {
 	return names
 }
 
-// shellWords are the first words of lines that are not about a node, with the command of this program
-// that each stands for; nil: none.
+// shellWords are the first words of lines that are not about a node, with the command of this
+// program that each stands for; nil: none.
 var shellWords = map[string][]string{
 	"capture": {"lab", "capture"},
 	"exit":    nil,
@@ -260,27 +261,31 @@ func (s *shell) withAddresses(from, line string) string {
 	return b.String()
 }
 
+// address is that by which a node reaches another one; false: that is no node's name.
 func (s *shell) address(from, to string) (string, bool) {
-	var near []live.LinkStatus
-	for _, n := range s.nodes {
-		if n.Name == from {
-			near = n.Links
-		}
+	far := s.addresses(to)
+	if len(far) == 0 {
+		return "", false
 	}
-	for _, n := range s.nodes {
-		if n.Name != to || len(n.Links) == 0 || len(n.Links[0].Addresses) == 0 {
-			continue
-		}
-		for _, l := range n.Links {
-			for _, a := range l.Addresses[:min(1, len(l.Addresses))] {
-				for _, m := range near {
-					if len(m.Addresses) > 0 && m.Addresses[0].Contains(a.Addr()) {
-						return a.Addr().String(), true
-					}
-				}
+	for _, f := range far {
+		for _, near := range s.addresses(from) {
+			if near.Contains(f.Addr()) {
+				return f.Addr().String(), true
 			}
 		}
-		return n.Links[0].Addresses[0].Addr().String(), true
 	}
-	return "", false
+	return far[0].Addr().String(), true
+}
+
+// addresses are the first ones of each interface of a node, which are its own; no such node: nil.
+func (s *shell) addresses(node string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, n := range s.nodes {
+		for _, l := range n.Links {
+			if n.Name == node && len(l.Addresses) > 0 {
+				all = append(all, l.Addresses[0])
+			}
+		}
+	}
+	return all
 }

@@ -25,8 +25,8 @@ type completer struct {
 // completeLimit is how long a lab may take to say what there is to be completed.
 const completeLimit = time.Second
 
-// key completes the word before the cursor on Tab: as far as all that it may become are the same. Where
-// that is no further than it is, it shows them.
+// key completes the word before the cursor on Tab: as far as all that it may become are the same.
+// Where that is no further than it is, it shows them.
 func (c *completer) key(line string, pos int, key rune) (string, int, bool) {
 	if key != '\t' {
 		return "", 0, false
@@ -50,8 +50,8 @@ func (c *completer) key(line string, pos int, key rune) (string, int, bool) {
 	return done + line[pos:], len(done), true
 }
 
-// complete extends a word as far as all that it may become are the same, with a space where it is one,
-// and returns what it may become.
+// complete extends a word as far as all that it may become are the same, with a space where it is
+// one, and returns what it may become.
 func complete(word string, candidates []string) (whole string, all []string) {
 	for _, c := range candidates {
 		if strings.HasPrefix(c, word) && !slices.Contains(all, c) {
@@ -156,8 +156,8 @@ func targetsOf(s live.Status) []string {
 	return all
 }
 
-// onNodeCandidates are programs for the first word of a line for a node, and then what may be called
-// and files. Nodes see the same files as this program.
+// onNodeCandidates are programs for the first word of a line for a node, and then what may be
+// called and files. Nodes see the same files as this program.
 func onNodeCandidates(s live.Status, first bool, word string) []string {
 	if word == "" {
 		return nodesOf(s) // there are too many of the others
@@ -184,11 +184,14 @@ func onNodeCandidates(s live.Status, first bool, word string) []string {
 
 // files are those whose path begins with a word, directories with a slash behind.
 func files(word string) []string {
-	found, err := filepath.Glob(strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`).Replace(word) + "*")
+	literal := strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`).Replace(word)
+	found, err := filepath.Glob(literal + "*")
 	if err != nil {
 		return nil
 	}
+	dir := word[:strings.LastIndexByte(word, '/')+1] // as it was typed
 	for i, f := range found {
+		found[i] = dir + filepath.Base(f)
 		if info, err := os.Stat(f); err == nil && info.IsDir() {
 			found[i] += "/"
 		}

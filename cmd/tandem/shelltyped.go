@@ -14,8 +14,8 @@ import (
 	"github.com/tandemlb/tandem/lab/kernel"
 )
 
-// typist reads what is typed, all the time, and gives it to whoever is listening: the prompt, or the
-// program that runs. Nothing is lost between them.
+// typist reads what is typed, all the time, and gives it to whoever is listening: the prompt, or
+// the program that runs. Nothing is lost between them.
 type typist struct {
 	chunks chan []byte // closed at the end of the input
 
@@ -80,8 +80,8 @@ func (s *session) Read(b []byte) (int, error) {
 	}
 }
 
-// cancelling is what is typed at the prompt, where Ctrl-C clears the line: to the end of it, kill it,
-// enter what is left.
+// cancelling is what is typed at the prompt, where Ctrl-C clears the line: to the end of it, kill
+// it, enter what is left.
 type cancelling struct{ io.Reader }
 
 func (c cancelling) Read(b []byte) (int, error) {
