@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tandemlb/tandem/drills"
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/scenarios"
 )
@@ -49,21 +52,36 @@ func newDrillAnalyze() *cobra.Command {
 	return cmd
 }
 
-// judgeAgain judges stored reports by the catalogue's bounds. Every scenario that is not there is
-// named.
+// judgeAgain judges stored reports, by the bounds of the drill file beside each, else by the
+// catalogue's. Every scenario that is in neither is named.
 func judgeAgain(stored []storedReport) ([]reports.Report, error) {
 	var again []reports.Report
 	var errs []error
 	for _, r := range stored {
-		found, err := scenarios.Find(r.Recording.Scenario)
-		if err != nil || len(found) != 1 {
-			errs = append(errs, fmt.Errorf("judge %s: this program has no drill %q: use the one that "+
-				"made the run, or `tandem report show`", r.Path, r.Recording.Scenario))
+		s, err := scenarioOf(r)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("judge %s: %w", r.Path, err))
 			continue
 		}
-		again = append(again, scenarios.Again(found[0], r.Report))
+		again = append(again, scenarios.Again(s, r.Report))
 	}
 	return again, errors.Join(errs...)
+}
+
+// scenarioOf returns the scenario that a stored report is of.
+func scenarioOf(r storedReport) (scenarios.Scenario, error) {
+	name := r.Recording.Scenario
+	file := filepath.Join(filepath.Dir(r.Path), name+drills.Suffix)
+	if _, err := os.Stat(file); err == nil {
+		d, err := readDrill(file)
+		return d.Scenario(), err
+	}
+	found, err := scenarios.Find(name)
+	if err != nil || len(found) != 1 {
+		return scenarios.Scenario{}, fmt.Errorf("this program has no drill %q: use the one that made "+
+			"the run, or `tandem report show`", name)
+	}
+	return found[0], nil
 }
 
 // writeAnalysis writes the verdict table and where it differs from the stored one.
