@@ -6,7 +6,7 @@ import (
 
 // rule is an invariant as a drill names it.
 type rule struct {
-	name, doc string
+	name string
 	// applies says whether it means anything for a scenario.
 	applies func(scenarios.Scenario) bool
 	bound   func(scenarios.Scenario) scenarios.Bound

@@ -189,17 +189,28 @@ func (s scheduled) begin(what string) {
 	s.r.event(reports.Event{Kind: reports.StepBegin, Subject: what})
 }
 
+// flat are steps with those that schedules have in place of these.
+func flat(steps []Step) []Step {
+	var all []Step
+	for _, step := range steps {
+		s, ok := step.(Schedule)
+		if !ok {
+			all = append(all, step)
+			continue
+		}
+		for _, a := range s.Acts {
+			all = append(all, a.Step)
+		}
+	}
+	return all
+}
+
 // injections are the faults that steps inject by themselves or by a schedule.
 func injections(steps []Step) []Inject {
 	var all []Inject
-	for _, step := range steps {
-		switch step := step.(type) {
-		case Inject:
-			all = append(all, step)
-		case Schedule:
-			for _, a := range step.Acts {
-				all = append(all, injections([]Step{a.Step})...)
-			}
+	for _, step := range flat(steps) {
+		if i, ok := step.(Inject); ok {
+			all = append(all, i)
 		}
 	}
 	return all
