@@ -134,6 +134,7 @@ func TestParseEverything(t *testing.T) {
 			{"back_in_service_within", Times{{"web1", 3 * s}, {"web2", 4 * s}}},
 			{"shares", Counts{{"web1", 30}, {"web2", 0}}}, {"order", Names{"web3", "web2", "web1"}},
 			{"predicted", true}},
+		Invariants: []string{scenarios.OneOwner, scenarios.Converges},
 	}
 	if diff := cmp.Diff(want, d, values); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -229,7 +230,7 @@ func TestScenarioHasWhatTheDrillSays(t *testing.T) {
 		"share lost by client1", "lost by client2", "outage", "one owner", "out of service",
 		"fail-back outage", "one owner again", "back in service", "steady again", "outage",
 		"fail-back outage", "one owner", "one owner again", "out of service", "back in service",
-		"back in service", "shares", "order", "predicted"}
+		"back in service", "shares", "order", "predicted", scenarios.OneOwner, scenarios.Converges}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("bounds (-want +got):\n%s", diff)
 	}

@@ -13,7 +13,13 @@ type rule struct {
 }
 
 // rules are all invariants in the order of reports.
-func rules() []rule { return nil }
+func rules() []rule {
+	var all []rule
+	for _, r := range scenarios.Invariants() {
+		all = append(all, rule{r.Name, r.Applies, r.Bound})
+	}
+	return all
+}
 
 // ruleOf returns the invariant of a name.
 func ruleOf(name string) (rule, bool) {

@@ -140,7 +140,7 @@ func keepsTable(s Scenario) bool {
 
 // hasStep says whether a scenario has a step of a type among those that it always has.
 func hasStep[T Step](s Scenario) bool {
-	return slices.ContainsFunc(s.Steps, func(step Step) bool {
+	return slices.ContainsFunc(flat(s.Steps), func(step Step) bool {
 		_, ok := step.(T)
 		return ok
 	})

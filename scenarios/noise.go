@@ -21,6 +21,8 @@ func Control(s Scenario, seed uint64) Scenario {
 		case Inject, Misconfigure, HealAll:
 		case Reloads:
 			steps = append(steps, Observe{For: time.Duration(len(step.Files)) * step.Every})
+		case Schedule:
+			steps = append(steps, step.withoutFaults())
 		case Await:
 			steps = append(steps, withoutFault(step))
 		default:

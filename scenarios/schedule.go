@@ -189,6 +189,19 @@ func (s scheduled) begin(what string) {
 	s.r.event(reports.Event{Kind: reports.StepBegin, Subject: what})
 }
 
+// withoutFaults is a schedule that lasts as long and breaks and changes nothing.
+func (s Schedule) withoutFaults() Schedule {
+	var acts []Act
+	for _, a := range s.Acts {
+		switch a.Step.(type) {
+		case Inject, Heal, Reloads, Misconfigure:
+			a = Act{At: a.At, Step: Observe{For: a.For}}
+		}
+		acts = append(acts, a)
+	}
+	return Schedule{acts}
+}
+
 // flat are steps with those that schedules have in place of these.
 func flat(steps []Step) []Step {
 	var all []Step

@@ -245,3 +245,17 @@ func TestTargetsOfTopology(t *testing.T) {
 		}
 	}
 }
+
+// TestScheduleOfControlRun: it takes the same time, and nothing is broken in it.
+func TestScheduleOfControlRun(t *testing.T) {
+	s := Schedule{[]Act{{At: second, For: 3 * second, Step: Inject{Target: "web1"}},
+		{At: 2 * second, Step: Inject{Target: "web2"}}, {At: 9 * second, Step: Heal{Act: 1}},
+		{At: 4 * second, Step: Requests{Client: "client1", Count: 3}}}}
+	control := Control(Scenario{Steps: []Step{Steady{}, s}}, 1)
+	want := []Step{Steady{}, Schedule{[]Act{{At: second, Step: Observe{For: 3 * second}},
+		{At: 2 * second, Step: Observe{}}, {At: 9 * second, Step: Observe{}},
+		{At: 4 * second, Step: Requests{Client: "client1", Count: 3}}}}}
+	if diff := cmp.Diff(want, control.Steps); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
