@@ -131,13 +131,16 @@ func (b *batch) makeDir(s scenarios.Scenario, i, total int) (string, error) {
 		}
 	}
 	b.progress("[%d/%d] %s with %s", i, total, s.Name, b.director.Name)
-	return dir, b.writeDrill(dir, s.Name)
+	return dir, nil
 }
 
 // runOne carries out the i-th of total runs, counted from 0.
 func (b *batch) runOne(ctx context.Context, s scenarios.Scenario, i, total int) error {
 	dir, err := b.makeDir(s, i+1, total)
 	if err != nil {
+		return err
+	}
+	if err := b.writeDrill(dir, s.Name); err != nil {
 		return err
 	}
 	o := b.runOptions(s, i)

@@ -120,12 +120,11 @@ func writeDrillFile(file string, d drills.Drill) error {
 }
 
 // fileOf is the name of the drill file in a run's directory; empty: the catalogue has the drill.
-func (b *batch) fileOf(dir, name string) string {
-	file := name + drills.Suffix
-	if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+func (b *batch) fileOf(name string) string {
+	if _, ok := b.options.written[name]; !ok {
 		return ""
 	}
-	return file
+	return name + drills.Suffix
 }
 
 func newDrillValidate() *cobra.Command {

@@ -183,10 +183,8 @@ func (s *shrinking) fails(ctx context.Context, part [][]drills.Step) (bool, erro
 	}
 	file := filepath.Join(s.dir, d.Name+drills.Suffix)
 	s.options.written[d.Name] = written{drill: d, whole: s.again(file)}
-	if err := s.writeDrill(s.try, d.Name); err != nil {
-		return false, err
-	}
-	report, err := s.carryApart(ctx, d.Scenario(), s.try, s.orderOf(d.Scenario(), 0), "")
+	of := d.Scenario()
+	report, err := s.carryApart(ctx, of, s.try, s.orderOf(of, 0), "")
 	if err != nil {
 		return false, err
 	}

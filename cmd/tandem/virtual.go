@@ -144,7 +144,10 @@ func (b *batch) runInGuest(
 func (b *batch) carryApart(
 	ctx context.Context, s scenarios.Scenario, dir string, o order, prefix string,
 ) (reports.Report, error) {
-	o.File = b.fileOf(dir, s.Name)
+	if err := b.writeDrill(dir, s.Name); err != nil {
+		return reports.Report{}, err
+	}
+	o.File = b.fileOf(s.Name)
 	argument, err := json.Marshal(o)
 	if err != nil {
 		return reports.Report{}, fmt.Errorf("encode order: %w", err)
