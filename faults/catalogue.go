@@ -186,6 +186,12 @@ var catalogue = []spec{
 		doc: "The node has a permanent entry for an address, such as a VIP or its gateway, that " +
 			"leads to nobody. The heal deletes it, and the node asks again.",
 		build: neighbourPoisoned},
+	{kind: ConntrackFull, name: "conntrack-full", family: State, form: OfNode,
+		doc: "The node tracks connections, as for a firewall, and its table of them is full: what " +
+			"belongs to none that it knows is dropped, adverts included.",
+		parameters: []Parameter{{"known", "how long it gets to know those that there are", "1s",
+			FormTime}},
+		needs: []lab.Capability{lab.Nftables}, build: conntrackFull},
 
 	{kind: HostilePackets, name: "hostile-packets", family: Protocol, form: OfInterface,
 		doc: "A host sends by the interface, 300 times a second, packets like adverts of the " +

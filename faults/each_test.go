@@ -16,6 +16,7 @@ import (
 
 	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/lab"
+	"github.com/tandemlb/tandem/lab/kernel"
 	"github.com/tandemlb/tandem/topology"
 )
 
@@ -460,6 +461,18 @@ var _ = Describe("a fault of the kernel's state", func() {
 		heal := w.inject(ctx, faults.RouteDeleted, "web1:0.0.0.0", nil)
 		Expect(run(ctx, w.web1, "ip route add default via 192.168.2.1")).To(BeEmpty())
 		w.healed(ctx, heal)
+	})
+
+	It("fills the table of connections", func(ctx SpecContext) {
+		if f := kernel.Probe([]lab.Capability{lab.Nftables})[0]; !f.OK {
+			Skip("this kernel lacks " + f.Name + ": " + f.Reason)
+		}
+		w := newWorld(ctx, "")
+		Expect(dial(ctx, w.client1, "192.168.1.2:9")).To(MatchError(unix.ECONNREFUSED))
+		heal := w.inject(ctx, faults.ConntrackFull, "lb1", faults.Settings{"known": "1ms"})
+		Expect(isTimeout(dial(ctx, w.client1, "192.168.1.2:9"))).To(BeTrue())
+		w.healed(ctx, heal)
+		Expect(dial(ctx, w.client1, "192.168.1.2:9")).To(MatchError(unix.ECONNREFUSED))
 	})
 
 	It("poisons a neighbour", func(ctx SpecContext) {

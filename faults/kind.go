@@ -62,6 +62,7 @@ const (
 	IPVSFlushed
 	RouteDeleted
 	NeighbourPoisoned
+	ConntrackFull
 
 	HostilePackets
 	HostileFlood

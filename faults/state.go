@@ -253,3 +253,15 @@ func forgetNeighbour(n *lab.Node, entry *netlink.Neigh) error {
 	}
 	return nil
 }
+
+// conntrackFull fills a node's table of connections.
+func conntrackFull(_ request, v *values) injector {
+	known := v.duration("known")
+	return func(ctx context.Context, n *lab.Node) (Heal, error) {
+		free, err := n.FillConntrack(ctx, known)
+		if err != nil {
+			return nil, err
+		}
+		return free, nil
+	}
+}

@@ -100,13 +100,21 @@ func (i Impairment) netem(link int, handle uint16) *netlink.Netem {
 		})
 }
 
-// way is one direction over the cable to a port of the fabric.
+// way is one direction over a cable: the queue of frames that one of its ends sends.
 type way struct {
-	port      int
-	direction Direction
+	handle *netlink.Handle
+	link   int
 }
 
-// impairments are what the ways of a fabric suffer.
+// way is the queue that a direction over the cable of an interface has.
+func (n *Node) way(p *port, d Direction) way {
+	if d == Outward {
+		return way{n.handle, p.index}
+	}
+	return way{n.lab.fabric.handle, p.fabric.Index}
+}
+
+// impairments are what the cables of a lab do to frames.
 type impairments struct {
 	mu     sync.Mutex
 	on     map[way][]*Impairment
@@ -116,32 +124,34 @@ type impairments struct {
 // Impair makes the cable of an interface a bad one, in one direction, and returns what ends that,
 // which a second time does nothing. It returns when a frame has met the impairment. Several may
 // hold at once: the cable then has all their faults. When one begins or ends, frames that are on
-// their way are lost. It needs Netem. The node sees nothing of it but what becomes of the frames;
-// the fabric's probes see each frame as it was sent.
+// their way are lost. It needs Netem. What the node sends is impaired as it leaves its interface,
+// so that the fabric's probes see what has become of it; no sender is told that a frame is lost.
 //
-// Equivalent to, at the switch: `tc qdisc replace dev lb1.eth0 root netem delay 50ms` for Inward;
-// for Outward the same on a device of type ifb to which all that comes in by lb1.eth0 is redirected.
+// Equivalent to: `tc qdisc replace dev eth0 root netem delay 50ms` on the node for Outward, and for
+// Inward `tc qdisc replace dev lb1.eth0 root netem delay 50ms` at the switch.
 func (n *Node) Impair(
 	ctx context.Context, iface string, d Direction, i Impairment,
 ) (end func(context.Context) error, err error) {
+	fail := func(err error) (func(context.Context) error, error) {
+		return nil, fmt.Errorf("impair %s:%s %s: %w", n, iface, d, err)
+	}
 	p, err := n.port(iface)
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
-	w := way{p.fabric.Index, d}
-	f := n.lab.fabric
-	if err := f.impair(w, &i, true); err != nil {
-		return nil, errors.Join(fmt.Errorf("impair %s:%s %s: %w", n, iface, d, err),
-			f.impair(w, &i, false))
-	}
+	w, all := n.way(p, d), &n.lab.fabric.impaired
 	end = func(context.Context) error {
-		if err := f.impair(w, &i, false); err != nil {
+		if err := all.take(w, &i); err != nil {
 			return fmt.Errorf("repair %s:%s %s: %w", n, iface, d, err)
 		}
 		return nil
 	}
-	if err := n.awaitImpaired(ctx, p, d); err != nil {
-		return nil, errors.Join(fmt.Errorf("impair %s:%s %s: %w", n, iface, d, err), end(ctx))
+	err = all.add(w, &i)
+	if err == nil {
+		err = n.awaitImpaired(ctx, p, d)
+	}
+	if err != nil {
+		return fail(errors.Join(err, end(ctx)))
 	}
 	return end, nil
 }
@@ -153,10 +163,10 @@ func (n *Node) Impaired(iface string, d Direction) (Impairment, error) {
 	if err != nil {
 		return Impairment{}, err
 	}
-	f := n.lab.fabric
-	f.impaired.mu.Lock()
-	defer f.impaired.mu.Unlock()
-	return sum(f.impaired.on[way{p.fabric.Index, d}]), nil
+	all := &n.lab.fabric.impaired
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	return sum(all.on[n.way(p, d)]), nil
 }
 
 func sum(all []*Impairment) Impairment {
@@ -167,92 +177,45 @@ func sum(all []*Impairment) Impairment {
 	return whole
 }
 
-// impair adds an impairment to a way, or takes it off, and has the kernel do what is then due.
-func (f *Fabric) impair(w way, i *Impairment, on bool) error {
-	f.impaired.mu.Lock()
-	defer f.impaired.mu.Unlock()
-	all := f.impaired.on[w]
-	if on {
-		all = append(all, i)
-	} else if rest := slices.DeleteFunc(slices.Clone(all),
-		func(o *Impairment) bool { return o == i }); len(rest) < len(all) {
-		all = rest
-	} else {
+// add has a way suffer one thing more.
+func (all *impairments) add(w way, i *Impairment) error {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.on == nil {
+		all.on = make(map[way][]*Impairment)
+	}
+	all.on[w] = append(all.on[w], i)
+	return all.set(w)
+}
+
+// take ends that; what the way does not suffer is no error.
+func (all *impairments) take(w way, i *Impairment) error {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	rest := slices.DeleteFunc(slices.Clone(all.on[w]), func(o *Impairment) bool { return o == i })
+	if len(rest) == len(all.on[w]) {
 		return nil
 	}
-	if f.impaired.on == nil {
-		f.impaired.on = make(map[way][]*Impairment)
-	}
-	f.impaired.on[w] = all
-	if len(all) == 0 {
-		return f.repair(w)
-	}
-	link, err := f.impairedLink(w)
-	if err != nil {
+	was := all.on[w]
+	all.on[w] = rest
+	if err := all.set(w); err != nil {
+		all.on[w] = was // it may be tried again
 		return err
-	}
-	f.impaired.handle = f.impaired.handle%0x7fff + 1
-	if err := f.handle.QdiscReplace(sum(all).netem(link, f.impaired.handle)); err != nil {
-		return fmt.Errorf("set netem: %w", err)
 	}
 	return nil
 }
 
-// ifbName names the device that what comes in by a port goes through when that is impaired.
-func ifbName(port int) string { return fmt.Sprintf("ifb%d", port) }
-
-// impairedLink is the interface whose queue is that of a way; for Outward it is made if missing.
-func (f *Fabric) impairedLink(w way) (int, error) {
-	if w.direction == Inward {
-		return w.port, nil
+// set has the kernel do what a way suffers.
+func (all *impairments) set(w way) error {
+	if len(all.on[w]) == 0 {
+		return notThere(w.handle.QdiscDel(&netlink.GenericQdisc{QdiscType: "netem",
+			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: w.link, Parent: netlink.HANDLE_ROOT}}))
 	}
-	if link, err := f.handle.LinkByName(ifbName(w.port)); err == nil {
-		return link.Attrs().Index, nil
+	all.handle = all.handle%0x7fff + 1
+	if err := w.handle.QdiscReplace(sum(all.on[w]).netem(w.link, all.handle)); err != nil {
+		return fmt.Errorf("set netem: %w", err)
 	}
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = ifbName(w.port)
-	attrs.Flags = net.FlagUp
-	if err := f.handle.LinkAdd(&netlink.Ifb{LinkAttrs: attrs}); err != nil {
-		return 0, fmt.Errorf("add %s: %w", attrs.Name, err)
-	}
-	link, err := f.handle.LinkByName(attrs.Name)
-	if err != nil {
-		return 0, fmt.Errorf("find %s: %w", attrs.Name, err)
-	}
-	ingress := f.ingress(w.port)
-	if err := f.handle.QdiscAdd(ingress); err != nil {
-		return 0, fmt.Errorf("add ingress queue: %w", err)
-	}
-	everything := &netlink.TcU32Sel{Flags: netlink.TC_U32_TERMINAL, Keys: []netlink.TcU32Key{{}}}
-	err = f.handle.FilterAdd(&netlink.U32{
-		FilterAttrs: netlink.FilterAttrs{LinkIndex: w.port, Parent: ingress.Handle, Priority: 1,
-			Protocol: unix.ETH_P_ALL},
-		Sel:     everything,
-		Actions: []netlink.Action{netlink.NewMirredAction(link.Attrs().Index)},
-	})
-	if err != nil {
-		return 0, fmt.Errorf("redirect to %s: %w", attrs.Name, err)
-	}
-	return link.Attrs().Index, nil
-}
-
-func (f *Fabric) ingress(port int) *netlink.Ingress {
-	return &netlink.Ingress{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: port,
-		Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_INGRESS}}
-}
-
-// repair takes the queues of a way away; what is not there is no error.
-func (f *Fabric) repair(w way) error {
-	if w.direction == Inward {
-		return notThere(f.handle.QdiscDel(&netlink.GenericQdisc{QdiscType: "netem",
-			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: w.port, Parent: netlink.HANDLE_ROOT}}))
-	}
-	err := notThere(f.handle.QdiscDel(f.ingress(w.port)))
-	link, missing := f.handle.LinkByName(ifbName(w.port))
-	if missing != nil {
-		return err
-	}
-	return errors.Join(err, f.handle.LinkDel(link))
+	return nil
 }
 
 // notThere makes no error of what the kernel says of a queue that does not exist.
@@ -266,11 +229,7 @@ func notThere(err error) error {
 // awaitImpaired sends frames over the cable of an interface until the queue of one direction has
 // seen one.
 func (n *Node) awaitImpaired(ctx context.Context, p *port, d Direction) error {
-	f := n.lab.fabric
-	link, err := f.impairedLink(way{p.fabric.Index, d})
-	if err != nil {
-		return err
-	}
+	w := n.way(p, d)
 	send, err := n.sender(ctx, p, d)
 	if err != nil {
 		return err
@@ -285,7 +244,7 @@ func (n *Node) awaitImpaired(ctx context.Context, p *port, d Direction) error {
 		if _, err := send.WriteTo(frame, &packet.Addr{HardwareAddr: nobody}); err != nil {
 			return false, fmt.Errorf("send test frame: %w", err)
 		}
-		qdiscs, err := f.handle.QdiscList(device(link))
+		qdiscs, err := w.handle.QdiscList(device(w.link))
 		for _, q := range qdiscs {
 			if s := q.Attrs().Statistics; q.Type() == "netem" && s != nil {
 				return s.Basic.Packets+s.Queue.Drops+s.Queue.Qlen > 0, err
