@@ -34,7 +34,7 @@ test-virtual: kernel-virtual ## run the drills on a virtual clock: the same ever
 
 .PHONY: soak-suite
 soak-suite: kernel-virtual ## run the drills that notice sabotage 50 times, with nothing spoilt (1 h)
-	@go test -v -count=1 -run TestHealthySuite ./internal/sabotage -time virtual -runs 50
+	@go test -v -count=1 -timeout 0 -run TestHealthySuite ./internal/sabotage -time virtual -runs 50
 
 .PHONY: check
 check: ## formatting, vet, staticcheck and import rules, without root
