@@ -3,6 +3,7 @@ package scenarios
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -277,6 +278,74 @@ func TestInvariantsAreMeant(t *testing.T) {
 		if diff := cmp.Diff(want, got[name]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// invariantsPage is docs/invariants.md before and after what the program's own table says.
+const (
+	invariantsHead = `# Invariants
+
+What holds in every run of every drill, whatever is broken in it. Each one that means something for
+a drill is judged beside the drill's own bounds, by the recorded history alone, so that a stored run
+can be judged again. One that does not hold is told with its counter-example: when, who, what.
+
+This page is made from the program's own table.
+
+`
+	invariantsTail = `## What a fault excuses
+
+A fault of one director excuses that VIPs move until the other one must have them, and again after
+its heal; while several directors, or the network between them, are struck, nothing is demanded of
+who has what, and all of it once they are healed. A real server that fails excuses what is lost to
+it until its check must have seen it. What a stranger sends excuses nothing.
+
+## What the machine excuses
+
+A limit on time that is broken beside a stall of the machine, and would have held but for it, says
+nothing: the verdict is inconclusive. ` + "`--control`" + ` runs each drill with nothing broken first; by
+what is late then, up to half a second, the limits on time are wider. On virtual time nothing is
+ever late, and nothing is excused.
+
+## What is recorded for them
+
+| event | when it is recorded |
+|---|---|
+| vip-add, vip-remove | a director's kernel has a VIP, or no longer |
+| state, advert-gap | a director begins or ceases to advertise, or an advert comes late |
+| claim | another node, or MAC address, says by ARP that it has a VIP: by the cable it comes from |
+| bridge | a network sends frames for a director's or virtual router's MAC address to another node |
+| table | a director's IPVS table is another one than before; read every 100 ms |
+
+## Who watches the watchers
+
+` + "`go test ./internal/sabotage -time virtual`" + ` runs drills with directors that are broken on
+purpose: a wrong skew time, no gratuitous ARP, a VIP forgotten, or kept after a stop, a dead real
+server put back, and more. Each must fail by the bound or invariant that is about it, and the same
+drills must pass when nothing is spoilt. ` + "`make soak-suite`" + ` repeats the latter.
+`
+)
+
+// TestInvariantsPage compares docs/invariants.md with the table; -update writes it.
+func TestInvariantsPage(t *testing.T) {
+	var page strings.Builder
+	page.WriteString(invariantsHead)
+	for _, r := range Invariants() {
+		fmt.Fprintf(&page, "## %s\n\n%s\n\n", r.Name, r.Doc)
+	}
+	page.WriteString(invariantsTail)
+	const file = "../docs/invariants.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(page.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(page.String(), string(have)); diff != "" {
+		t.Errorf("%s: go test ./scenarios -run TestInvariantsPage -update (-want +got):\n%s", file,
+			diff)
 	}
 }
 
