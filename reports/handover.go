@@ -178,7 +178,7 @@ func (h *handover) claimed(k taking) (time.Duration, bool) {
 	found := false
 	for _, vip := range k.vips {
 		i := slices.IndexFunc(h.rec.Events, func(ev Event) bool {
-			return ev.Kind == claim && ev.Node == k.to && ev.Subject == vip.Subject &&
+			return ev.Kind == Claim && ev.Node == k.to && ev.Subject == vip.Subject &&
 				k.turn.Contains(ev.At)
 		})
 		if i >= 0 {
@@ -187,9 +187,6 @@ func (h *handover) claimed(k taking) (time.Duration, bool) {
 	}
 	return at, found
 }
-
-// claim is the kind of the events about who claims a VIP by ARP.
-const claim Kind = "claim"
 
 // served returns when the client that was worst off had an answer again; false: none lost a request,
 // or none was answered before the next fault or heal.

@@ -40,6 +40,7 @@ func WriteHTML(w io.Writer, reports []Report) error {
 		Style:   template.CSS(pageStyle),
 		Verdict: Overall(reports),
 		Summary: tally(reports),
+		Repeats: repeatViews(reports),
 	}
 	if len(reports) == 1 {
 		v.Verdict, v.Summary = reports[0].Verdict, reports[0].Summary
@@ -64,6 +65,8 @@ type pageView struct {
 	Verdict Verdict
 	Summary string
 	Drills  []drillView
+	// Repeats are over drills that were run more than once.
+	Repeats []repeatView
 	// Choices are those of the drills that have any, side by side.
 	Choices []*choicesView
 }
@@ -336,18 +339,23 @@ func legend(rec *Recording) []legendEntry {
 // eventView is an event in words.
 type eventView struct{ At, Kind, Node, Text string }
 
+// kindNames are what readers call the kinds of events.
+var kindNames = map[Kind]string{
+	StepBegin: "step", FaultInject: "fault asked for", FaultHold: "fault took hold",
+	FaultRelease: "heal asked for", FaultHeal: "fault healed", VIPAdd: "VIP gained",
+	VIPRemove: "VIP lost", State: "VRRP", AdvertGap: "late advert", Claim: "VIP claimed",
+	Bridge: "switch sends to", TableSet: "IPVS table", Note: "note",
+}
+
 // events are the first events of a recording in words.
 func events(rec *Recording) []eventView {
-	names := map[Kind]string{StepBegin: "step", FaultInject: "fault injected",
-		FaultHold: "fault took hold", FaultRelease: "heal asked for", FaultHeal: "fault healed", VIPAdd: "VIP gained", VIPRemove: "VIP lost", State: "VRRP",
-		Note: "note"}
 	var views []eventView
 	for _, ev := range rec.Events[:min(len(rec.Events), maxEvents)] {
 		text := ev.Subject
 		if ev.Detail != "" {
 			text = strings.TrimSpace(text + " (" + ev.Detail + ")")
 		}
-		views = append(views, eventView{shown(ev.At), names[ev.Kind], ev.Node, text})
+		views = append(views, eventView{shown(ev.At), kindNames[ev.Kind], ev.Node, text})
 	}
 	return views
 }

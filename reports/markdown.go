@@ -33,6 +33,7 @@ func WriteMarkdown(w io.Writer, reports []Report) error {
 			markdownFindings(&b, &reports[i])
 		}
 	}
+	markdownRepeats(&b, reports)
 	markdownAgain(&b, reports)
 	return writeMarkdown(w, &b)
 }

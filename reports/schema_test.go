@@ -44,6 +44,7 @@ func whole() Report {
 		{Sent: 2 * ms, Client: "client2", Flow: FlowHeld, Outcome: Refused, Broke: true, Detail: "x"}}
 	rec.Events = append([]Event{{0, FaultHold, "lb1", "x", ""}, {0, FaultRelease, "lb1", "x", ""}},
 		rec.Events...)
+	rec.Noise = &Noise{Verdict: Pass, Requests: 10, Late: 3}
 	rec.Logs = map[string][]string{"lb1": {"a line"}}
 	return r
 }
@@ -129,12 +130,16 @@ func TestSchemaKnowsEveryField(t *testing.T) {
 	compare("report", Report{}, schema.Properties)
 	for name, of := range map[string]any{"recording": Recording{}, "finding": Finding{},
 		"measure": Measure{}, "host": Host{}, "node": Node{}, "vip": VIP{}, "vrrp": VRRP{},
-		"event": Event{}, "request": Request{}, "call": Call{}, "stream": Stream{}, "ping": Ping{}} {
+		"event": Event{}, "request": Request{}, "call": Call{}, "stream": Stream{}, "ping": Ping{},
+		"noise": Noise{}} {
 		compare(name, of, schema.Defs[name].Properties)
 	}
 	for _, kind := range kinds {
 		if !strings.Contains(Schema, `"`+string(kind)+`"`) {
 			t.Errorf("the schema lacks the kind %s", kind)
+		}
+		if kindNames[kind] == "" {
+			t.Errorf("readers have no name for the kind %s", kind)
 		}
 	}
 }

@@ -140,10 +140,13 @@ func writeTo(cmd *cobra.Command, file string, write func(io.Writer) error) error
 // writeText writes the verdict table and, of one drill, all that is known of it.
 func writeText(w io.Writer, all []reports.Report) error {
 	err := reports.WriteText(w, all, 80, isTerminal(w))
-	if err == nil && len(all) == 1 {
-		err = reports.WriteDetails(w, all[0], 80, isTerminal(w))
+	switch {
+	case err != nil:
+		return err
+	case len(all) == 1:
+		return reports.WriteDetails(w, all[0], 80, isTerminal(w))
 	}
-	return err
+	return reports.WriteRepeats(w, reports.Repeats(all))
 }
 
 // isTerminal says whether colour may be written.
