@@ -278,6 +278,25 @@ func TestSilentClientsAreHungUp(t *testing.T) {
 	})
 }
 
+func TestSilentClientsDoNotKeepALabUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, full(), nil)
+		conn, err := s.listen.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		go io.Copy(io.Discard, conn)
+		begin := time.Now()
+		if err := s.remote.Down(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("it was down after %s, want at once", took)
+		}
+	})
+}
+
 // TestDeafClientsDoNotKeepALabUp: who asks for much and takes nothing of it.
 func TestDeafClientsDoNotKeepALabUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
