@@ -129,10 +129,14 @@ type faultList struct {
 }
 
 type faultKind struct {
-	Name     string        `json:"name"`
-	Doc      string        `json:"doc"`
-	Form     string        `json:"form"`
+	Name   string `json:"name"`
+	Family string `json:"family"`
+	Doc    string `json:"doc"`
+	// Form is what its targets look like.
+	Form     faults.Form   `json:"form"`
 	Settings []faultOption `json:"settings,omitempty"`
+	// Needs are the capabilities of a kernel that it takes beside those of every lab.
+	Needs []string `json:"needs,omitempty"`
 }
 
 type faultOption struct {
@@ -165,7 +169,10 @@ func newFaultList(name *string) *cobra.Command {
 func listFaults(ctx context.Context, name string) (faultList, error) {
 	l := faultList{Active: []live.Fault{}}
 	for _, k := range faults.Kinds() {
-		kind := faultKind{Name: k.String(), Doc: docOf(k), Form: formOf(k)}
+		kind := faultKind{Name: k.String(), Family: k.Family().String(), Doc: k.Doc(), Form: k.Form()}
+		for _, c := range k.Needs() {
+			kind.Needs = append(kind.Needs, c.String())
+		}
 		for _, p := range k.Parameters() {
 			kind.Settings = append(kind.Settings, faultOption{p.Name, p.Doc, p.Default})
 		}
@@ -185,14 +192,13 @@ func listFaults(ctx context.Context, name string) (faultList, error) {
 
 // write writes the list in 80 columns.
 func (l faultList) write(w io.Writer, now time.Time) error {
+	family := ""
 	for _, k := range l.Kinds {
-		fmt.Fprintf(w, "%s %s\n", k.Name, k.Form)
-		for _, line := range wrap(k.Doc, 76) {
-			fmt.Fprintln(w, "    "+line)
+		if k.Family != family {
+			family = k.Family
+			fmt.Fprintln(w, strings.ToUpper(family))
 		}
-		for _, s := range k.Settings {
-			fmt.Fprintf(w, "    --set %s=%s  %s\n", s.Name, s.Default, s.Doc)
-		}
+		k.write(w)
 	}
 	fmt.Fprintln(w)
 	switch {
@@ -209,17 +215,18 @@ func (l faultList) write(w io.Writer, now time.Time) error {
 	return tab.Flush()
 }
 
-// docOf and formOf are what a kind says of itself.
-func docOf(k faults.Kind) string {
-	if d, ok := any(k).(interface{ Doc() string }); ok {
-		return d.Doc()
+func (k faultKind) write(w io.Writer) {
+	fmt.Fprintf(w, "  %s %s\n", k.Name, k.Form)
+	for _, line := range wrap(k.Doc, 74) {
+		fmt.Fprintln(w, "      "+line)
 	}
-	return ""
-}
-
-func formOf(k faults.Kind) string {
-	if f, ok := any(k).(interface{ Form() string }); ok {
-		return f.Form()
+	for _, s := range k.Settings {
+		setting := "--set " + s.Name + "=" + s.Default
+		for i, line := range wrap(s.Doc, 74-26) {
+			if i > 0 {
+				setting = ""
+			}
+			fmt.Fprintf(w, "      %-25s %s\n", setting, line)
+		}
 	}
-	return "NODE"
 }
