@@ -14,7 +14,8 @@ import (
 )
 
 // writeStatus writes how a lab is in 80 columns.
-func writeStatus(w io.Writer, s live.Status, now time.Time) error {
+func writeStatus(to io.Writer, s live.Status, now time.Time) error {
+	w := &strings.Builder{}
 	kernel := "on this kernel"
 	if s.Kernel == live.InGuest {
 		kernel = "in a guest kernel"
@@ -43,7 +44,13 @@ func writeStatus(w io.Writer, s live.Status, now time.Time) error {
 		fmt.Fprintln(tab)
 		writeFaults(tab, s.Faults, now)
 	}
-	return tab.Flush()
+	tab.Flush()
+	for line := range strings.Lines(w.String()) { // cells of nothing at the end are spaces
+		if _, err := fmt.Fprintln(to, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeNode(w io.Writer, n live.NodeStatus) {
