@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,16 +22,20 @@ type terminals struct {
 	t   *testing.T
 	dir string // the working directory
 	run string // XDG_RUNTIME_DIR
+	// program is this one, as they have it.
+	program *exec.Cmd
 }
 
 // newTerminals takes every lab down at the end of the test.
 func newTerminals(t *testing.T) *terminals {
 	t.Helper()
+	program := tandem(t)
 	run, err := os.MkdirTemp("/tmp", "labs-") // sockets cannot have long names
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &terminals{t: t, dir: t.TempDir(), run: run}
+	s := &terminals{t: t, dir: t.TempDir(), run: run, program: program}
+	s.program.Env = append(s.program.Env, "XDG_RUNTIME_DIR="+run)
 	t.Cleanup(func() {
 		if _, said, status := s.do("", "lab", "down", "--all"); status != 0 {
 			t.Errorf("take the labs down: status %d\n%s", status, said)
@@ -41,10 +46,8 @@ func newTerminals(t *testing.T) *terminals {
 }
 
 func (s *terminals) command(args ...string) *exec.Cmd {
-	s.t.Helper()
-	cmd := tandem(s.t, args...)
-	cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+s.run)
-	cmd.Dir = s.dir
+	cmd := exec.Command(s.program.Path, args...)
+	cmd.Env, cmd.Dir = s.program.Env, s.dir
 	return cmd
 }
 
@@ -71,11 +74,19 @@ func (s *terminals) must(args ...string) string {
 	return out
 }
 
+// status asks the only lab that is up.
 func (s *terminals) status() live.Status {
 	s.t.Helper()
-	var status live.Status
-	out := s.must("lab", "status", "--format", "json")
-	if err := json.Unmarshal([]byte(out), &status); err != nil {
+	place, err := live.NewPlace(filepath.Join(s.run, "tandem"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	lab, err := place.Find("")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	status, err := lab.Status(s.t.Context())
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	return status
@@ -123,6 +134,7 @@ func TestLab(t *testing.T) {
 			if tt.kernel == "uml" && status.Kernel != live.InGuest {
 				t.Errorf("the lab is in kernel %s", status.Kernel)
 			}
+			t.Run("status", func(t *testing.T) { labStatus(t, s) })
 			t.Run("exec", func(t *testing.T) { labExec(t, s) })
 			t.Run("faults", func(t *testing.T) { labFaults(t, s) })
 			t.Run("capture", func(t *testing.T) { labCapture(t, s) })
@@ -137,6 +149,19 @@ func TestLab(t *testing.T) {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+func labStatus(t *testing.T, s *terminals) {
+	var status live.Status
+	out := s.must("lab", "status", "--format", "json")
+	if err := json.Unmarshal([]byte(out), &status); err != nil || len(status.Nodes) < 3 {
+		t.Errorf("status as JSON: %v\n%s", err, out)
+	}
+	for _, line := range strings.Split(s.must("lab", "status"), "\n") {
+		if utf8.RuneCountInString(line) > 80 || strings.TrimRight(line, " ") != line {
+			t.Errorf("more than 80 columns, or spaces at the end: %q", line)
+		}
 	}
 }
 
