@@ -1,0 +1,76 @@
+package scenarios
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/topology"
+)
+
+const (
+	// faultHolds is how long the fault of a FaultDrill holds: longer than a takeover takes, and a health
+	// check.
+	faultHolds = 6 * time.Second
+	// recovery is how long everything may take to be as before, after the heal.
+	recovery = 40 * time.Second
+)
+
+// FaultDrill is a drill of one kind of fault on the whole network, at a place where it hurts: it
+// strikes, holds, and is healed, and then everything has to be as before: the best director holds
+// every VIP, every real server is in every table, and clients are answered. What it costs until then
+// is not judged. An unknown kind gives a drill whose injection fails.
+func FaultDrill(kind faults.Kind) Scenario {
+	t := preset("fig7")
+	return Scenario{
+		Name: "fault-" + kind.String(),
+		Doc: kind.Doc() + " However much that costs, after the heal everything is as before: the " +
+			"first director holds every VIP, all real servers are in service, clients are answered.",
+		Topology: t,
+		Probes:   []Probe{{Client: t.NodesOf(topology.Client)[0].Name, Target: serviceOf(t)}},
+		Steps: []Step{
+			Steady{},
+			Await{Condition: FullTable{}, Limit: recovery},
+			Observe{For: time.Second},
+			Inject{Kind: kind, Target: worstTarget(t, kind)},
+			Observe{For: faultHolds},
+			HealAll{},
+			Await{Condition: FailBack{}, Limit: recovery},
+			Await{Condition: FullTable{}, Limit: recovery},
+			Await{Condition: Answers{InARow: 100}, Limit: recovery},
+		},
+		Bounds: []Bound{everythingCame()},
+	}
+}
+
+// worstTarget is where a fault of a kind does harm: at the master, or where it is about somebody else,
+// at a real server or a client.
+func worstTarget(t topology.Topology, kind faults.Kind) string {
+	clients, servers := t.NodesOf(topology.Client), t.NodesOf(topology.RealServer)
+	vip := t.VIPs[0].Addr
+	switch kind {
+	case faults.NeighbourPoisoned:
+		return fmt.Sprintf("%s:%s", clients[0].Name, vip)
+	case faults.DuplicateAddress:
+		return fmt.Sprintf("%s:%s", clients[1].Name, vip)
+	case faults.RouteDeleted:
+		return servers[0].Name + ":0.0.0.0"
+	}
+	node := "@master"
+	switch kind.Family() {
+	case faults.Server:
+		node = servers[1].Name
+	case faults.Protocol:
+		node = clients[1].Name
+	case faults.Link, faults.Partition, faults.Process, faults.Node, faults.State,
+		faults.Configuration:
+	}
+	switch kind.Form() {
+	case faults.OfInterface:
+		return node + ":" + clients[0].Links[0].Interface
+	case faults.OfAddress:
+		return fmt.Sprintf("%s:%s", node, vip)
+	case faults.OfNode:
+	}
+	return node
+}
