@@ -69,7 +69,7 @@ func TestAnalyze(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			out, diag, status := call("drill", "analyze", store(t, tt.runs))
+			out, diag, status := invoke("drill", "analyze", store(t, tt.runs))
 			out += diag
 			said := strings.Join(strings.Fields(out), " ")
 			if status != tt.status || !strings.Contains(said, tt.says) {
@@ -90,7 +90,7 @@ func TestAnalyzeOfWhatLeftNoReport(t *testing.T) {
 		}
 	}
 	for _, dir := range []string{several, alone} {
-		out, _, status := call("drill", "analyze", dir)
+		out, _, status := invoke("drill", "analyze", dir)
 		if status != exitInconclusive || !strings.Contains(out, "it has left no report.json") {
 			t.Errorf("%s: exit status %d, want %d:\n%s", dir, status, exitInconclusive, out)
 		}
@@ -99,7 +99,7 @@ func TestAnalyzeOfWhatLeftNoReport(t *testing.T) {
 
 func TestAnalyzeAsJSON(t *testing.T) {
 	dir := store(t, map[string]reports.Report{"": stored("web3", "web2", "web1")})
-	out, diag, _ := call("drill", "analyze", "--format", "json", dir)
+	out, diag, _ := invoke("drill", "analyze", "--format", "json", dir)
 	if diag != "" {
 		t.Fatal(diag)
 	}
@@ -148,7 +148,7 @@ func TestBadRuns(t *testing.T) {
 		for _, command := range [][]string{{"drill", "analyze"}, {"report", "show"},
 			{"report", "compare", one}} {
 			t.Run(tt.name+"/"+command[1], func(t *testing.T) {
-				_, diag, status := call(append(command, tt.path)...)
+				_, diag, status := invoke(append(command, tt.path)...)
 				want := exitUsage
 				if command[1] == "analyze" {
 					want = exitInconclusive
@@ -192,7 +192,7 @@ func TestReportForms(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.args[:1], " "), func(t *testing.T) {
-			out, diag, status := call(append([]string{"report"}, tt.args...)...)
+			out, diag, status := invoke(append([]string{"report"}, tt.args...)...)
 			out += diag
 			if status != tt.status || !strings.Contains(out, tt.says) {
 				t.Errorf("%q: exit status %d, want %d and %q:\n%s", tt.args, status, tt.status, tt.says,
@@ -205,7 +205,7 @@ func TestReportForms(t *testing.T) {
 func TestReportGoesToAFile(t *testing.T) {
 	dir := store(t, map[string]reports.Report{"": stored("web3", "web2", "web1")})
 	file := filepath.Join(dir, "out.json")
-	if out, diag, _ := call("report", "show", dir, "--format", "json", "-o", file); out+diag != "" {
+	if out, diag, _ := invoke("report", "show", dir, "--format", "json", "-o", file); out+diag != "" {
 		t.Fatalf("printed %q and %q", out, diag)
 	}
 	b, err := os.ReadFile(file)
