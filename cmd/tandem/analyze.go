@@ -21,9 +21,10 @@ func newDrillAnalyze() *cobra.Command {
 		Use:   "analyze RUN…",
 		Short: "Judge stored runs again, without a lab",
 		Long: "analyze judges what runs have recorded by the bounds that this program has for their\n" +
-			"drills now. RUN is a run directory (runs/latest), the directory of one drill in it,\n" +
-			"or a report.json. Nothing is carried out, nothing is written. The exit status is that\n" +
-			"of the verdict: 0 pass, 1 fail, 2 inconclusive, as a run that was broken off is.",
+			"drills now, or by those of the drill file that a run has kept. RUN is a run directory\n" +
+			"(runs/latest), the directory of one drill in it, or a report.json. Nothing is carried\n" +
+			"out, nothing is written. The exit status is that of the verdict: 0 pass, 1 fail,\n" +
+			"2 inconclusive, as a run that was broken off is.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "table" && format != "json" {
@@ -52,8 +53,8 @@ func newDrillAnalyze() *cobra.Command {
 	return cmd
 }
 
-// judgeAgain judges stored reports, by the bounds of the drill file beside each, else by the
-// catalogue's. Every scenario that is in neither is named.
+// judgeAgain judges stored reports by the bounds of their drills. Every drill that is not known is
+// named.
 func judgeAgain(stored []storedReport) ([]reports.Report, error) {
 	var again []reports.Report
 	var errs []error
@@ -68,16 +69,26 @@ func judgeAgain(stored []storedReport) ([]reports.Report, error) {
 	return again, errors.Join(errs...)
 }
 
-// scenarioOf returns the scenario that a stored report is of.
+// scenarioOf returns the scenario of a stored report: that of the drill file which lies beside it, else
+// the catalogue's.
 func scenarioOf(r storedReport) (scenarios.Scenario, error) {
-	name := r.Recording.Scenario
-	file := filepath.Join(filepath.Dir(r.Path), name+drills.Suffix)
+	dir, name := r.Path, r.Recording.Scenario
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		dir = filepath.Dir(dir)
+	}
+	if name != filepath.Base(name) {
+		return scenarios.Scenario{}, fmt.Errorf("%q is no drill's name", name)
+	}
+	file := filepath.Join(dir, name+drills.Suffix)
 	if _, err := os.Stat(file); err == nil {
 		d, err := readDrill(file)
-		return d.Scenario(), err
+		if err != nil {
+			return scenarios.Scenario{}, err
+		}
+		return d.Scenario(), nil
 	}
 	found, err := scenarios.Find(name)
-	if err != nil || len(found) != 1 {
+	if err != nil || len(found) != 1 || found[0].Name != name {
 		return scenarios.Scenario{}, fmt.Errorf("this program has no drill %q: use the one that made "+
 			"the run, or `tandem report show`", name)
 	}

@@ -97,6 +97,30 @@ func TestAnalyzeOfWhatLeftNoReport(t *testing.T) {
 	}
 }
 
+// TestAnalyzeOfADrillFile: a run of a drill that is in no catalogue is judged by the file beside its
+// report.
+func TestAnalyzeOfADrillFile(t *testing.T) {
+	r := stored("web1")
+	r.Recording.Scenario = "shares"
+	dir := store(t, map[string]reports.Report{"": r})
+	if _, _, status := invoke("drill", "analyze", dir); status != exitInconclusive {
+		t.Errorf("exit status %d without the file, want %d", status, exitInconclusive)
+	}
+	b, err := os.ReadFile("../../docs/examples/shares.drill.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "shares.drill.yml"), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, filepath.Join(dir, reportFile)} {
+		out, _, status := invoke("drill", "analyze", path)
+		if status != exitFail || !strings.Contains(out, "✗ fail") {
+			t.Errorf("exit status %d, want %d: one server answered all:\n%s", status, exitFail, out)
+		}
+	}
+}
+
 func TestAnalyzeAsJSON(t *testing.T) {
 	dir := store(t, map[string]reports.Report{"": stored("web3", "web2", "web1")})
 	out, diag, _ := invoke("drill", "analyze", "--format", "json", dir)
