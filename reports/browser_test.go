@@ -153,7 +153,8 @@ func TestComparisonInBrowser(t *testing.T) {
 	if n := strings.Count(dom, `class="oneside"`); n != 5 {
 		t.Errorf("%d sides, want 5", n)
 	}
-	for _, want := range []string{"1 worse in B", "nobody withdrew it on lb1", "+3.392s", "only in A"} {
+	for _, want := range []string{"1 worse in B", "nobody withdrew it on lb1", "+3.392s",
+		"only in A"} {
 		if !strings.Contains(dom, want) {
 			t.Errorf("the page lacks %q", want)
 		}

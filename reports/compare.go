@@ -84,8 +84,9 @@ func (c Comparison) count(change Change) int {
 	return n
 }
 
-// Compare puts two runs side by side. Drills are matched by their scenarios' names, and where a name
-// occurs more than once by their order; they stand in A's order, and what only B has comes last.
+// Compare puts two runs side by side. Drills are matched by their scenarios' names, and where a
+// name occurs more than once by their order; they stand in A's order, and what only B has comes
+// last.
 func Compare(a, b Side) Comparison {
 	c := Comparison{A: a, B: b, Remarks: remarks(a, b)}
 	taken := make([]bool, len(b.Reports))

@@ -145,7 +145,8 @@ func boundViewOf(b ComparedBound) boundView {
 
 func sideViewOf(letter string, r *Report, id string, span time.Duration) sideView {
 	rec := &r.Recording
-	v := sideView{ID: id, Letter: letter, Report: r, Sign: sign(r.Verdict), Choices: choicesOf(rec, id)}
+	v := sideView{ID: id, Letter: letter, Report: r, Sign: sign(r.Verdict),
+		Choices: choicesOf(rec, id)}
 	if len(rec.Events)+len(rec.Requests) > 0 {
 		v.Timeline = template.HTML(drawTimelineOver(rec, id, span))
 	}

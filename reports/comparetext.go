@@ -7,8 +7,8 @@ import (
 )
 
 // WriteCompareText writes a comparison for a terminal: a line for each drill, below it the bounds
-// that were judged otherwise and the figures that differ, at the end a sentence over all. No line is
-// wider than width, of which less than 60 counts as 60.
+// that were judged otherwise and the figures that differ, at the end a sentence over all. No line
+// is wider than width, of which less than 60 counts as 60.
 func WriteCompareText(w io.Writer, c Comparison, width int, color bool) error {
 	t := textTable{width: max(width, narrowest), color: color}
 	t.side("A", c.A)

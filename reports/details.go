@@ -7,9 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// WriteDetails writes for a terminal what WriteText leaves out of one report: every bound, the phases
-// of takeovers, outages by flow class, the faults with their times, the measures, and the command that
-// runs it again. No line is wider than width, of which less than 60 counts as 60, but the command.
+// WriteDetails writes for a terminal what WriteText leaves out of one report: every bound, the
+// phases of takeovers, outages by flow class, the faults with their times, the measures, and the
+// command that runs it again. No line is wider than width, of which less than 60 counts as 60, but
+// the command.
 func WriteDetails(w io.Writer, r Report, width int, color bool) error {
 	t := textTable{width: max(width, narrowest), color: color}
 	rec := &r.Recording
@@ -102,8 +103,8 @@ func (t *textTable) ledger(all []ledgerView) {
 		len(all)-len(rows))
 }
 
-// table writes rows under a heading, each column as wide as it must be, and how many more there are;
-// nothing where there are none.
+// table writes rows under a heading, each column as wide as it must be, and how many more there
+// are; nothing where there are none.
 func (t *textTable) table(head []string, rows [][]string, more int) {
 	if len(rows) == 0 {
 		return

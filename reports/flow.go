@@ -16,8 +16,8 @@ type FlowLoss struct {
 	Sent, Lost int
 	// Outage is the longest gap of a client.
 	Outage Gap
-	// Broken is how many kept connections broke, Held how many of the recording's Streams there were at
-	// the window's begin; of FlowHeld only.
+	// Broken is how many kept connections broke, Held how many of the recording's Streams there were
+	// at the window's begin; of FlowHeld only.
 	Broken, Held int
 }
 

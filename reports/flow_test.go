@@ -64,7 +64,8 @@ func TestFlowLosses(t *testing.T) {
 func TestFlowsAreDrawn(t *testing.T) {
 	rec := flowing()
 	svg := drawTimeline(&rec, "x")
-	for _, want := range []string{">established<", ">UDP<", "client2: 10 of 10 requests lost, 5s to 6s"} {
+	for _, want := range []string{">established<", ">UDP<",
+		"client2: 10 of 10 requests lost, 5s to 6s"} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("the timeline lacks %q", want)
 		}

@@ -58,8 +58,8 @@ func newHandover(rec *Recording) *handover {
 // silentAfter is after how many intervals without an advert a node counts as silent: lab/probe's.
 const silentAfter = 3.5
 
-// parseState reads a State event, for example one that says "client: virtual router 51, priority 150,
-// last advert at 4.4s".
+// parseState reads a State event, for example one that says "client: virtual router 51, priority
+// 150, last advert at 4.4s".
 func parseState(ev Event) advertising {
 	a := advertising{node: ev.Node, state: ev.Subject, at: ev.At}
 	router, rest, _ := strings.Cut(ev.Detail, ", ")
@@ -145,8 +145,8 @@ func (h *handover) becameMaster(k taking) []advertising {
 	return all
 }
 
-// begin says why VIPs changed hands, and when that began. Who was silent for less than two intervals
-// before the taker made up its mind still advertised.
+// begin says why VIPs changed hands, and when that began. Who was silent for less than two
+// intervals before the taker made up its mind still advertised.
 func (h *handover) begin(k taking, decided time.Duration) (Cause, time.Duration) {
 	died := time.Duration(-1)
 	for _, a := range h.adverts {
@@ -171,8 +171,8 @@ func (h *handover) begin(k taking, decided time.Duration) (Cause, time.Duration)
 	return Preempted, decided
 }
 
-// claimed returns when the taker had claimed each of its VIPs for the first time in its turn; false:
-// no claim was recorded.
+// claimed returns when the taker had claimed each of its VIPs for the first time in its turn;
+// false: no claim was recorded.
 func (h *handover) claimed(k taking) (time.Duration, bool) {
 	var at time.Duration
 	found := false
@@ -188,8 +188,8 @@ func (h *handover) claimed(k taking) (time.Duration, bool) {
 	return at, found
 }
 
-// served returns when the client that was worst off had an answer again; false: none lost a request,
-// or none was answered before the next fault or heal.
+// served returns when the client that was worst off had an answer again; false: none lost a
+// request, or none was answered before the next fault or heal.
 func (h *handover) served(k taking, begin time.Duration) (time.Duration, bool) {
 	w := Window{From: min(begin, k.turn.From), To: k.turn.To}
 	var worst Gap

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// WriteMarkdown writes reports for a comment on a pull request, in the Markdown of GitHub and GitLab:
-// the verdict, a table of the drills, and folded below it the bounds of each drill that did not pass
-// and the commands that run all of it again. Nothing in a report can end the table, become a link or
-// call somebody's name.
+// WriteMarkdown writes reports for a comment on a pull request, in the Markdown of GitHub and
+// GitLab: the verdict, a table of the drills, and folded below it the bounds of each drill that did
+// not pass and the commands that run all of it again. Nothing in a report can end the table, become
+// a link or call somebody's name.
 func WriteMarkdown(w io.Writer, reports []Report) error {
 	var b strings.Builder
 	v := Overall(reports)

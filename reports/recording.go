@@ -87,8 +87,8 @@ type Kind string
 const (
 	// StepBegin: a step of the scenario begins. Subject: the step's name.
 	StepBegin Kind = "step"
-	// FaultInject: a fault is asked for, or in old recordings has taken hold. Node, Subject: the fault;
-	// Detail: target.
+	// FaultInject: a fault is asked for, or in old recordings has taken hold. Node, Subject: the
+	// fault; Detail: target.
 	FaultInject Kind = "fault-inject"
 	// FaultHeal: a fault is undone, verified. The same fields.
 	FaultHeal Kind = "fault-heal"

@@ -55,7 +55,8 @@ const wantedConfidence = 0.95
 
 // SpreadOf summarizes values, in any order, which it leaves as they are; none: the zero Spread with
 // the name and unit. The interval is by order statistics: that the median is below the k-th
-// smallest of n values is as likely as fewer than k heads in n tosses of a coin, whatever the distribution.
+// smallest of n values is as likely as fewer than k heads in n tosses of a coin, whatever the
+// distribution.
 func SpreadOf(name, unit string, values []int64) Spread {
 	s := Spread{Name: name, Unit: unit, Count: len(values)}
 	n := len(values)

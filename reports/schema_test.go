@@ -110,8 +110,8 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// TestSchemaKnowsEveryField: each field of each type stands in the schema, and nothing else does; and
-// so do all kinds of events.
+// TestSchemaKnowsEveryField: each field of each type stands in the schema, and nothing else does;
+// and so do all kinds of events.
 func TestSchemaKnowsEveryField(t *testing.T) {
 	var schema struct {
 		Properties map[string]any `json:"properties"`

@@ -82,8 +82,8 @@ type Takeover struct {
 	At      time.Duration
 	// Phases follow each other without holes; there are at least Detect, Transition and Program.
 	Phases []Phase
-	// Bound is what the protocol grants Detect: of Died and Preempted the master-down time, of Left the
-	// skew. Zero: not known, for lack of the settings or of the priority.
+	// Bound is what the protocol grants Detect: of Died and Preempted the master-down time, of Left
+	// the skew. Zero: not known, for lack of the settings or of the priority.
 	Bound time.Duration
 }
 
@@ -101,10 +101,10 @@ func (t Takeover) Phase(name PhaseName) (Phase, bool) {
 	return t.Phases[i], true
 }
 
-// Takeovers returns every takeover of a recording, in order of the taking of the first VIP. It looks
-// at nothing but what was recorded: adverts on the wire, VIPs in the kernels, claims by ARP, answers
-// to the clients. What one node takes between two faults or heals is one takeover, unless it takes the
-// same VIP twice.
+// Takeovers returns every takeover of a recording, in order of the taking of the first VIP. It
+// looks at nothing but what was recorded: adverts on the wire, VIPs in the kernels, claims by ARP,
+// answers to the clients. What one node takes between two faults or heals is one takeover, unless
+// it takes the same VIP twice.
 func Takeovers(rec *Recording) []Takeover {
 	h := newHandover(rec)
 	var all []Takeover

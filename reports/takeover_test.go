@@ -60,8 +60,8 @@ const outerMaster = `
 	0 state lb1 master server: virtual router 52, priority 150
 `
 
-// TestTakeovers: what is expected is who took what from whom and why, then each phase and its end, and
-// what the protocol grants the first one.
+// TestTakeovers: what is expected is who took what from whom and why, then each phase and its end,
+// and what the protocol grants the first one.
 func TestTakeovers(t *testing.T) {
 	tests := []struct{ name, events, want string }{
 		{"nothing", "", ""},

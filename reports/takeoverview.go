@@ -43,8 +43,8 @@ type takeoverView struct {
 type spreadView struct{ Name, Times, Least, Median, P95, Most string }
 
 // phaseClasses are the colours of the phases.
-var phaseClasses = map[PhaseName]string{Detect: "d0", Transition: "d1", Program: "d2", Announce: "d3",
-	Serve: "other"}
+var phaseClasses = map[PhaseName]string{Detect: "d0", Transition: "d1", Program: "d2",
+	Announce: "d3", Serve: "other"}
 
 var phaseNames = []PhaseName{Detect, Transition, Program, Announce, Serve}
 
@@ -68,7 +68,8 @@ func takeoversOf(rec *Recording) *takeoversView {
 	})
 	if rec.VRRP.Advert > 0 {
 		v.Bound = fmt.Sprintf("VRRP version %d with adverts every %s grants 3 × %s and the skew of the "+
-			"new master's priority; after priority 0 the skew alone", rec.VRRP.Version, shown(rec.VRRP.Advert), shown(rec.VRRP.Advert))
+			"new master's priority; after priority 0 the skew alone", rec.VRRP.Version,
+			shown(rec.VRRP.Advert), shown(rec.VRRP.Advert))
 	}
 	return v
 }
@@ -123,8 +124,8 @@ func spreads(all []Takeover) []spreadView {
 	return views
 }
 
-// drawTakeovers draws takeovers below each other, all from the left edge and in one scale: the phases
-// of each, and a mark where the protocol has the first one end at the latest.
+// drawTakeovers draws takeovers below each other, all from the left edge and in one scale: the
+// phases of each, and a mark where the protocol has the first one end at the latest.
 func drawTakeovers(all []Takeover) string {
 	longest := time.Duration(1)
 	for _, t := range all {

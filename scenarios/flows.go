@@ -21,10 +21,10 @@ const (
 	echoPort = 7
 )
 
-// MeasureFlows has a client measure to the end of the run what becomes of other traffic than new TCP
-// connections: echo requests to the VIP that clients call, datagrams to an echo server there, which
-// each director runs, and one connection to the virtual service that is held. Measures and reports
-// show them; no bound judges them.
+// MeasureFlows has a client measure to the end of the run what becomes of other traffic than new
+// TCP connections: echo requests to the VIP that clients call, datagrams to an echo server there,
+// which each director runs, and one connection to the virtual service that is held. Measures and
+// reports show them; no bound judges them.
 type MeasureFlows struct{ Client string }
 
 func (s MeasureFlows) String() string { return "measure flows from " + s.Client }
@@ -72,8 +72,8 @@ func withFlows(s Scenario) Scenario {
 	return s
 }
 
-// measureFlows are the losses of each flow class but that of the requests, in each window; none where
-// nothing else was measured.
+// measureFlows are the losses of each flow class but that of the requests, in each window; none
+// where nothing else was measured.
 func measureFlows(rec *reports.Recording, windows []reports.Window) []reports.Measure {
 	var all []reports.Measure
 	if len(rec.Pings) == 0 {
@@ -95,8 +95,8 @@ func measureFlows(rec *reports.Recording, windows []reports.Window) []reports.Me
 	return all
 }
 
-// measureTakeovers are the phases of each takeover of a run with a fault or two; of more reports show
-// the spread.
+// measureTakeovers are the phases of each takeover of a run with a fault or two; of more reports
+// show the spread.
 func measureTakeovers(rec *reports.Recording) []reports.Measure {
 	takeovers := reports.Takeovers(rec)
 	if len(takeovers) > 4 {

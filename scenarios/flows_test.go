@@ -11,8 +11,8 @@ import (
 	"github.com/tandemlb/tandem/reports"
 )
 
-// TestFailoversMeasureFlows: every failover of fig7 does, from a client that no probe runs on, right
-// after the steady state; and no bound looks at it.
+// TestFailoversMeasureFlows: every failover of fig7 does, from a client that no probe runs on,
+// right after the steady state; and no bound looks at it.
 func TestFailoversMeasureFlows(t *testing.T) {
 	found, err := Find("fig7-director-*", "fig7-client-link-down", "fig7-server-link-down",
 		"fig7-guard-killed")

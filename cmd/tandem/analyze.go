@@ -69,8 +69,8 @@ func judgeAgain(stored []storedReport) ([]reports.Report, error) {
 	return again, errors.Join(errs...)
 }
 
-// scenarioOf returns the scenario of a stored report: that of the drill file which lies beside it, else
-// the catalogue's.
+// scenarioOf returns the scenario of a stored report: that of the drill file which lies beside it,
+// else the catalogue's.
 func scenarioOf(r storedReport) (scenarios.Scenario, error) {
 	dir, name := r.Path, r.Recording.Scenario
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {

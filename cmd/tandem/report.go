@@ -91,7 +91,8 @@ func newReportCompare() *cobra.Command {
 		},
 	}
 	addOutputFlags(cmd, &format, &out, "text, html, markdown or json")
-	cmd.Flags().BoolVar(&gate, "gate", false, "exit with status 1 where a drill of B is worse than in A")
+	cmd.Flags().BoolVar(&gate, "gate", false,
+		"exit with status 1 where a drill of B is worse than in A")
 	return cmd
 }
 

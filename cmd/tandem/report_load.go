@@ -30,8 +30,8 @@ var (
 	drillDirectory = regexp.MustCompile(`^\d{2,}-(.+)$`)
 )
 
-// loadRun reads the reports of a run: of its directory, of the directory of one of its drills, or of
-// one report.json. A drill that has left no report was broken off: its report is inconclusive.
+// loadRun reads the reports of a run: of its directory, of the directory of one of its drills, or
+// of one report.json. A drill that has left no report was broken off: its report is inconclusive.
 func loadRun(path string) ([]storedReport, error) {
 	path = filepath.Clean(path)
 	info, err := os.Stat(path)
@@ -100,8 +100,8 @@ func loadNothing(dir string) ([]storedReport, error) {
 				dir, filepath.Join(dir, one))
 		}
 	}
-	return nil, fmt.Errorf("read run %s: this is no run directory: neither it nor a drill's directory "+
-		"in it has a %s", dir, reportFile)
+	return nil, fmt.Errorf("read run %s: this is no run directory: neither it nor a drill's "+
+		"directory in it has a %s", dir, reportFile)
 }
 
 // leftNothing is the report of a drill that has left none.

@@ -79,8 +79,8 @@ func TestAnalyze(t *testing.T) {
 	}
 }
 
-// TestAnalyzeOfWhatLeftNoReport: of a drill that was killed before it wrote its report, there is its
-// directory.
+// TestAnalyzeOfWhatLeftNoReport: of a drill that was killed before it wrote its report, there is
+// its directory.
 func TestAnalyzeOfWhatLeftNoReport(t *testing.T) {
 	several := store(t, map[string]reports.Report{"01-fig6-rr": stored("web3", "web2", "web1")})
 	alone := filepath.Join(t.TempDir(), "20261122T181906-fig6-wrr-7")
@@ -97,8 +97,8 @@ func TestAnalyzeOfWhatLeftNoReport(t *testing.T) {
 	}
 }
 
-// TestAnalyzeOfADrillFile: a run of a drill that is in no catalogue is judged by the file beside its
-// report.
+// TestAnalyzeOfADrillFile: a run of a drill that is in no catalogue is judged by the file beside
+// its report.
 func TestAnalyzeOfADrillFile(t *testing.T) {
 	r := stored("web1")
 	r.Recording.Scenario = "shares"

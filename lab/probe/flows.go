@@ -38,9 +38,9 @@ type FlowsConfig struct {
 	Patience time.Duration
 }
 
-// Flows sends few small pings of several flow classes from a client. UDP and ICMP are open loops on a
-// fixed schedule; on the held connection the next request waits for the answer to the one before. It
-// runs as a process of its own on the client's node.
+// Flows sends few small pings of several flow classes from a client. UDP and ICMP are open loops on
+// a fixed schedule; on the held connection the next request waits for the answer to the one before.
+// It runs as a process of its own on the client's node.
 type Flows struct {
 	client *lab.Node
 	order  flowsOrder
@@ -107,8 +107,8 @@ func (f *Flows) String() string {
 func (f *Flows) Ready() <-chan struct{} { return f.ready }
 
 // Run sends pings until the context ends, then waits for the outcome of those that are out, for no
-// longer than the limit, and returns nil. It returns an error when the process ends before. It may be
-// called once.
+// longer than the limit, and returns nil. It returns an error when the process ends before. It may
+// be called once.
 func (f *Flows) Run(ctx context.Context) error {
 	argument, err := json.Marshal(f.order)
 	if err != nil {
@@ -146,8 +146,8 @@ func (f *Flows) Run(ctx context.Context) error {
 }
 
 // StartEcho starts a server on a node that sends back every datagram that comes for an address and
-// port, behind the node's name, and returns when it listens. The node need not have the address yet,
-// or any more: a VIP comes and goes.
+// port, behind the node's name, and returns when it listens. The node need not have the address
+// yet, or any more: a VIP comes and goes.
 func StartEcho(ctx context.Context, n *lab.Node, on netip.AddrPort) (*lab.Process, error) {
 	p, err := n.StartRole(ctx, echoRoleName, lab.Command{Args: []string{n.Name(), on.String()}})
 	if err != nil {

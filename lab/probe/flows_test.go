@@ -24,8 +24,8 @@ func (l *pingLog) add(p reports.Ping) {
 	l.all = append(l.all, p)
 }
 
-// of returns how many pings of a class had an outcome, and of all classes those that were the end of
-// a connection.
+// of returns how many pings of a class had an outcome, and of all classes those that were the end
+// of a connection.
 func (l *pingLog) of(flow reports.Flow, outcome reports.Outcome) func() int {
 	return func() int {
 		l.mu.Lock()

@@ -76,8 +76,8 @@ func echo(conn net.PacketConn, name string) error {
 	}
 }
 
-// flowsRole is the process of Flows. Its argument is a flowsOrder; it writes flowsRecords to standard
-// output and ends when standard input does.
+// flowsRole is the process of Flows. Its argument is a flowsOrder; it writes flowsRecords to
+// standard output and ends when standard input does.
 func flowsRole() lab.Role {
 	return lab.Role{Name: flowsRoleName, Run: func(args []string) error {
 		if len(args) != 1 {

@@ -16,11 +16,11 @@ import (
 	"github.com/tandemlb/tandem/reports"
 )
 
-// BenchmarkRecording measures what recording takes of a probe's rate: requests as fast as they can be
-// answered, one after another over loopback on one processor, measured but not recorded, and recorded.
-// A record goes the whole way: encoded, through a pipe, decoded, and kept. The rate of a processor
-// that is never idle is what its time allows, so the times are the processor's, which the load of the
-// machine moves little. Rounds of both take turns, and the medians are compared.
+// BenchmarkRecording measures what recording takes of a probe's rate: requests as fast as they can
+// be answered, one after another over loopback on one processor, measured but not recorded, and
+// recorded. A record goes the whole way: encoded, through a pipe, decoded, and kept. The rate of a
+// processor that is never idle is what its time allows, so the times are the processor's, which the
+// load of the machine moves little. Rounds of both take turns, and the medians are compared.
 func BenchmarkRecording(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	const round = 100
