@@ -60,98 +60,99 @@ const outerMaster = `
 	0 state lb1 master server: virtual router 52, priority 150
 `
 
-// TestTakeovers: what is expected is who took what from whom and why, then each phase and its end,
-// and what the protocol grants the first one.
+// takeoverTests are scripts of takeovers. What is expected is who took what from whom and why, then
+// each phase and its end, and what the protocol grants the first one.
+var takeoverTests = []struct{ name, events, want string }{
+	{"nothing", "", ""},
+	{"boot is none", outerMaster, ""},
+	{"died", outerMaster + `
+		5000 fault-inject lb1 power-off
+		8300 state lb1 silent client: virtual router 51, priority 150, last advert at 4.8s
+		8300 state lb1 silent server: virtual router 52, priority 150, last advert at 4.801s
+		8409 vip-add lb2 192.168.1.1
+		8410 state lb2 master client: virtual router 51, priority 100
+		8420 state lb2 master server: virtual router 52, priority 100
+		8450 vip-add lb2 192.168.2.1`,
+		"lb2 took outer, inner from lb1, died, power-off lb1: from 4.8s detect 8.409s, " +
+			"transition 8.42s, program 8.45s; 3.609s"},
+	{"left", outerMaster + `
+		5000 fault-inject lb1 director-terminated
+		5001 state lb1 leaving client: virtual router 51, priority 0
+		5002 state lb1 leaving server: virtual router 52, priority 0
+		5610 state lb2 master client: virtual router 51, priority 100
+		5611 vip-add lb2 192.168.1.1`,
+		"lb2 took outer from lb1, left, director-terminated lb1: from 5.001s detect 5.61s, " +
+			"transition 5.611s, program 5.611s; 609ms"},
+	{"preempted: it advertised to the end", `
+		0 vip-add lb2 192.168.1.1
+		0 state lb2 master client: virtual router 51, priority 100
+		5000 fault-heal lb1 director-killed
+		8400 state lb1 master client: virtual router 51, priority 150
+		8401 vip-add lb1 192.168.1.1
+		11500 state lb2 silent client: virtual router 51, priority 100, last advert at 8s`,
+		"lb1 took outer from lb2, preempted, heal of director-killed lb1: from 5s detect 8.4s, " +
+			"transition 8.401s, program 8.401s; 3.414s"},
+	{"nobody did anything", outerMaster + `
+		8400 state lb2 master client: virtual router 51, priority 200
+		8401 vip-add lb2 192.168.1.1`,
+		"lb2 took outer from lb1, preempted, : from 8.4s detect 8.4s, transition 8.401s, " +
+			"program 8.401s; 3.219s"},
+	{"claims", outerMaster + `
+		5000 fault-inject lb1 power-off
+		8300 state lb1 silent client: virtual router 51, priority 150, last advert at 4.8s
+		8409 vip-add lb2 192.168.1.1
+		8412 vip-add lb2 192.168.2.1
+		8430 claim lb2 192.168.1.1 02:00 announced
+		8440 claim lb2 192.168.2.1 02:00 announced
+		8490 claim lb2 192.168.2.1 02:00 announced`,
+		"lb2 took outer, inner from lb1, died, power-off lb1: from 4.8s detect 8.409s, " +
+			"transition 8.409s, program 8.412s, announce 8.44s; 0s"},
+	{"to and fro between two faults", outerMaster + `
+		5000 fault-inject lb1 starved
+		6000 state lb2 master client: virtual router 51, priority 100
+		6000 vip-add lb2 192.168.1.1
+		7000 state lb2 leaving client: virtual router 51, priority 0
+		7000 state lb1 leaving client: virtual router 51, priority 0
+		7500 state lb1 master client: virtual router 51, priority 150
+		7500 vip-add lb1 192.168.1.1`,
+		"lb2 took outer from lb1, preempted, starved lb1: from 5s detect 6s, transition 6s, " +
+			"program 6s; 3.609s | lb1 took outer from lb2, left, starved lb1: from 7s detect 7.5s, " +
+			"transition 7.5s, program 7.5s; 414ms"},
+	{"and to again: what was advertised in an earlier turn does not count", outerMaster + `
+		5000 fault-inject lb1 starved
+		6000 state lb2 master client: virtual router 51, priority 100
+		6000 vip-add lb2 192.168.1.1
+		6500 state lb2 leaving client: virtual router 51, priority 0
+		7500 vip-add lb1 192.168.1.1
+		9000 state lb2 master client: virtual router 51, priority 100
+		9001 vip-add lb2 192.168.1.1`,
+		"lb2 took outer from lb1, preempted, starved lb1: from 5s detect 6s, transition 6s, " +
+			"program 6s; 3.609s | lb1 took outer from lb2, left, starved lb1: from 6.5s detect 7.5s, " +
+			"transition 7.5s, program 7.5s; 0s | lb2 took outer from lb1, preempted, starved lb1: " +
+			"from 5s detect 9s, transition 9.001s, program 9.001s; 3.609s"},
+	{"silent once, but it came back", outerMaster + `
+		7000 state lb1 silent client: virtual router 51, priority 150, last advert at 3.5s
+		8000 state lb1 master client: virtual router 51, priority 150
+		9000 fault-inject lb1 cpu
+		9900 state lb2 master client: virtual router 51, priority 200
+		9901 vip-add lb2 192.168.1.1`,
+		"lb2 took outer from lb1, preempted, cpu lb1: from 9s detect 9.9s, transition 9.901s, " +
+			"program 9.901s; 3.219s"},
+	{"claimed before it had the other VIP", outerMaster + `
+		5000 fault-inject lb1 power-off
+		5100 vip-add lb2 192.168.1.1
+		5110 claim lb2 192.168.1.1 02:00 announced
+		5200 vip-add lb2 192.168.2.1`,
+		"lb2 took outer, inner from lb1, preempted, power-off lb1: from 5s detect 5.1s, " +
+			"transition 5.1s, program 5.2s, announce 5.2s; 0s"},
+	{"a VIP that came back to the same node", outerMaster + `
+		5000 fault-inject lb1 vip-deleted
+		5001 vip-remove lb1 192.168.1.1
+		5900 vip-add lb1 192.168.1.1`, ""},
+}
+
 func TestTakeovers(t *testing.T) {
-	tests := []struct{ name, events, want string }{
-		{"nothing", "", ""},
-		{"boot is none", outerMaster, ""},
-		{"died", outerMaster + `
-			5000 fault-inject lb1 power-off
-			8300 state lb1 silent client: virtual router 51, priority 150, last advert at 4.8s
-			8300 state lb1 silent server: virtual router 52, priority 150, last advert at 4.801s
-			8409 vip-add lb2 192.168.1.1
-			8410 state lb2 master client: virtual router 51, priority 100
-			8420 state lb2 master server: virtual router 52, priority 100
-			8450 vip-add lb2 192.168.2.1`,
-			"lb2 took outer, inner from lb1, died, power-off lb1: from 4.8s detect 8.409s, " +
-				"transition 8.42s, program 8.45s; 3.609s"},
-		{"left", outerMaster + `
-			5000 fault-inject lb1 director-terminated
-			5001 state lb1 leaving client: virtual router 51, priority 0
-			5002 state lb1 leaving server: virtual router 52, priority 0
-			5610 state lb2 master client: virtual router 51, priority 100
-			5611 vip-add lb2 192.168.1.1`,
-			"lb2 took outer from lb1, left, director-terminated lb1: from 5.001s detect 5.61s, " +
-				"transition 5.611s, program 5.611s; 609ms"},
-		{"preempted: it advertised to the end", `
-			0 vip-add lb2 192.168.1.1
-			0 state lb2 master client: virtual router 51, priority 100
-			5000 fault-heal lb1 director-killed
-			8400 state lb1 master client: virtual router 51, priority 150
-			8401 vip-add lb1 192.168.1.1
-			11500 state lb2 silent client: virtual router 51, priority 100, last advert at 8s`,
-			"lb1 took outer from lb2, preempted, heal of director-killed lb1: from 5s detect 8.4s, " +
-				"transition 8.401s, program 8.401s; 3.414s"},
-		{"nobody did anything", outerMaster + `
-			8400 state lb2 master client: virtual router 51, priority 200
-			8401 vip-add lb2 192.168.1.1`,
-			"lb2 took outer from lb1, preempted, : from 8.4s detect 8.4s, transition 8.401s, " +
-				"program 8.401s; 3.219s"},
-		{"claims", outerMaster + `
-			5000 fault-inject lb1 power-off
-			8300 state lb1 silent client: virtual router 51, priority 150, last advert at 4.8s
-			8409 vip-add lb2 192.168.1.1
-			8412 vip-add lb2 192.168.2.1
-			8430 claim lb2 192.168.1.1 02:00 announced
-			8440 claim lb2 192.168.2.1 02:00 announced
-			8490 claim lb2 192.168.2.1 02:00 announced`,
-			"lb2 took outer, inner from lb1, died, power-off lb1: from 4.8s detect 8.409s, " +
-				"transition 8.409s, program 8.412s, announce 8.44s; 0s"},
-		{"to and fro between two faults", outerMaster + `
-			5000 fault-inject lb1 starved
-			6000 state lb2 master client: virtual router 51, priority 100
-			6000 vip-add lb2 192.168.1.1
-			7000 state lb2 leaving client: virtual router 51, priority 0
-			7000 state lb1 leaving client: virtual router 51, priority 0
-			7500 state lb1 master client: virtual router 51, priority 150
-			7500 vip-add lb1 192.168.1.1`,
-			"lb2 took outer from lb1, preempted, starved lb1: from 5s detect 6s, transition 6s, " +
-				"program 6s; 3.609s | lb1 took outer from lb2, left, starved lb1: from 7s detect 7.5s, " +
-				"transition 7.5s, program 7.5s; 414ms"},
-		{"and to again: what was advertised in an earlier turn does not count", outerMaster + `
-			5000 fault-inject lb1 starved
-			6000 state lb2 master client: virtual router 51, priority 100
-			6000 vip-add lb2 192.168.1.1
-			6500 state lb2 leaving client: virtual router 51, priority 0
-			7500 vip-add lb1 192.168.1.1
-			9000 state lb2 master client: virtual router 51, priority 100
-			9001 vip-add lb2 192.168.1.1`,
-			"lb2 took outer from lb1, preempted, starved lb1: from 5s detect 6s, transition 6s, " +
-				"program 6s; 3.609s | lb1 took outer from lb2, left, starved lb1: from 6.5s detect 7.5s, " +
-				"transition 7.5s, program 7.5s; 0s | lb2 took outer from lb1, preempted, starved lb1: " +
-				"from 5s detect 9s, transition 9.001s, program 9.001s; 3.609s"},
-		{"silent once, but it came back", outerMaster + `
-			7000 state lb1 silent client: virtual router 51, priority 150, last advert at 3.5s
-			8000 state lb1 master client: virtual router 51, priority 150
-			9000 fault-inject lb1 cpu
-			9900 state lb2 master client: virtual router 51, priority 200
-			9901 vip-add lb2 192.168.1.1`,
-			"lb2 took outer from lb1, preempted, cpu lb1: from 9s detect 9.9s, transition 9.901s, " +
-				"program 9.901s; 3.219s"},
-		{"claimed before it had the other VIP", outerMaster + `
-			5000 fault-inject lb1 power-off
-			5100 vip-add lb2 192.168.1.1
-			5110 claim lb2 192.168.1.1 02:00 announced
-			5200 vip-add lb2 192.168.2.1`,
-			"lb2 took outer, inner from lb1, preempted, power-off lb1: from 5s detect 5.1s, " +
-				"transition 5.1s, program 5.2s, announce 5.2s; 0s"},
-		{"a VIP that came back to the same node", outerMaster + `
-			5000 fault-inject lb1 vip-deleted
-			5001 vip-remove lb1 192.168.1.1
-			5900 vip-add lb1 192.168.1.1`, ""},
-	}
-	for _, tt := range tests {
+	for _, tt := range takeoverTests {
 		t.Run(tt.name, func(t *testing.T) {
 			rec := Recording{Length: 20 * time.Second, VRRP: VRRP{2, time.Second},
 				VIPs: []VIP{{"outer", outer}, {"inner", inner}}, Events: script(t, tt.events)}
