@@ -183,7 +183,9 @@ func (h *history) wrongIn(
 		}
 		either[f.Node] = true
 	}
-	steady := part.From == h.watched.From // with tables read just before, which are to be right
+	// At the steady state tables were read just before, and found right, but for what a stall of the
+	// machine can do to them meanwhile.
+	steady := part.From == h.watched.From && (slack == 0 || Stall(h.rec) <= stallTolerance)
 	if !steady && part.Length() <= tableTolerance+slack {
 		return reports.Finding{}, false
 	}

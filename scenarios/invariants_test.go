@@ -244,6 +244,35 @@ func TestInvariants(t *testing.T) {
 	}
 }
 
+// TestTableOfTheSteadyState: one that is wrong at the steady state is wrong however soon the run
+// ends, unless the machine stalled.
+func TestTableOfTheSteadyState(t *testing.T) {
+	rule, err := Invariant(TableRight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Scenario{Topology: preset("fig7"), Bounds: []Bound{}}
+	for _, tt := range []struct {
+		table string
+		late  time.Duration
+		want  reports.Verdict
+	}{
+		{"full", 0, reports.Pass}, {"less", 0, reports.Fail}, {"heavy", 0, reports.Fail},
+		{"less", time.Second, reports.Inconclusive},
+	} {
+		rec := &reports.Recording{Length: 1100 * time.Millisecond, Requests: []reports.Request{
+			{Sent: time.Second, Outcome: reports.Answered, Late: tt.late}}}
+		rec.Events = chronicle(t, "0 step - steady\n1 table lb1 "+tt.table+"\n1 table lb2 full\n"+
+			"1 step - observe")
+		for _, f := range Judge(s, rec) {
+			if f.Bound == rule.Name && f.Verdict != tt.want {
+				t.Errorf("%s, late by %s: %s, want %s; %s", tt.table, tt.late, f.Verdict, tt.want,
+					f.Detail)
+			}
+		}
+	}
+}
+
 // TestInvariantsAreMeant: each has a name and a sentence of its own and is found by its name; a
 // drill of the catalogue is judged by those that mean something for it.
 func TestInvariantsAreMeant(t *testing.T) {
