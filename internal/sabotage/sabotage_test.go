@@ -27,6 +27,7 @@ var (
 	// clock is as of the scenarios' own tests: `go test ./internal/sabotage -time virtual`.
 	clock = flag.String("time", "", "real or virtual (default $TANDEM_TIME, else real)")
 	runs  = flag.Int("runs", 0, "how often TestHealthySuite runs the suite")
+	first = flag.Int("first", 1, "the first of the runs of TestHealthySuite, to share them out")
 )
 
 // The programs, for a guest to find.
@@ -282,7 +283,7 @@ func TestHealthySuite(t *testing.T) {
 	if *runs == 0 {
 		t.Skip("it takes hours: add -runs 50")
 	}
-	for i := range *runs {
+	for i := *first - 1; i < *runs; i++ {
 		phase := time.Duration(i) * 997 * time.Millisecond / time.Duration(*runs)
 		for _, name := range drills() {
 			o := scenarios.Options{Seed: uint64(i + 1), Phase: phase}
