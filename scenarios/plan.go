@@ -17,12 +17,16 @@ type hit struct {
 	kind   faults.Kind
 	target string
 	whom   part
+	// settings are those of the fault's parameters that differ from the default.
+	settings faults.Settings
 	// weight is how often it comes in a round; 0: once.
 	weight int
 }
 
 // inject is the step that does it.
-func (h hit) inject() Inject { return Inject{Kind: h.kind, Target: h.target} }
+func (h hit) inject() Inject {
+	return Inject{Kind: h.kind, Target: h.target, Settings: h.settings}
+}
 
 // node is the name of the node that it strikes.
 func (h hit) node() string {

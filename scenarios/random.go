@@ -31,6 +31,8 @@ var odds = []struct {
 	kind   faults.Kind
 	weight int
 	beyond bool
+	// settings are those of every fault of the kind that is drawn.
+	settings faults.Settings
 }{
 	{kind: faults.DirectorKilled, weight: 3},
 	{kind: faults.DirectorTerminated, weight: 3},
@@ -40,6 +42,11 @@ var odds = []struct {
 	{kind: faults.GuardKilled, weight: 1},
 	{kind: faults.PowerOff, weight: 2},
 	{kind: faults.LinkDown, weight: 2},
+	// What is later than this, clients lose.
+	{kind: faults.LinkDelay, weight: 1, settings: faults.Settings{"delay": "20ms"}},
+	{kind: faults.LinkJitter, weight: 1, settings: faults.Settings{"delay": "15ms", "jitter": "10ms"}},
+	{kind: faults.LinkDuplicate, weight: 1},
+	{kind: faults.LinkReorder, weight: 1, settings: faults.Settings{"delay": "10ms"}},
 	{kind: faults.ServerStopped, weight: 4},
 	{kind: faults.ServerRefusing, weight: 2},
 	{kind: faults.ServerHalfOpen, weight: 1},
@@ -47,6 +54,8 @@ var odds = []struct {
 	{kind: faults.ServerUnavailable, weight: 2},
 	{kind: faults.OneWay, weight: 1, beyond: true},
 	{kind: faults.AdvertsLost, weight: 1, beyond: true},
+	{kind: faults.LinkFlapping, weight: 1, beyond: true},
+	{kind: faults.LinkLoss, weight: 1, beyond: true},
 }
 
 const (
@@ -92,7 +101,7 @@ func (c Chance) Plan(seed uint64) ([]Act, error) {
 			return plan, nil
 		}
 		plan = append(plan, episode...)
-		begin = end + c.calm(a, episode)
+		begin = end + c.calm(a, from, episode)
 	}
 }
 
@@ -112,23 +121,28 @@ func (c Chance) hits() []hit {
 		if o.beyond && !c.Beyond {
 			continue
 		}
+		var own []hit
 		switch strikes(o.kind) {
 		case topology.RealServer:
 			if c.Beyond || len(t.NodesOf(topology.RealServer)) > 1 {
-				all = append(all, strikeAll(t, topology.RealServer, o.kind, o.weight)...)
+				own = strikeAll(t, topology.RealServer, o.kind)
 			}
 		default:
 			if c.Beyond || len(t.NodesOf(topology.Director)) > 1 && len(t.VIPs) > 0 {
-				all = append(all, strikeAll(t, topology.Director, o.kind, o.weight)...)
+				own = strikeAll(t, topology.Director, o.kind)
 			}
 		}
+		for i := range own {
+			own[i].weight, own[i].settings = o.weight, o.settings
+		}
+		all = append(all, own...)
 	}
 	return all
 }
 
 // strikeAll are the faults of a kind on every node of a role, and where it strikes interfaces, on
 // every interface of those.
-func strikeAll(t topology.Topology, role topology.Role, kind faults.Kind, weight int) []hit {
+func strikeAll(t topology.Topology, role topology.Role, kind faults.Kind) []hit {
 	var all []hit
 	for _, n := range t.NodesOf(role) {
 		whom := partBackup
@@ -139,14 +153,14 @@ func strikeAll(t topology.Topology, role topology.Role, kind faults.Kind, weight
 			whom = partMaster
 		}
 		targets := []string{n.Name}
-		if _, err := faults.New(kind, n.Name, nil); err != nil {
+		if kind.Form() == faults.OfInterface {
 			targets = nil
 			for _, l := range n.Links {
 				targets = append(targets, n.Name+":"+l.Interface)
 			}
 		}
 		for _, where := range targets {
-			all = append(all, hit{kind: kind, target: where, whom: whom, weight: weight})
+			all = append(all, hit{kind: kind, target: where, whom: whom})
 		}
 	}
 	return all
@@ -189,8 +203,7 @@ func (c Chance) survives(at []hit) bool {
 	servers, directors := map[string]bool{}, 0
 	for i, h := range at {
 		for _, other := range at[:i] {
-			same := h.kind == other.kind && h.target == other.target
-			if same || h.node() == other.node() && ofProgram(h.kind) && ofProgram(other.kind) {
+			if contrary(c.Topology, h.kind, h.target, other.kind, other.target) {
 				return false
 			}
 		}
@@ -205,14 +218,14 @@ func (c Chance) survives(at []hit) bool {
 }
 
 // calm is how long it takes after an episode until all is as before.
-func (c Chance) calm(a allowance, episode []Act) time.Duration {
+func (c Chance) calm(a allowance, from []hit, episode []Act) time.Duration {
 	var l limits
 	for _, act := range episode {
 		i := act.Step.(Inject)
-		of := slices.IndexFunc(c.hits(), func(h hit) bool {
+		of := slices.IndexFunc(from, func(h hit) bool {
 			return h.kind == i.Kind && h.target == i.Target
 		})
-		one := a.limits(i.Kind, c.hits()[of].whom)
+		one := a.limits(i.Kind, from[of].whom)
 		l.failBack += one.failBack
 		l.together += one.together
 	}

@@ -152,9 +152,9 @@ func TestScheduleCheck(t *testing.T) {
 			"0 a time below zero: expected 0s or more"}},
 		{"nothing matches", []Act{fault(0, 0, faults.ServerStopped, "wob*")}, []string{
 			"0 find target wob*: it matches none of client1, client2, lb1, lb2, web1, web2, web3; there " +
-				"are also @master, @backup and @directors"}},
+				"are also @master, @backup, @directors and all"}},
 		{"no such interface", []Act{fault(0, 0, faults.LinkDown, "@master:eth7")}, []string{
-			`0 find target @master:eth7: lb1 has no interface "eth7": it has eth0, eth1`}},
+			`0 lb1 has no interface "eth7": it has eth0, eth1`}},
 		{"wrong form", []Act{fault(0, 0, faults.LinkDown, "lb1")}, []string{
 			`0 make fault link-down on "lb1": want NODE:INTERFACE`}},
 		{"wrong role", []Act{fault(0, 0, faults.ServerStopped, "lb1"),
@@ -167,6 +167,20 @@ func TestScheduleCheck(t *testing.T) {
 		{"two about one program", []Act{fault(5*second, second, faults.DirectorKilled, "lb1"), frozen},
 			[]string{"0 inject director-killed on lb1 contradicts inject director-frozen on lb1, which " +
 				"holds on lb1 from 1s to 6s: have it begin later, or heal the first one before"}},
+		{"a node that is gone", []Act{fault(0, 9*second, faults.PowerOff, "lb1"),
+			fault(second, second, faults.LinkDown, "lb1:eth0"),
+			fault(2*second, second, faults.OneWay, "lb2:eth0"),
+			fault(2*second, second, faults.LinkDelay, "lb2:eth0")}, []string{
+			"1 inject link-down on lb1:eth0 contradicts inject power-off on lb1, which holds on lb1 " +
+				"from 0s to 9s: have it begin later, or heal the first one before",
+			"2 inject one-way on lb2:eth0 contradicts inject power-off on lb1, which holds on lb1 " +
+				"from 0s to 9s: have it begin later, or heal the first one before"}},
+		{"a cable that is pulled", []Act{fault(0, 9*second, faults.LinkFlapping, "lb1:eth0"),
+			fault(second, second, faults.LinkDown, "lb1:eth0"),
+			fault(second, second, faults.LinkDown, "lb1:eth1"),
+			fault(second, second, faults.LinkLoss, "lb1:eth0")}, []string{
+			"1 inject link-down on lb1:eth0 contradicts inject link-flapping on lb1:eth0, which holds " +
+				"on lb1:eth0 from 0s to 9s: have it begin later, or heal the first one before"}},
 		{"after one without an end", []Act{fault(0, 0, faults.LinkDown, "lb1:eth0"),
 			fault(time.Hour, second, faults.LinkDown, "lb1:eth0")}, []string{
 			"1 inject link-down on lb1:eth0 contradicts inject link-down on lb1:eth0, which holds on " +
@@ -232,7 +246,8 @@ func TestTargetsOfTopology(t *testing.T) {
 		{"for the run", "@backup:eth0", preset("fig7"), []string{"@backup:eth0"}, ""},
 		{"no backup", "@backup", one, nil, "the topology has 1 director"},
 		{"bad glob", "web[", preset("fig7"), nil, "syntax error in pattern"},
-		{"some lack it", "*:eth1", preset("fig7"), nil, `client1 has no interface "eth1"`},
+		{"every node", "all", preset("fig6"), []string{"client1", "client2", "lb1", "web1", "web2",
+			"web3"}, ""},
 		{"no selector", "@masters", preset("fig7"), nil, "it matches none of"},
 	}
 	for _, tt := range tests {

@@ -50,7 +50,7 @@ func (s Schedule) Check(t topology.Topology) []Flaw {
 	spans := s.spans(t)
 	for i, later := range spans {
 		for _, earlier := range spans[:i] {
-			add(later.act, excludes(earlier, later))
+			add(later.act, excludes(t, earlier, later))
 		}
 	}
 	slices.SortStableFunc(flaws, func(a, b Flaw) int { return a.Act - b.Act })
@@ -68,20 +68,44 @@ func fits(t topology.Topology, i Inject) error {
 		if _, err := faults.New(i.Kind, where, i.Settings); err != nil {
 			return err
 		}
-		name, _, _ := strings.Cut(where, ":")
-		if n, ok := t.Node(name); ok && role != 0 && n.Role != role {
-			return fmt.Errorf("%s strikes a %s: %s is a %s", i.Kind, role, name, n.Role)
+		name, detail, _ := strings.Cut(where, ":")
+		nodes := []*topology.Node{}
+		if n, ok := t.Node(name); ok {
+			nodes = append(nodes, n)
+		} else {
+			nodes = t.NodesOf(topology.Director) // one of them has what @master or @backup stands for
+		}
+		for _, n := range nodes {
+			if role != 0 && n.Role != role {
+				return fmt.Errorf("%s strikes a %s: %s is a %s", i.Kind, role, name, n.Role)
+			}
+			if err := hasInterface(n, detail); i.Kind.Form() == faults.OfInterface && err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// hasInterface says what a node has instead of an interface.
+func hasInterface(n *topology.Node, name string) error {
+	var names []string
+	for _, l := range n.Links {
+		if l.Interface == name {
+			return nil
+		}
+		names = append(names, l.Interface)
+	}
+	return fmt.Errorf("%s has no interface %q: it has %s", n.Name, name, strings.Join(names, ", "))
+}
+
 // strikes is the role of the nodes that a kind of fault is for; 0: any.
 func strikes(kind faults.Kind) topology.Role {
-	switch prefix, _, _ := strings.Cut(kind.String(), "-"); prefix {
-	case "director", "worker", "guard", "starved":
+	switch {
+	case kind.Family() == faults.Process, kind.Family() == faults.Configuration,
+		kind == faults.IPVSFlushed:
 		return topology.Director
-	case "server":
+	case kind.Family() == faults.Server && kind != faults.EchoIgnored:
 		return topology.RealServer
 	}
 	return 0
@@ -143,31 +167,60 @@ func (s Schedule) spans(t topology.Topology) []span {
 	return all
 }
 
-// excludes says why two faults cannot hold at once, if they would: they are the same, or both are
-// about what one and the same program does. earlier begins no later than later.
-func excludes(earlier, later span) error {
+// excludes says why two faults cannot hold at once, if they would. earlier begins no later than
+// later.
+func excludes(t topology.Topology, earlier, later span) error {
 	if later.from >= earlier.to {
 		return nil
 	}
-	same := earlier.inject.Kind == later.inject.Kind
-	if !same && !(ofProgram(earlier.inject.Kind) && ofProgram(later.inject.Kind)) {
-		return nil
+	until := "the end"
+	if earlier.to != math.MaxInt64 {
+		until = earlier.to.String()
 	}
-	for _, where := range later.targets {
-		if !slices.Contains(earlier.targets, where) {
-			continue
+	for _, first := range earlier.targets {
+		for _, second := range later.targets {
+			if contrary(t, earlier.inject.Kind, first, later.inject.Kind, second) {
+				return fmt.Errorf("%s contradicts %s, which holds on %s from %s to %s: have it begin "+
+					"later, or heal the first one before", later.inject, earlier.inject, first,
+					earlier.from, until)
+			}
 		}
-		until := "the end"
-		if earlier.to != math.MaxInt64 {
-			until = earlier.to.String()
-		}
-		return fmt.Errorf("%s contradicts %s, which holds on %s from %s to %s: have it begin later, or "+
-			"heal the first one before", later.inject, earlier.inject, where, earlier.from, until)
 	}
 	return nil
 }
 
-// ofProgram says that a fault is about what a node's program does: one excludes another.
+// contrary says that two faults cannot hold at once: they are the same, or both are about what one
+// program does or about who pulls one cable; or one takes away the whole node, or what the other is
+// seen by.
+func contrary(t topology.Topology, a faults.Kind, onA string, b faults.Kind, onB string) bool {
+	nodeA, detailA, _ := strings.Cut(onA, ":")
+	nodeB, detailB, _ := strings.Cut(onB, ":")
+	switch {
+	case a == b && onA == onB:
+		return true
+	case nodeA == nodeB && (a.Family() == faults.Node || b.Family() == faults.Node):
+		return true
+	case nodeA == nodeB && ofProgram(a) && ofProgram(b):
+		return true
+	case onA == onB && unplugs(a) && unplugs(b):
+		return true
+	}
+	// Whether a path is blocked is seen by what goes over it.
+	ends := func(kind faults.Kind, node, detail, over string) bool {
+		n, ok := t.Node(node)
+		director := ok && n.Role == topology.Director
+		return director && (kind.Family() == faults.Node || unplugs(kind) && detail == over)
+	}
+	return a.Family() == faults.Partition && ends(b, nodeB, detailB, detailA) ||
+		b.Family() == faults.Partition && ends(a, nodeA, detailA, detailB)
+}
+
+// ofProgram says that a fault is about what a node's program does.
 func ofProgram(kind faults.Kind) bool {
-	return kind == faults.PowerOff || strikes(kind) != 0 && kind != faults.ServerMarked
+	return strikes(kind) != 0 && kind != faults.ServerMarked && kind != faults.IPVSFlushed
+}
+
+// unplugs says that a fault leaves a cable without a carrier.
+func unplugs(kind faults.Kind) bool {
+	return kind == faults.LinkDown || kind == faults.InterfaceOff || kind == faults.LinkFlapping
 }

@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"fmt"
-	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -18,6 +17,8 @@ const (
 	atBackup = "@backup"
 	// atDirectors are all of them.
 	atDirectors = "@directors"
+	// everyNode is every node.
+	everyNode = "all"
 )
 
 // Targets returns what a fault's target names in a topology: NODE, NODE:INTERFACE or NODE:ADDRESS,
@@ -26,6 +27,7 @@ const (
 //	@master     the director that holds every VIP
 //	@backup     the first other one
 //	@directors  all directors
+//	all         all nodes
 //
 // Who is master shows only in a run: @master and @backup are returned as they stand. The error says
 // what the topology has instead.
@@ -39,14 +41,13 @@ func Targets(t topology.Topology, where string) ([]string, error) {
 			return nil, fmt.Errorf("find target %s: the topology has %s", where,
 				plural(len(directors), "director"))
 		}
-		for _, d := range directors {
-			if err := hasPart(d, detail, hasDetail); err != nil {
-				return nil, fmt.Errorf("find target %s: %w", where, err)
-			}
-		}
 		return []string{where}, nil
 	case atDirectors:
 		nodes = directors
+	case everyNode:
+		for i := range t.Nodes {
+			nodes = append(nodes, &t.Nodes[i])
+		}
 	default:
 		for i := range t.Nodes {
 			ok, err := path.Match(selector, t.Nodes[i].Name)
@@ -59,14 +60,11 @@ func Targets(t topology.Topology, where string) ([]string, error) {
 		}
 	}
 	if len(nodes) == 0 {
-		return nil, fmt.Errorf("find target %s: it matches none of %s; there are also %s, %s and %s",
-			where, strings.Join(nodeNames(t), ", "), atMaster, atBackup, atDirectors)
+		return nil, fmt.Errorf("find target %s: it matches none of %s; there are also %s, %s, %s "+
+			"and %s", where, strings.Join(nodeNames(t), ", "), atMaster, atBackup, atDirectors, everyNode)
 	}
 	var targets []string
 	for _, n := range nodes {
-		if err := hasPart(n, detail, hasDetail); err != nil {
-			return nil, fmt.Errorf("find target %s: %w", where, err)
-		}
 		target := n.Name
 		if hasDetail {
 			target += ":" + detail
@@ -74,21 +72,6 @@ func Targets(t topology.Topology, where string) ([]string, error) {
 		targets = append(targets, target)
 	}
 	return targets, nil
-}
-
-// hasPart says whether a node can have the part that a target names: an interface, or any address.
-func hasPart(n *topology.Node, detail string, hasDetail bool) error {
-	if _, err := netip.ParseAddr(detail); !hasDetail || err == nil {
-		return nil
-	}
-	var names []string
-	for _, l := range n.Links {
-		if l.Interface == detail {
-			return nil
-		}
-		names = append(names, l.Interface)
-	}
-	return fmt.Errorf("%s has no interface %q: it has %s", n.Name, detail, strings.Join(names, ", "))
 }
 
 func nodeNames(t topology.Topology) []string {
