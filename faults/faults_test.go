@@ -53,8 +53,13 @@ func leaks(status int) int {
 	return status
 }
 
+// specTimeout bounds every wait of a spec, with an allowance for a busy machine.
+const specTimeout = 20 * time.Second
+
 func TestFaults(t *testing.T) {
 	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(specTimeout)
+	EnforceDefaultTimeoutsWhenUsingContexts()
 	RunSpecs(t, "Faults")
 }
 

@@ -3,6 +3,7 @@ package lab_test
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -41,6 +42,17 @@ var _ = Describe("The output of a process", func() {
 		Expect(p.AwaitLine(ctx, said("more"))).To(Succeed())
 		Expect(unblock()).To(Succeed(), "a second time does nothing")
 		Expect(room()).To(BeTrue())
+	}, SpecTimeout(specTimeout))
+
+	It("is not read any more from one moment to the next", func(ctx SpecContext) {
+		for range 10 {
+			p = shell(ctx, p.Node(), "echo ready; exec sleep 1000")
+			Expect(p.AwaitLine(ctx, said("ready"))).To(Succeed())
+			_, err := p.BlockOutput() // while who reads is at work
+			Expect(err).NotTo(HaveOccurred())
+			runtime.Gosched()
+			Expect(room()).To(BeFalse())
+		}
 	}, SpecTimeout(specTimeout))
 
 	It("that nobody reads ends with the process", func(ctx SpecContext) {

@@ -19,7 +19,7 @@ const (
 // FaultDrill is a drill of one kind of fault on the whole network, at a place where it hurts: it
 // strikes, holds, and is healed, and then everything has to be as before: the best director holds
 // every VIP, every real server is in every table, and clients are answered. What it costs until then
-// is not judged. An unknown kind gives a drill whose injection fails.
+// is for the invariants to judge. An unknown kind gives a drill whose injection fails.
 func FaultDrill(kind faults.Kind) Scenario {
 	t := preset("fig7")
 	return Scenario{
