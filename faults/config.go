@@ -34,8 +34,8 @@ var spoilers = map[string]func(text string) string{
 	},
 }
 
-// configBroken gives a director a file that it cannot read and tells it to. The heal does the same with
-// the file as it was.
+// configBroken gives a director a file that it cannot read and tells it to. The heal does the same
+// with the file as it was.
 func configBroken(_ request, v *values) injector {
 	spoil := spoilers[v.word("what")]
 	return func(ctx context.Context, n *lab.Node) (Heal, error) {

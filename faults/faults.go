@@ -43,8 +43,8 @@ var ErrNotHealed = errors.New("the fault is still there")
 // ErrNotInjected is in the error of an Inject whose effect did not show.
 var ErrNotInjected = errors.New("the fault did not take hold")
 
-// New returns the fault of a kind on a target, of the form that Kind.Form has. A setting that the kind
-// does not take, or whose value it cannot have, is an error.
+// New returns the fault of a kind on a target, of the form that Kind.Form has. A setting that the
+// kind does not take, or whose value it cannot have, is an error.
 func New(kind Kind, target string, settings Settings) (Fault, error) {
 	fail := func(err error) (Fault, error) {
 		return nil, fmt.Errorf("make fault %s on %q: %w", kind, target, err)

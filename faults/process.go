@@ -12,7 +12,9 @@ import (
 )
 
 // ended makes a builder of faults that end the program of a unit, or part of it. The heal starts it.
-func ended(unit string, end func(context.Context, *lab.Process) error) func(request, *values) injector {
+func ended(
+	unit string, end func(context.Context, *lab.Process) error,
+) func(request, *values) injector {
 	return func(request, *values) injector {
 		return func(ctx context.Context, n *lab.Node) (Heal, error) {
 			u, err := runs(n, unit)

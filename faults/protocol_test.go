@@ -17,7 +17,8 @@ import (
 	"github.com/tandemlb/tandem/lab"
 )
 
-// adverts hears so many frames of VRRP on an interface, or as many as come in two and a half intervals.
+// adverts hears so many frames of VRRP on an interface, or as many as come in two and a half
+// intervals.
 func adverts(ctx context.Context, n *lab.Node, count int) [][]byte {
 	GinkgoHelper()
 	conn, err := n.Listen(ctx, "eth0", unix.ETH_P_IP)

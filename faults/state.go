@@ -76,8 +76,8 @@ func device(index int) netlink.Link {
 	return &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}
 }
 
-// ipvsFlushed deletes all virtual services. That it took hold is the kernel's word, too. The heal adds
-// what there was, if nobody has added anything.
+// ipvsFlushed deletes all virtual services. That it took hold is the kernel's word, too. The heal
+// adds what there was, if nobody has added anything.
 func ipvsFlushed(request, *values) injector {
 	return func(ctx context.Context, n *lab.Node) (Heal, error) {
 		before, err := n.VirtualServices(ctx)
@@ -132,8 +132,8 @@ func restoreRoutes(n *lab.Node, routes []netlink.Route) error {
 	return nil
 }
 
-// routeDeleted deletes the route by which a node reaches an address. The heal adds it, unless somebody
-// has.
+// routeDeleted deletes the route by which a node reaches an address. The heal adds it, unless
+// somebody has.
 //
 // Equivalent to: `ip route del default`.
 func routeDeleted(r request, _ *values) injector {

@@ -43,9 +43,9 @@ const (
 	ctStatus = 1<<1 | 1<<2 | 1<<3
 )
 
-// FillConntrack has the node's kernel track connections, lets those that there are become known for a
-// while, and then fills the table of them, so that what is no part of one that is known is dropped. It
-// returns what empties the table and ends the tracking; a second time that does nothing. It needs
+// FillConntrack has the node's kernel track connections, lets those that there are become known for
+// a while, and then fills the table of them, so that what is no part of one that is known is dropped.
+// It returns what empties the table and ends the tracking; a second time that does nothing. It needs
 // Nftables and a kernel with connection tracking.
 //
 // Equivalent to: `nft add table inet tandem-conntrack`, a rule with `ct state`, and `conntrack -I …`

@@ -24,7 +24,9 @@ const (
 // there was; a second time that does nothing.
 //
 // Equivalent to: `mount -o remount,size=BYTES /run`.
-func (n *Node) FillRun(ctx context.Context, left uint64) (end func(context.Context) error, err error) {
+func (n *Node) FillRun(
+	ctx context.Context, left uint64,
+) (end func(context.Context) error, err error) {
 	others, err := os.Stat(runDir)
 	if err != nil {
 		return nil, fmt.Errorf("fill %s of %s: %w", runDir, n, err)

@@ -43,8 +43,8 @@ func FaultDrill(kind faults.Kind) Scenario {
 	}
 }
 
-// worstTarget is where a fault of a kind does harm: at the master, or where it is about somebody else,
-// at a real server or a client.
+// worstTarget is where a fault of a kind does harm: at the master, or where it is about somebody
+// else, at a real server or a client.
 func worstTarget(t topology.Topology, kind faults.Kind) string {
 	clients, servers := t.NodesOf(topology.Client), t.NodesOf(topology.RealServer)
 	vip := t.VIPs[0].Addr
