@@ -119,8 +119,12 @@ func outageIn(rec *reports.Recording, w reports.Window, limit time.Duration) rep
 func settledWithin(rec *reports.Recording, w reports.Window, limit time.Duration) reports.Finding {
 	at, ok := settled(ownersOf(rec), w)
 	if !ok {
-		return reports.Finding{Verdict: reports.Fail, Observed: "never", Limit: round(limit),
+		f := reports.Finding{Verdict: reports.Fail, Observed: "never", Limit: round(limit),
 			Detail: "at the end: " + holdersAt(rec, w.To-1)}
+		if w.To-w.From <= limit {
+			f.Verdict, f.Observed = reports.Inconclusive, "not in "+round(w.To-w.From)
+		}
+		return f
 	}
 	f := atMost(at-w.From, limit)
 	if f.Verdict != reports.Pass {

@@ -16,8 +16,8 @@ import (
 	"github.com/tandemlb/tandem/reports"
 )
 
-// call carries out a command line in this process.
-func call(args ...string) (stdout, stderr string, status int) {
+// invoke carries out a command line in this process.
+func invoke(args ...string) (stdout, stderr string, status int) {
 	var out, diag bytes.Buffer
 	root := newRoot()
 	root.SetArgs(args)
@@ -96,7 +96,7 @@ func TestDrillFilesOnTheCommandLine(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			out, diag, status := call(tt.args...)
+			out, diag, status := invoke(tt.args...)
 			if status != tt.status {
 				t.Errorf("exit status %d, want %d\n%s", status, tt.status, diag)
 			}
