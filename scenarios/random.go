@@ -67,6 +67,9 @@ const (
 	linger = 5 * time.Second
 	// pause is how much longer than it must the calm between may last.
 	pause = 3 * time.Second
+	// memory is how long a director may remember that its worker has ended: one that ends again
+	// hands over, which costs more than either end alone.
+	memory = 70 * time.Second
 )
 
 // Plan draws faults from a seed, each with its time: of the same seed and Chance always the same
@@ -86,9 +89,13 @@ func (c Chance) Plan(seed uint64) ([]Act, error) {
 	}
 	l := newLottery(seed)
 	var plan []Act
+	ended := map[string]time.Duration{} // when a director's worker last did, or may have
 	for begin := time.Duration(0); ; {
 		begin += 2*StartAllowance + l.upTo(pause)
 		episode := c.episode(l, from, begin)
+		if !c.Beyond {
+			later(episode, ended)
+		}
 		var end time.Duration
 		for _, act := range episode {
 			end = max(end, act.End())
@@ -103,6 +110,31 @@ func (c Chance) Plan(seed uint64) ([]Act, error) {
 		plan = append(plan, episode...)
 		begin = end + c.calm(a, from, episode)
 	}
+}
+
+// later has an episode come later, if it must for workers to end no second time while it is remembered
+// that they did. It notes when they do.
+func later(episode []Act, ended map[string]time.Duration) {
+	var wait time.Duration
+	for _, act := range episode {
+		ends, of := workerOf(act)
+		if last, before := ended[of]; ends && before {
+			wait = max(wait, last+memory-act.At)
+		}
+	}
+	for n := range episode {
+		episode[n].At += wait
+		if ends, of := workerOf(episode[n]); ends {
+			ended[of] = episode[n].End()
+		}
+	}
+}
+
+// workerOf says whether a fault ends a director's worker and nothing else, and which director's.
+func workerOf(act Act) (ends bool, director string) {
+	i, ok := act.Step.(Inject)
+	ends = ok && (i.Kind == faults.WorkerKilled || i.Kind == faults.WorkerFrozen)
+	return ends, i.Target
 }
 
 func (c Chance) allowance() allowance {

@@ -172,3 +172,34 @@ func TestEachFaultFitsItsTopology(t *testing.T) {
 		}
 	}
 }
+
+// TestRandomPlanSparesWorkers has no director's worker end while it is remembered that it did, unless
+// more is asked for than is survived.
+func TestRandomPlanSparesWorkers(t *testing.T) {
+	soon := func(beyond bool) (twice int) {
+		c := Chance{Topology: preset("fig7"), Length: 20 * time.Minute, Beyond: beyond}
+		for seed := range uint64(50) {
+			plan, err := c.Plan(seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := map[string]time.Duration{}
+			for _, act := range plan {
+				ends, of := workerOf(act)
+				if before, again := last[of]; ends && again && act.At < before+memory {
+					twice++
+				}
+				if ends {
+					last[of] = act.End()
+				}
+			}
+		}
+		return twice
+	}
+	if n := soon(false); n != 0 {
+		t.Errorf("%d workers end twice within %s", n, memory)
+	}
+	if soon(true) == 0 {
+		t.Errorf("beyond what is survived no worker ends twice within %s", memory)
+	}
+}
