@@ -17,7 +17,7 @@ func TestKilledLabLeavesNothing(t *testing.T) {
 	for _, kernel := range []string{"auto", "uml"} {
 		t.Run(kernel, func(t *testing.T) {
 			s := newTerminals(t)
-			s.must("lab", "up", "-t", "preset:fig5", "--kernel", kernel)
+			s.must("lab", "up", "-t", s.quick(), "--kernel", kernel)
 			b, err := os.ReadFile(filepath.Join(s.run, "tandem", "fig5.lock"))
 			if err != nil {
 				t.Fatal(err)
@@ -38,7 +38,7 @@ func TestKilledLabLeavesNothing(t *testing.T) {
 			if out := s.must("lab", "list"); strings.Contains(out, "fig5") {
 				t.Errorf("a dead lab is listed:\n%s", out)
 			}
-			s.must("lab", "up", "-t", "preset:fig5")
+			s.must("lab", "up", "-t", s.quick())
 		})
 	}
 }
@@ -109,7 +109,7 @@ func alive(family []process) int {
 
 func TestForegroundEndsByInterrupt(t *testing.T) {
 	s := newTerminals(t)
-	cmd := s.command("lab", "up", "-t", "preset:fig5", "--foreground")
+	cmd := s.command("lab", "up", "-t", s.quick(), "--foreground")
 	stderr, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

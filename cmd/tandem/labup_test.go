@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tandemlb/tandem/live"
+	"github.com/tandemlb/tandem/topology"
 )
 
 // terminals is somebody with a folder of labs of their own, who types commands.
@@ -72,6 +73,25 @@ func (s *terminals) must(args ...string) string {
 		s.t.Fatalf("tandem %s: status %d\n%s%s", strings.Join(args, " "), status, out, said)
 	}
 	return out
+}
+
+// quick writes a topology like figure 5 whose directors elect a master in half a second, and returns
+// what names it.
+func (s *terminals) quick() string {
+	s.t.Helper()
+	network, err := topology.Preset("fig5")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	network.VRRP = topology.VRRP{Version: 3, Advert: 100 * time.Millisecond}
+	b, err := topology.Marshal(network)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.dir, "quick.yaml"), b, 0o644)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return "quick.yaml"
 }
 
 // status asks the only lab that is up.
@@ -308,8 +328,8 @@ func labShell(t *testing.T, s *terminals) {
 
 func TestLabsSideBySide(t *testing.T) {
 	s := newTerminals(t)
-	s.must("lab", "up", "-t", "preset:fig5")
-	s.must("lab", "up", "-t", "preset:fig5", "--name", "other")
+	s.must("lab", "up", "-t", s.quick())
+	s.must("lab", "up", "-t", s.quick(), "--name", "other")
 	tests := []struct {
 		args   []string
 		status int

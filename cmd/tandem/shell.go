@@ -146,7 +146,8 @@ func readLine(editor *term.Terminal) (string, error) {
 		return "", err
 	}
 	defer func() { _ = term.Restore(in, before) }()
-	if columns, rows, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
+	columns, rows, err := term.GetSize(int(os.Stdout.Fd()))
+	if err == nil && columns > 0 { // some terminals do not know it
 		_ = editor.SetSize(columns, rows) // else it stays as it was
 	}
 	line, err := editor.ReadLine()

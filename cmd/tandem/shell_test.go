@@ -63,7 +63,7 @@ func (s *screen) await(t *testing.T, text string) {
 // node.
 func TestPrompt(t *testing.T) {
 	s := newTerminals(t)
-	s.must("lab", "up", "-t", "preset:fig5")
+	s.must("lab", "up", "-t", s.quick())
 	cmd := s.command("lab", "shell")
 	cmd.Env = append(cmd.Env, "XDG_CACHE_HOME="+t.TempDir(), "TERM=xterm")
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 30, Cols: 90})
@@ -79,11 +79,12 @@ func TestPrompt(t *testing.T) {
 		{"", prompt},
 		{"lb1 stty size\r", "\n30 90\r\n"},
 		{"", prompt},
-		{"lb1 sh -c 'echo begun; sleep 3600'\r", "\nbegun\r\n"},
+		{"lb1 cat\r", "\n"},
+		{"over\r", "over\r\nover\r\n"}, // it runs, and waits for more
 		{"\x03", prompt},
 		{"abandoned\x03", prompt},
-		{"fau\tlink-d\tlb2:\t--set x\x03", prompt},
-		{"fault link-d\tlb2:\t\r", "link-down lb2:eth0; heals"},
+		{"fau\tinterface-o\tlb2:\t--set x\x03", prompt},
+		{"fault interface-o\tlb2:\t\r", "interface-off lb2:eth0; heals"},
 		{"", prompt},
 		{"heal\r", "healed fault 1"},
 		{"", prompt},
