@@ -46,14 +46,14 @@ func TestSelect(t *testing.T) {
 			[]string{"lb1:192.168.1.1"}, ""},
 		{"backup", "fig7", held("lb2", "lb2"), "@backup", []string{"lb1"}, ""},
 		{"master without VIPs", "fig6", nil, "@master", []string{"lb1"}, ""},
-		{"backup of one", "fig6", nil, "@backup", nil, "one director only"},
+		{"backup of one", "fig6", nil, "@backup", nil, "1 director"},
 		{"two masters", "fig7", held("lb1 lb2", "lb1"), "@master", nil, "outer lb1 and lb2, inner lb1"},
 		{"parted VIPs", "fig7", held("lb1", "lb2"), "@master", nil, "outer lb1, inner lb2"},
 		{"nobody", "fig7", held("", ""), "@backup", nil, "outer nobody, inner nobody"},
-		{"no such node", "fig7", nil, "lb3", nil, "the lab has client1"},
+		{"no such node", "fig7", nil, "lb3", nil, "none of client1"},
 		{"no such selector", "fig7", nil, "@slave", nil, "@backup"},
 		{"bad glob", "fig7", nil, "lb[", nil, "syntax error"},
-		{"nothing", "fig7", nil, "", nil, "no such node"},
+		{"nothing", "fig7", nil, "", nil, "none of client1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

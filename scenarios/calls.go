@@ -190,7 +190,7 @@ func (c *calls) record() {
 
 // awaitActive waits until a director's kernel counts so many active connections.
 func (r *run) awaitActive(ctx context.Context, want int) error {
-	director := best(r.scenario.Topology)
+	director := Best(r.scenario.Topology)
 	n, ok := r.lab.Node(director)
 	if !ok {
 		return fmt.Errorf("count connections: there is no node %s", director)

@@ -175,7 +175,7 @@ func (h *history) inService() time.Duration {
 // unsettled returns the last time from an offset on until which something was not as it should be,
 // and what; the offset itself: nothing.
 func (h *history) unsettled(from time.Duration) (at time.Duration, what string) {
-	at, first := from, best(h.scenario.Topology)
+	at, first := from, Best(h.scenario.Topology)
 	for _, m := range h.constellations() {
 		if m.To <= from {
 			continue

@@ -131,7 +131,7 @@ func quiet(length, interval time.Duration) Scenario {
 		Long:     true,
 		Probes:   []Probe{{Client: "client1", Target: serviceOf(t), Rate: 1}},
 		Steps:    []Step{Steady{}, CountAdverts{For: length}, Finish{}},
-		Bounds: []Bound{advertsAtLeast(best(t), least), counting().noTransition(),
+		Bounds: []Bound{advertsAtLeast(Best(t), least), counting().noTransition(),
 			counting().nothingLost()},
 	}
 }

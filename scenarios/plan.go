@@ -54,7 +54,7 @@ func hits(t topology.Topology) []hit {
 	var all []hit
 	for _, d := range t.NodesOf(topology.Director) {
 		whom := partBackup
-		if d.Name == best(t) {
+		if d.Name == Best(t) {
 			whom = partMaster
 		}
 		for _, kind := range []faults.Kind{faults.DirectorKilled, faults.DirectorTerminated,

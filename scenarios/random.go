@@ -181,7 +181,7 @@ func strikeAll(t topology.Topology, role topology.Role, kind faults.Kind) []hit 
 		switch {
 		case role == topology.RealServer:
 			whom = partServer
-		case n.Name == best(t):
+		case n.Name == Best(t):
 			whom = partMaster
 		}
 		targets := []string{n.Name}

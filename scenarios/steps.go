@@ -58,7 +58,7 @@ func (s Steady) do(ctx context.Context, r *run) error {
 }
 
 func (r *run) awaitSteady(ctx context.Context) error {
-	first := best(r.scenario.Topology)
+	first := Best(r.scenario.Topology)
 	if len(r.scenario.Topology.VIPs) > 0 {
 		if err := r.owners.await(ctx, func(n string) bool { return n == first }); err != nil {
 			return fmt.Errorf("await the VIPs on %s: %w", first, err)
@@ -80,8 +80,8 @@ func (r *run) awaitSteady(ctx context.Context) error {
 	return nil
 }
 
-// best is the director that the priorities make master; the first where there is no VRRP.
-func best(t topology.Topology) string {
+// Best is the director that the priorities make master; the first where there is no VRRP.
+func Best(t topology.Topology) string {
 	name, priority := "", -1
 	for _, n := range t.NodesOf(topology.Director) {
 		if int(n.Priority) > priority {
@@ -212,7 +212,7 @@ func (r *run) resolve(where string) (string, error) {
 func (r *run) directorBy(selector string) (string, error) {
 	master, ok := r.owners.sole()
 	if len(r.scenario.Topology.VIPs) == 0 {
-		master, ok = best(r.scenario.Topology), true
+		master, ok = Best(r.scenario.Topology), true
 	}
 	if !ok {
 		return "", fmt.Errorf("no director alone holds every VIP (%s)", r.owners)
@@ -299,7 +299,7 @@ type Takeover struct{}
 func (Takeover) String() string { return "the takeover" }
 
 func (Takeover) wait(ctx context.Context, r *run) error {
-	first := best(r.scenario.Topology)
+	first := Best(r.scenario.Topology)
 	return r.owners.await(ctx, func(n string) bool { return n != first })
 }
 
@@ -309,7 +309,7 @@ type FailBack struct{}
 func (FailBack) String() string { return "the fail-back" }
 
 func (FailBack) wait(ctx context.Context, r *run) error {
-	first := best(r.scenario.Topology)
+	first := Best(r.scenario.Topology)
 	return r.owners.await(ctx, func(n string) bool { return n == first })
 }
 

@@ -21,6 +21,9 @@ const (
 	everyNode = "all"
 )
 
+// Selectors are the words that stand for nodes by what they are.
+func Selectors() []string { return []string{atMaster, atBackup, atDirectors, everyNode} }
+
 // Targets returns what a fault's target names in a topology: NODE, NODE:INTERFACE or NODE:ADDRESS,
 // where NODE is a node's name, a glob such as web* as of path.Match, or a selector:
 //
@@ -60,8 +63,8 @@ func Targets(t topology.Topology, where string) ([]string, error) {
 		}
 	}
 	if len(nodes) == 0 {
-		return nil, fmt.Errorf("find target %s: it matches none of %s; there are also %s, %s, %s "+
-			"and %s", where, strings.Join(nodeNames(t), ", "), atMaster, atBackup, atDirectors, everyNode)
+		return nil, fmt.Errorf("find target %s: it matches none of %s; there are also %s", where,
+			strings.Join(nodeNames(t), ", "), strings.Join(Selectors(), ", "))
 	}
 	var targets []string
 	for _, n := range nodes {

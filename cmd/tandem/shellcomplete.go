@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/live"
+	"github.com/tandemlb/tandem/scenarios"
 )
 
 // completer completes what is typed at the prompt.
@@ -142,7 +143,7 @@ func nodesOf(s live.Status) []string {
 
 // targetsOf are selectors, nodes and their interfaces, and the directors with the VIPs.
 func targetsOf(s live.Status) []string {
-	all := append(live.Selectors(), nodesOf(s)...)
+	all := append(scenarios.Selectors(), nodesOf(s)...)
 	for _, n := range s.Nodes {
 		for _, l := range n.Links {
 			all = append(all, n.Name+":"+l.Name)
