@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 
 // testHelpers are packages of fakes that only tests import; they may import what they fake.
 var testHelpers = map[string][]string{
-	"daemon/bubbletest":      {},
+	"internal/bubbletest":    {},
 	"daemon/prototest":       {},
 	"daemon/ipvs/ipvstest":   {"daemon/ipvs"},
 	"daemon/netif/netiftest": {"daemon/netif", "daemon/vrrp"},

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // answering is a router that answers to Ping as long as it is well.

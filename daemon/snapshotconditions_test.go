@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/instance"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 	"github.com/tandemlb/tandem/daemon/notify"
@@ -23,6 +22,7 @@ import (
 	"github.com/tandemlb/tandem/daemon/status"
 	"github.com/tandemlb/tandem/daemon/track"
 	"github.com/tandemlb/tandem/daemon/vrrp"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // TestWatch follows conditions that come, stay, come and go, and end.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // asKeeper makes this test binary claim a lab, in the folder that its first argument names, and
@@ -30,7 +31,7 @@ func keepSilently(name string) {
 		os.Exit(1)
 	}
 	fmt.Println("up")
-	time.Sleep(time.Hour)
+	_ = unix.Pause() // until it is killed
 }
 
 // newPlace is a place of its own: in a folder with a short name, for sockets cannot have long ones.

@@ -123,8 +123,13 @@ func (s *terminals) await(what string, reached func(live.Status) bool) {
 
 func await(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for begin := time.Now(); !reached(); time.Sleep(50 * time.Millisecond) {
-		if time.Since(begin) > labLimit {
+	limit := time.After(labLimit)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !reached() {
+		select {
+		case <-tick.C:
+		case <-limit:
 			t.Fatalf("await %s: not within %s", what, labLimit)
 		}
 	}
@@ -201,7 +206,7 @@ func labExec(t *testing.T, s *terminals) {
 		{"flags are the program's", "", "lb1\n", "", []string{"lb1", "uname", "--nodename"}, 0},
 		{"no such program", "", "", "tandem: start no-such-program on lb1",
 			[]string{"lb1", "no-such-program"}, exitNoProgram},
-		{"no such node", "", "", `tandem: find node "lb9": the lab has client1`, []string{"lb9", "ls"},
+		{"no such node", "", "", `tandem: find node "lb9": matches none of client1`, []string{"lb9", "ls"},
 			exitUsage},
 	}
 	for _, tt := range tests {
@@ -255,7 +260,7 @@ func labFaults(t *testing.T, s *terminals) {
 		{[]string{"frozen", "lb1"}, exitUsage, "director-frozen, worker-frozen"},
 		{[]string{"link-down", "lb1"}, exitUsage, "NODE:INTERFACE"},
 		{[]string{"director-frozen", "lb1", "--set", "depth=3"}, exitUsage, `no parameter "depth"`},
-		{[]string{"director-frozen", "lb9"}, exitUsage, "the lab has client1"},
+		{[]string{"director-frozen", "lb9"}, exitUsage, "matches none of client1"},
 	}
 	for _, tt := range refused {
 		_, said, status := s.do("", append([]string{"fault", "inject"}, tt.args...)...)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 const (

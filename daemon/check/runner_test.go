@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/check"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // patient is a server that answers with its present result, after a while.

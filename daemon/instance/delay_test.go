@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/netif"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // TestDamper says what is told of a link, and when, with 2 s before it counts as down and 5 s before

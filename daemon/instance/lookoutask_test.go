@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/netif"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // scout is a link on which a station may have the address too.

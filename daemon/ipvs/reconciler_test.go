@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/ipvs/ipvstest"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // reconciled is a Reconciler at work on a table in memory, inside a synctest bubble.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // TestFailingScripts follows what is said of scripts that fail, for one instance and for several,

@@ -22,7 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 var post = Mail{Server: "mail:25", From: "lb1 <lb1@example.com>", To: []string{"ops@example.com"}}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // stage is where scripts of a test are run: it takes down their calls.

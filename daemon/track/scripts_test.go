@@ -13,9 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tandemlb/tandem/daemon/bubbletest"
 	"github.com/tandemlb/tandem/daemon/script"
 	"github.com/tandemlb/tandem/daemon/track"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // host runs scripts that take no processes: it knows how each ends, and after what time.

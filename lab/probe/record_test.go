@@ -2,13 +2,15 @@ package probe
 
 import (
 	"bytes"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/internal/bubbletest"
 	"github.com/tandemlb/tandem/reports"
 )
 
@@ -68,26 +70,25 @@ func TestRecordsGoTogether(t *testing.T) {
 		var pieces pieceWriter
 		p := prober{out: &pieces}
 		p.write(httpRecord{Ready: true})
-		if len(pieces) != 1 {
-			t.Errorf("%d pieces once it is ready, want 1", len(pieces))
+		if n := len(pieces.all()); n != 1 {
+			t.Errorf("%d pieces once it is ready, want 1", n)
 		}
 		for range 3 {
 			for range 4 {
 				p.write(httpRecord{})
-				time.Sleep(recordDelay / 8)
+				bubbletest.Pass(recordDelay / 8)
 			}
-			if len(pieces)%2 == 0 {
-				t.Errorf("%q: a record did not wait", pieces)
+			if all := pieces.all(); len(all)%2 == 0 {
+				t.Errorf("%q: a record did not wait", all)
 			}
-			time.Sleep(recordDelay)
-			synctest.Wait()
+			bubbletest.Pass(recordDelay)
 			p.write(httpRecord{})
 			if err := p.failure(); err != nil {
 				t.Error(err)
 			}
 		}
 		var lines []int
-		for _, piece := range pieces {
+		for _, piece := range pieces.all() {
 			lines = append(lines, bytes.Count(piece, []byte("\n")))
 		}
 		if diff := cmp.Diff([]int{1, 4, 1, 4, 1, 4, 1}, lines); diff != "" {
@@ -97,9 +98,20 @@ func TestRecordsGoTogether(t *testing.T) {
 }
 
 // pieceWriter keeps what it is given by pieces.
-type pieceWriter [][]byte
+type pieceWriter struct {
+	mu     sync.Mutex
+	pieces [][]byte
+}
 
 func (w *pieceWriter) Write(b []byte) (int, error) {
-	*w = append(*w, bytes.Clone(b))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pieces = append(w.pieces, bytes.Clone(b))
 	return len(b), nil
+}
+
+func (w *pieceWriter) all() [][]byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.pieces)
 }
