@@ -152,7 +152,7 @@ func TestScheduleCheck(t *testing.T) {
 			"0 a time below zero: expected 0s or more"}},
 		{"nothing matches", []Act{fault(0, 0, faults.ServerStopped, "wob*")}, []string{
 			"0 find target wob*: it matches none of client1, client2, lb1, lb2, web1, web2, web3; there " +
-				"are also @master, @backup, @directors and all"}},
+				"are also @master, @backup, @directors, all"}},
 		{"no such interface", []Act{fault(0, 0, faults.LinkDown, "@master:eth7")}, []string{
 			`0 lb1 has no interface "eth7": it has eth0, eth1`}},
 		{"wrong form", []Act{fault(0, 0, faults.LinkDown, "lb1")}, []string{
