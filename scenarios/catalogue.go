@@ -120,6 +120,8 @@ func failover(s Scenario, kind faults.Kind, target string) Scenario {
 		HealAll{},
 		Await{Condition: FailBack{}, Limit: 2 * l.together},
 		Await{Condition: Answers{InARow: 100}, Limit: l.outage},
+		// Who has lost its VIPs meanwhile again gets the whole limit to be judged by.
+		Await{Condition: FailBack{}, Limit: 2 * l.together},
 	}
 	s.Bounds = []Bound{
 		OutageWithin(l.outage),

@@ -91,6 +91,12 @@ func (c *confWriter) service(t topology.Topology, s topology.Service) {
 	}
 	c.line("delay_loop %s", seconds(s.Check.DelayLoop))
 	c.line("lb_algo %s", s.Scheduler)
+	if s.HashPort {
+		c.line("%s-port", s.Scheduler)
+	}
+	if s.Fallback {
+		c.line("%s-fallback", s.Scheduler)
+	}
 	c.line("lb_kind NAT")
 	if s.Protocol.UDP() {
 		c.line("protocol UDP")
@@ -104,6 +110,12 @@ func (c *confWriter) service(t topology.Topology, s topology.Service) {
 		}
 		c.open("real_server %s %d", node.Links[0].Addr.Addr(), d.Port)
 		c.line("weight %d", d.Weight)
+		if d.Upper > 0 {
+			c.line("uthreshold %d", d.Upper)
+		}
+		if d.Lower > 0 {
+			c.line("lthreshold %d", d.Lower)
+		}
 		c.check(s.Check, d.Node)
 		c.close()
 	}

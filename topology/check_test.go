@@ -17,6 +17,9 @@ func TestServicesRoundTrip(t *testing.T) {
 			want.Services[0].Check.Kind = k
 			want.Services[0].Check.Page = k == HTTPCheck || k == SSLCheck
 			want.Services[0].Marked = netip.MustParsePrefix("10.0.0.0/24")
+			want.Services[0].Scheduler = "mh"
+			want.Services[0].HashPort, want.Services[0].Fallback = k == TCPCheck, p == HTTP
+			want.Services[0].RealServers[0].Upper, want.Services[0].RealServers[0].Lower = 9, 3
 			b, err := Marshal(want)
 			if err != nil {
 				t.Fatalf("%s by %s: %v", p, k, err)
@@ -54,6 +57,17 @@ func TestServiceProblems(t *testing.T) {
 			func(s *Service) { s.Marked = netip.MustParsePrefix("10.0.0.1/24") },
 			"services[192.168.1.1:80].marked: network 10.0.0.1/24: expected an IPv4 network such as " +
 				"10.0.0.0/24"},
+		{"a port that is not hashed", func(s *Service) { s.HashPort = true },
+			"services[192.168.1.1:80]: hash_port or fallback: expected scheduler sh or mh, not rr"},
+		{"a fallback without a hash", func(s *Service) { s.Scheduler, s.Fallback = "dh", true },
+			"services[192.168.1.1:80]: hash_port or fallback: expected scheduler sh or mh, not dh"},
+		{"thresholds that cross",
+			func(s *Service) { s.RealServers[0].Upper, s.RealServers[0].Lower = 2, 3 },
+			"services[192.168.1.1:80].real_servers.web1.lthreshold: lthreshold 3: expected 0 to " +
+				"uthreshold, 2"},
+		{"too high a threshold", func(s *Service) { s.RealServers[0].Upper = 1_000_001 },
+			"services[192.168.1.1:80].real_servers.web1.uthreshold: uthreshold 1000001: expected 0 to " +
+				"1000000"},
 	} {
 		fig6 := mustPreset(t, "fig6")
 		tt.change(&fig6.Services[0])

@@ -68,6 +68,12 @@ func nodeItem(n Node) yaml.MapItem {
 
 func serviceItem(s Service) yaml.MapItem {
 	m := yaml.MapSlice{{Key: "scheduler", Value: s.Scheduler}}
+	if s.HashPort {
+		m = append(m, yaml.MapItem{Key: "hash_port", Value: true})
+	}
+	if s.Fallback {
+		m = append(m, yaml.MapItem{Key: "fallback", Value: true})
+	}
 	if s.Protocol != HTTP {
 		m = append(m, yaml.MapItem{Key: "protocol", Value: s.Protocol.String()})
 	}
@@ -75,8 +81,14 @@ func serviceItem(s Service) yaml.MapItem {
 		m = append(m, yaml.MapItem{Key: "marked", Value: s.Marked.String()})
 	}
 	m = append(m, section("real_servers", s.RealServers, func(d Destination) yaml.MapItem {
-		return yaml.MapItem{Key: d.Node, Value: yaml.MapSlice{
-			{Key: "port", Value: d.Port}, {Key: "weight", Value: d.Weight}}}
+		item := yaml.MapSlice{{Key: "port", Value: d.Port}, {Key: "weight", Value: d.Weight}}
+		if d.Upper != 0 {
+			item = append(item, yaml.MapItem{Key: "uthreshold", Value: d.Upper})
+		}
+		if d.Lower != 0 {
+			item = append(item, yaml.MapItem{Key: "lthreshold", Value: d.Lower})
+		}
+		return yaml.MapItem{Key: d.Node, Value: item}
 	})...)
 	if c := s.Check; c.Kind != 0 {
 		check := yaml.MapSlice{

@@ -132,6 +132,8 @@ func (d *decoder) service(s *Service, addr string, n ast.Node, path string) {
 			ParseProtocol)),
 		strict.Key("marked", d.prefix(&s.Marked)),
 		strict.Key("scheduler", d.Text(&s.Scheduler)),
+		strict.Key("hash_port", d.Yes(&s.HashPort)),
+		strict.Key("fallback", d.Yes(&s.Fallback)),
 		strict.Key("real_servers", func(n ast.Node, path string) {
 			strict.List(d.Decoder, n, path, &s.RealServers, strict.Dotted,
 				func(r *Destination) string { return r.Node },
@@ -151,6 +153,8 @@ func (d *decoder) destination(r *Destination, n ast.Node, path string) {
 	d.Object(n, path, []strict.Field{
 		strict.Key("port", d.Number(&port, 1, 65535)),
 		strict.Key("weight", d.Number(&r.Weight, 0, maxWeight)),
+		strict.Key("uthreshold", d.Number(&r.Upper, 0, maxThreshold)),
+		strict.Key("lthreshold", d.Number(&r.Lower, 0, maxThreshold)),
 	})
 	r.Port = uint16(port)
 }

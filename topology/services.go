@@ -12,6 +12,9 @@ import (
 // ipvsadm document 65535.
 const maxWeight = 65535
 
+// maxThreshold is the largest number of connections that a threshold may name.
+const maxThreshold = 1_000_000
+
 // servicePath is the path of a service; its address stands in brackets because it has dots.
 func servicePath(addr netip.AddrPort) string { return "services[" + addr.String() + "]" }
 
@@ -37,6 +40,9 @@ func (v *validation) service(i int) {
 	}
 	if !slices.Contains(Schedulers(), s.Scheduler) {
 		v.unknown(path+".scheduler", "scheduler", s.Scheduler, Schedulers())
+	}
+	if (s.HashPort || s.Fallback) && s.Scheduler != "sh" && s.Scheduler != "mh" {
+		v.add(path, "hash_port or fallback: expected scheduler sh or mh, not %s", s.Scheduler)
 	}
 	if len(s.RealServers) == 0 {
 		v.add(path+".real_servers", "none: expected at least one")
@@ -98,6 +104,12 @@ func (v *validation) destination(path string, d Destination, before []Destinatio
 	}
 	if d.Weight < 0 || d.Weight > maxWeight {
 		v.add(path+".weight", "weight %d: expected 0 to %d", d.Weight, maxWeight)
+	}
+	if d.Upper < 0 || d.Upper > maxThreshold {
+		v.add(path+".uthreshold", "uthreshold %d: expected 0 to %d", d.Upper, maxThreshold)
+	}
+	if d.Lower < 0 || d.Lower > d.Upper {
+		v.add(path+".lthreshold", "lthreshold %d: expected 0 to uthreshold, %d", d.Lower, d.Upper)
 	}
 }
 

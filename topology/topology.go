@@ -117,8 +117,11 @@ type Service struct {
 	// Protocol is what the real servers speak.
 	Protocol Protocol
 	// Scheduler is the IPVS scheduler's name, for example "rr".
-	Scheduler   string
-	RealServers []Destination
+	Scheduler string
+	// HashPort has the schedulers sh and mh hash the client's port as well, Fallback has them look for
+	// another real server where the one of the hash gets nothing. No other scheduler has them.
+	HashPort, Fallback bool
+	RealServers        []Destination
 	// Check is the health check of every real server.
 	Check Check
 }
@@ -129,6 +132,9 @@ type Destination struct {
 	Node   string
 	Port   uint16
 	Weight int
+	// Upper is the number of connections from which on it gets no new ones; 0: any. Lower is the one
+	// below which it gets some again, at most Upper; 0: three quarters of Upper.
+	Upper, Lower int
 }
 
 // Clone returns a copy that shares no memory with t.
