@@ -5,6 +5,7 @@ import (
 	"html"
 	"html/template"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,17 +25,21 @@ type choicesView struct {
 	ID, Name, Doc string
 	Strip         template.HTML
 	Shares        []choiceShare
-	// AsPredicted is "120 of 120".
+	// AsPredicted is "120 of 120 as predicted".
 	AsPredicted string
 	Exact       bool
 	Shown       int
+	// Counted is how many calls Shares are of; Total is all.
+	Counted, Total int
 }
 
 // choiceShare is one real server: how many calls it took, and how many it should have taken.
 type choiceShare struct {
-	Server         string
-	Took, Expected int
-	// Percent is of all calls.
+	Server string
+	Took   int
+	// Expected is a number; "–" where there is no model.
+	Expected string
+	// Percent is of the calls that are counted.
 	Percent int
 	Class   string
 }
@@ -51,22 +56,50 @@ func choicesOf(rec *Recording, id string) *choicesView {
 	v := &choicesView{ID: id, Name: rec.Scenario, Doc: rec.Doc,
 		Strip: template.HTML(drawChoices(rec, servers)), Shown: min(len(rec.Calls), maxChoices)}
 	right := rec.asPredicted()
-	v.AsPredicted = fmt.Sprintf("%d of %d", right, len(rec.Calls))
+	v.AsPredicted = fmt.Sprintf("%d of %d as predicted", right, len(rec.Calls))
 	v.Exact = right == len(rec.Calls)
+	if !rec.modelled() {
+		v.AsPredicted, v.Exact = "drawn by lot", true
+	}
+	counted := rec.callsOfFirstStep()
+	v.Counted, v.Total = len(counted), len(rec.Calls)
 	for i, name := range servers {
-		s := choiceShare{Server: name, Class: choiceClass(i)}
-		for _, c := range rec.Calls {
+		s := choiceShare{Server: name, Class: choiceClass(i), Expected: "–"}
+		expected := 0
+		for _, c := range counted {
 			if c.Server == name {
 				s.Took++
 			}
 			if c.Predicted == name {
-				s.Expected++
+				expected++
 			}
 		}
-		s.Percent = (s.Took*100 + len(rec.Calls)/2) / len(rec.Calls)
+		if rec.modelled() {
+			s.Expected = strconv.Itoa(expected)
+		}
+		s.Percent = (s.Took*100 + len(counted)/2) / len(counted)
 		v.Shares = append(v.Shares, s)
 	}
 	return v
+}
+
+// modelled says that a model has predicted calls: one that never has any choice to predict is none.
+func (r *Recording) modelled() bool {
+	return slices.ContainsFunc(r.Calls, func(c Call) bool { return c.Predicted != "" })
+}
+
+// callsOfFirstStep are those of the first step that has any: later the real servers may be others.
+func (r *Recording) callsOfFirstStep() []Call {
+	for _, w := range Steps(r) {
+		if !w.Contains(r.Calls[0].Opened) {
+			continue
+		}
+		end := slices.IndexFunc(r.Calls, func(c Call) bool { return !w.Contains(c.Opened) })
+		if end > 0 {
+			return r.Calls[:end]
+		}
+	}
+	return r.Calls
 }
 
 // asPredicted counts the calls that the predicted server took.
@@ -94,10 +127,9 @@ func callServers(rec *Recording) []string {
 		for _, name := range []string{c.Server, c.Predicted} {
 			if name != "" {
 				seen[name] = true
-			} else {
-				refused = true
 			}
 		}
+		refused = refused || c.Server == "" || rec.modelled() && c.Predicted == ""
 	}
 	var names []string
 	for name := range seen {
@@ -150,7 +182,7 @@ func drawChoices(rec *Recording, servers []string) string {
 			class = "nobody"
 		}
 		title := fmt.Sprintf("connection %d from %s: %s", i+1, c.From, orNone(c.Server))
-		if c.Server != c.Predicted {
+		if c.Server != c.Predicted && rec.modelled() {
 			title += ", predicted " + orNone(c.Predicted)
 			box("nobody", i, slices.Index(servers, c.Predicted), title)
 			class = "lost"

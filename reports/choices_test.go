@@ -35,14 +35,14 @@ func TestChoices(t *testing.T) {
 	r := scheduled()
 	got := choicesOf(&r.Recording, "drill-1")
 	want := []choiceShare{
-		{Server: "web1", Took: 1, Expected: 2, Percent: 25, Class: "d0"},
-		{Server: "web2", Took: 2, Expected: 2, Percent: 50, Class: "d1"},
-		{Server: "", Took: 1, Expected: 0, Percent: 25, Class: "d2"},
+		{Server: "web1", Took: 1, Expected: "2", Percent: 25, Class: "d0"},
+		{Server: "web2", Took: 2, Expected: "2", Percent: 50, Class: "d1"},
+		{Server: "", Took: 1, Expected: "0", Percent: 25, Class: "d2"},
 	}
 	if diff := cmp.Diff(want, got.Shares); diff != "" {
 		t.Errorf("shares (-want +got):\n%s", diff)
 	}
-	if got.AsPredicted != "2 of 4" || got.Exact || got.Shown != 4 {
+	if got.AsPredicted != "2 of 4 as predicted" || got.Exact || got.Shown != 4 {
 		t.Errorf("got %s, exact %v, %d shown", got.AsPredicted, got.Exact, got.Shown)
 	}
 	strip := string(got.Strip)
@@ -57,6 +57,37 @@ func TestChoices(t *testing.T) {
 	}
 	if choicesOf(&Recording{}, "") != nil {
 		t.Error("choices of a recording without calls")
+	}
+}
+
+// TestChoicesOfTheFirstStep: shares are of the calls before the real servers change.
+func TestChoicesOfTheFirstStep(t *testing.T) {
+	r := scheduled()
+	r.Recording.Events = []Event{{Kind: StepBegin}, {At: 2 * time.Millisecond, Kind: StepBegin}}
+	got := choicesOf(&r.Recording, "drill-1")
+	if got.Counted != 2 || got.Total != 4 || got.Shares[0].Took+got.Shares[1].Took != 2 {
+		t.Errorf("%d of %d counted: %v", got.Counted, got.Total, got.Shares)
+	}
+}
+
+// TestChoicesByLot: where there is no model, nothing was expected, and nothing is wrong.
+func TestChoicesByLot(t *testing.T) {
+	r := scheduled()
+	for i := range r.Recording.Calls {
+		r.Recording.Calls[i].Predicted = ""
+	}
+	got := choicesOf(&r.Recording, "drill-1")
+	want := []choiceShare{
+		{Server: "web1", Took: 1, Expected: "–", Percent: 25, Class: "d0"},
+		{Server: "web2", Took: 2, Expected: "–", Percent: 50, Class: "d1"},
+		{Server: "", Took: 1, Expected: "–", Percent: 25, Class: "d2"},
+	}
+	if diff := cmp.Diff(want, got.Shares); diff != "" {
+		t.Errorf("shares (-want +got):\n%s", diff)
+	}
+	if got.AsPredicted != "drawn by lot" || !got.Exact ||
+		strings.Contains(string(got.Strip), `class="lost"`) {
+		t.Errorf("got %s, exact %v\n%s", got.AsPredicted, got.Exact, got.Strip)
 	}
 }
 

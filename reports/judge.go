@@ -109,6 +109,8 @@ func brokenOff(findings []Finding) *Finding {
 func lossText(rec *Recording) string {
 	c, outage := Count(rec, Whole(rec)), Outage(rec, Whole(rec))
 	switch {
+	case len(rec.Calls) > 0 && c.Sent == 0 && !rec.modelled():
+		return fmt.Sprintf("nobody can say where %s had to go", plural(len(rec.Calls), "connection"))
 	case len(rec.Calls) > 0 && c.Sent == 0:
 		return fmt.Sprintf("%d of %s went where the model says", rec.asPredicted(),
 			plural(len(rec.Calls), "connection"))

@@ -2,12 +2,15 @@ package scenarios
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,15 +20,17 @@ import (
 	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/lab/probe"
 	"github.com/tandemlb/tandem/reports"
+	"github.com/tandemlb/tandem/topology"
 )
 
 // Calls opens connections from a client strictly one after another, each of which is kept; from
 // time to time one of those that are open is closed. What is opened and closed is drawn from the
 // run's seed. Before each connection the step waits until the director's kernel has noticed all
-// that was closed: who gets the next one is then the scheduler's decision alone.
+// that was closed: who gets the next one is then the scheduler's decision alone. Those that are open
+// at its end stay so for the next Calls, and are closed at the end of the run.
 type Calls struct {
 	Client string
-	// Count is how many connections are opened.
+	// Count is how many connections are opened; 0: one from each of the Sources.
 	Count int
 	// Sources is from how many addresses of the client's network, drawn for each connection; 0: from
 	// the client's own.
@@ -39,6 +44,10 @@ type Calls struct {
 
 // String returns what is done.
 func (s Calls) String() string {
+	if s.Count == 0 {
+		return fmt.Sprintf("open a connection from each of %d addresses of %s, hold up to %d", s.Sources,
+			s.Client, s.Hold)
+	}
 	text := fmt.Sprintf("open %d connections one after another from %s", s.Count, s.Client)
 	if s.Sources > 0 {
 		text += fmt.Sprintf(", from %d addresses", s.Sources)
@@ -63,32 +72,80 @@ func (s Calls) do(ctx context.Context, r *run) error {
 	if len(r.scenario.Topology.Services) == 0 {
 		return errors.New("open connections: the topology has no virtual service")
 	}
-	sources, err := lend(ctx, client, s.Sources)
+	c, err := r.callsFrom(ctx, client)
 	if err != nil {
 		return err
 	}
-	caller, err := probe.NewCaller(ctx, client)
-	if err != nil {
+	if c.sources, err = lend(ctx, client, s.Sources); err != nil {
 		return err
 	}
-	defer caller.Close()
-	c := calls{
-		run: r, caller: caller, sources: sources, clock: r.lab.Clock(),
-		targets: targetsOf(r.scenario.Topology.Services[0], s.Addresses),
-		random:  rand.New(rand.NewPCG(r.options.Seed, uint64(s.Count))),
-	}
-	defer c.record()
-	for range s.Count {
-		if err := c.open(ctx); err != nil {
+	c.targets = targetsOf(r.scenario.Topology.Services[0], s.Addresses)
+	c.random = rand.New(rand.NewPCG(r.options.Seed, uint64(len(c.made)+s.Count)))
+	for i := range cmp.Or(s.Count, len(c.sources)) {
+		from := c.sources[i%len(c.sources)]
+		if s.Count > 0 {
+			from = c.sources[c.random.IntN(len(c.sources))]
+		}
+		if err := c.open(ctx, from); err != nil {
 			return err
 		}
 		for len(c.held) > s.Hold || len(c.held) > 0 && s.Hold > 0 && c.random.IntN(4) == 0 {
-			if err := c.close(ctx); err != nil {
+			if err := c.close(ctx, c.random.IntN(len(c.held))); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// callsFrom are the calls of a client, which all steps share.
+func (r *run) callsFrom(ctx context.Context, client *lab.Node) (*calls, error) {
+	if c, ok := r.callers[client.Name()]; ok {
+		return c, nil
+	}
+	if err := r.refuseAtOnce(ctx); err != nil {
+		return nil, err
+	}
+	caller, err := probe.NewCaller(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	c := &calls{run: r, caller: caller, clock: r.lab.Clock()}
+	if r.callers == nil {
+		r.callers = map[string]*calls{}
+	}
+	r.callers[client.Name()] = c
+	return c, nil
+}
+
+// refuseAtOnce has directors tell every client that no real server takes its connection, and not
+// one a second, which would let the others wait in vain.
+//
+// Source: Documentation/networking/ip-sysctl.rst, icmp_ratelimit.
+func (r *run) refuseAtOnce(ctx context.Context) error {
+	for _, n := range r.lab.NodesOf(topology.Director) {
+		err := n.Do(ctx, func() error {
+			return os.WriteFile("/proc/sys/net/ipv4/icmp_ratelimit", []byte("0"), 0)
+		})
+		if err != nil {
+			return fmt.Errorf("have %s refuse at once: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// hangUp ends all callers, and with them what they hold, and records what they did.
+func (r *run) hangUp() {
+	var all []reports.Call
+	for _, c := range r.callers {
+		c.caller.Close()
+		all = append(all, c.made...)
+	}
+	r.callers = nil
+	slices.SortFunc(all, func(a, b reports.Call) int { return cmp.Compare(a.Opened, b.Opened) })
+	for _, call := range all {
+		r.recorder.Call(call)
+	}
 }
 
 // lend gives a node n more addresses of its first network, and returns those that it has then to
@@ -135,7 +192,7 @@ func lend(ctx context.Context, n *lab.Node, more int) ([]netip.Addr, error) {
 	return all, nil
 }
 
-// calls is the step Calls at work.
+// calls are those of one client.
 type calls struct {
 	run     *run
 	caller  *probe.Caller
@@ -146,7 +203,6 @@ type calls struct {
 	made    []reports.Call
 	// held are the places in made of those that are open.
 	held []int
-	port uint16
 }
 
 // firstPort is the first port to call from: none is used twice, because the kernel remembers
@@ -154,10 +210,8 @@ type calls struct {
 const firstPort = 20000
 
 // open opens the next connection.
-func (c *calls) open(ctx context.Context) error {
-	from := c.sources[c.random.IntN(len(c.sources))]
-	port := firstPort + c.port
-	c.port++
+func (c *calls) open(ctx context.Context, from netip.Addr) error {
+	port := firstPort + uint16(len(c.made))
 	to := c.targets[c.random.IntN(len(c.targets))]
 	call, err := c.caller.Open(ctx, netip.AddrPortFrom(from, port), to, callLimit)
 	if err != nil {
@@ -170,22 +224,32 @@ func (c *calls) open(ctx context.Context) error {
 	return nil
 }
 
-// close closes one that is open, and waits until the director has noticed.
-func (c *calls) close(ctx context.Context) error {
-	i := c.random.IntN(len(c.held))
+// close closes the i-th of those that are open, and waits until the director has noticed.
+func (c *calls) close(ctx context.Context, i int) error {
 	call := &c.made[c.held[i]]
-	c.held = append(c.held[:i], c.held[i+1:]...)
+	c.held = slices.Delete(c.held, i, i+1)
 	call.Closed = c.clock.Now()
 	if err := c.caller.Hang(ctx, call.ID, call.Reset); err != nil {
 		return err
 	}
-	return c.run.awaitActive(ctx, len(c.held))
+	all := 0
+	for _, other := range c.run.callers {
+		all += len(other.held)
+	}
+	return c.run.awaitActive(ctx, all)
 }
 
-func (c *calls) record() {
-	for _, call := range c.made {
-		c.run.recorder.Call(call)
+// leave closes those that are open to a real server.
+func (c *calls) leave(ctx context.Context, server string) error {
+	for i := len(c.held) - 1; i >= 0; i-- {
+		if c.made[c.held[i]].Server != server {
+			continue
+		}
+		if err := c.close(ctx, i); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // awaitActive waits until a director's kernel counts so many active connections.

@@ -135,7 +135,8 @@ func keepsTime(s Scenario) bool { return hasVIPs(s) && !hasStep[Misconfigure](s)
 
 // keepsTable says that the configured real servers are those of the topology all the time.
 func keepsTable(s Scenario) bool {
-	return len(s.Topology.Services) > 0 && !hasStep[Reloads](s) && !hasStep[Misconfigure](s)
+	return len(s.Topology.Services) > 0 && !hasStep[Reloads](s) &&
+		!hasStep[Misconfigure](s) && !hasStep[Rearrange](s)
 }
 
 // hasStep says whether a scenario has a step of a type among those that it always has.

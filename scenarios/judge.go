@@ -95,7 +95,7 @@ func (r *run) judge(problem error) reports.Report {
 	rec.Events, rec.Requests = r.recorder.Events(), r.recorder.Requests()
 	rec.Calls, rec.Streams, rec.Pings = r.recorder.Calls(), r.streams, r.pings
 	reports.SortPings(rec.Pings)
-	predict(r.scenario.Topology, rec.Calls)
+	predict(r.scenario.Topology, &rec)
 	findings := Judge(r.scenario, &rec)
 	if problem != nil {
 		findings = append(withoutUnfinished(r.scenario, &rec, findings),

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/topology"
 )
@@ -163,17 +164,24 @@ func (r *run) reload(file Reload, ended map[string]bool) error {
 	r.event(reports.Event{Kind: reports.Note, Subject: reloadNote, Detail: file.String()})
 	for _, n := range r.lab.NodesOf(topology.Director) {
 		text := file.config(r.scenario.Topology, n.Spec(), r.scenario.Globals...)
-		if err := os.WriteFile(r.configFile(n), []byte(text), 0o644); err != nil {
-			return fmt.Errorf("write configuration: %w", err)
+		if err := r.load(n, text, ended[n.Name()]); err != nil {
+			return err
 		}
-		u, ok := n.Unit(faults.DirectorUnit)
-		if !ok || ended[n.Name()] {
-			continue
-		}
-		err := u.Process().Signal(unix.SIGHUP)
-		if err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return fmt.Errorf("reload: %w", err)
-		}
+	}
+	return nil
+}
+
+// load gives a director a file in place of its own, and tells its program, unless that has ended.
+func (r *run) load(n *lab.Node, text string, ended bool) error {
+	if err := os.WriteFile(r.configFile(n), []byte(text), 0o644); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	u, ok := n.Unit(faults.DirectorUnit)
+	if !ok || ended {
+		return nil
+	}
+	if err := u.Process().Signal(unix.SIGHUP); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("reload: %w", err)
 	}
 	return nil
 }

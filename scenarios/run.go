@@ -82,6 +82,7 @@ type run struct {
 	adverts   *probe.Adverts // nil where there is no VIP
 	tables    *probe.Tables  // nil where there is no virtual service
 	probes    []*probe.HTTP
+	callers   map[string]*calls // by client
 
 	tasks       sync.WaitGroup
 	taskContext context.Context // ends the tasks
@@ -137,6 +138,7 @@ func (r *run) carryOut(ctx context.Context) error {
 	err = errors.Join(err, r.healAll(after))
 	r.recording.Length = r.lab.Now()
 	r.recording.Host.Versions = r.versions(after)
+	r.hangUp()
 	stop()
 	r.tasks.Wait()
 	r.mu.Lock()

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,7 +123,7 @@ func newDrillRun() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.all, "all", false, "run every drill but the long ones")
+	f.BoolVar(&o.all, "all", false, "run every drill but the long ones; with patterns, those of them that match")
 	f.BoolVar(&o.demo, "demo", false, "run the drills of `make demo`")
 	f.StringVar(&o.director, "director", "tandemd", "tandemd, keepalived or a command")
 	o.registerPlace(cmd)
@@ -154,9 +156,9 @@ func (o *drillOptions) registerPlace(cmd *cobra.Command) {
 // choose returns the drills that the arguments name.
 func (o drillOptions) choose(args []string) ([]scenarios.Scenario, error) {
 	switch {
-	case o.all && o.demo || (o.all || o.demo) && len(args) > 0:
-		return nil, errors.New("give names, --all or --demo, not two of them")
-	case o.all:
+	case o.demo && (o.all || len(args) > 0):
+		return nil, errors.New("--demo names its drills itself: leave --all and names out")
+	case o.all && len(args) == 0:
 		return scenarios.All(), nil
 	case o.demo:
 		return scenarios.Find(scenarios.Demo()...)
@@ -175,7 +177,7 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	if err != nil {
 		return err
 	}
-	if o.all {
+	if o.all || slices.ContainsFunc(args, isPattern) {
 		chosen = leaveOut(cmd.ErrOrStderr(), chosen, clock == kernel.VirtualTime)
 	}
 	if o.format != "table" && o.format != "json" {
@@ -221,6 +223,9 @@ func runDrills(ctx context.Context, cmd *cobra.Command, args []string, o drillOp
 	}
 	return b.shrinkFailed(ctx, err)
 }
+
+// isPattern says that an argument may name several drills: of these each runs where it can.
+func isPattern(arg string) bool { return strings.ContainsAny(arg, "*?[") }
 
 // leaveOut returns the drills that a clock can carry, and says which it cannot.
 func leaveOut(w io.Writer, all []scenarios.Scenario, virtual bool) []scenarios.Scenario {

@@ -116,6 +116,19 @@ func (t *Tables) Look() error {
 	return nil
 }
 
+// Last returns the table of a node as it was last seen, as reports.ParseTable reads it; "": it was
+// empty, or never seen.
+func (t *Tables) Last(node string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, n := range t.nodes {
+		if n.Name() == node && i < len(t.last) {
+			return t.last[i]
+		}
+	}
+	return ""
+}
+
 // readTable reads a table from its begin and prints it as a recording has it.
 func readTable(f io.ReadSeeker) (string, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
