@@ -4,10 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/ipvs"
+	"github.com/tandemlb/tandem/daemon/netif"
 )
 
 // lvsWant is what a configuration wants of the kernel's IPVS beside virtual services. The zero
@@ -19,11 +24,14 @@ type lvsWant struct {
 	Timeouts ipvs.Timeouts
 	// Flush empties the table at the start, FlushAtStop at the end.
 	Flush, FlushAtStop bool
+	// Guard are the replies that are not forwarded as they are, in order.
+	Guard []netif.Reply
 }
 
 // empty says that nothing is wanted.
 func (w *lvsWant) empty() bool {
-	return len(w.Sync) == 0 && w.Timeouts == ipvs.Timeouts{} && !w.Flush && !w.FlushAtStop
+	return len(w.Sync) == 0 && w.Timeouts == ipvs.Timeouts{} && !w.Flush && !w.FlushAtStop &&
+		len(w.Guard) == 0
 }
 
 // lvsOf returns what a configuration wants. Services of the configuration itself go at the end in
@@ -36,7 +44,48 @@ func lvsOf(cfg *config.Config) lvsWant {
 			TCP: l.Timeouts.TCP, TCPFin: l.Timeouts.TCPFin, UDP: l.Timeouts.UDP,
 		},
 		Flush: l.Flush, FlushAtStop: l.FlushOnStop == config.FlushAll,
+		Guard: guardOf(cfg),
 	}
+}
+
+// guardOf returns the replies of all real servers behind NAT, if they are to be guarded. Who has a
+// firewall mark may have any protocol.
+func guardOf(cfg *config.Config) []netif.Reply {
+	if !cfg.Global.LVS.ForwardGuard {
+		return nil
+	}
+	numbers := map[config.Protocol]uint8{config.TCP: unix.IPPROTO_TCP, config.UDP: unix.IPPROTO_UDP,
+		config.SCTP: unix.IPPROTO_SCTP}
+	var all []netif.Reply
+	for i := range cfg.VirtualServers {
+		v := &cfg.VirtualServers[i]
+		protocols := []config.Protocol{v.Protocol}
+		marked := func(m config.ServiceRange) bool { return m.Mark != 0 }
+		if v.Mark != 0 || slices.ContainsFunc(v.Members, marked) {
+			protocols = []config.Protocol{config.TCP, config.UDP, config.SCTP}
+		}
+		for _, source := range translated(v) {
+			for _, p := range protocols {
+				all = append(all, netif.Reply{Protocol: numbers[p], Source: source})
+			}
+		}
+	}
+	slices.SortFunc(all, netif.Reply.Compare)
+	return slices.Compact(all)
+}
+
+// translated are the real servers of a virtual server that are behind NAT.
+func translated(v *config.VirtualServer) []netip.AddrPort {
+	var all []netip.AddrPort
+	if v.SorryServer.IsValid() && v.Forward == config.NAT {
+		all = append(all, v.SorryServer)
+	}
+	for i := range v.RealServers {
+		if rs := &v.RealServers[i]; cmp.Or(rs.Forward, v.Forward) == config.NAT {
+			all = append(all, rs.Address)
+		}
+	}
+	return all
 }
 
 // syncDaemons returns a master and a backup: a director sends and hears at once, whatever its
@@ -119,6 +168,9 @@ func lvsParts(cfg *config.Config) map[string]any {
 		if t != 0 {
 			parts["timeout "+name] = t
 		}
+	}
+	if cfg.Global.LVS.ForwardGuard {
+		parts["forward guard"] = true
 	}
 	return parts
 }

@@ -28,6 +28,31 @@ type fakeHost struct {
 	settings map[string]string
 	links    map[string]netif.State
 	changed  map[string]func()
+	// guarded is the forward guard, and refuses, if not nil, why there can be none.
+	guarded []netif.Reply
+	refuses error
+}
+
+func (h *fakeHost) ForwardGuard() ([]netif.Reply, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.guarded, nil
+}
+
+func (h *fakeHost) SetForwardGuard(replies []netif.Reply) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.refuses == nil {
+		h.guarded = replies
+	}
+	return h.refuses
+}
+
+// guard replaces the forward guard, as somebody else does, and says whether there can be one.
+func (h *fakeHost) guard(replies []netif.Reply, refuses error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.guarded, h.refuses = replies, refuses
 }
 
 func newFakeHost() *fakeHost {

@@ -64,6 +64,9 @@ func cleanLVS(ctx context.Context, host *netif.Host, cfg *config.Config) (err er
 	if len(want.Sync) > 0 {
 		errs = append(errs, cleanSettings(onHost{host}))
 	}
+	if len(want.Guard) > 0 {
+		errs = append(errs, host.SetForwardGuard(nil))
+	}
 	return errors.Join(errs...)
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/netif"
+	"github.com/tandemlb/tandem/daemon/status"
 )
 
 const (
@@ -41,6 +43,8 @@ type lvsTable interface {
 type lvsHost interface {
 	IPVSSetting(name string) (string, error)
 	SetIPVSSetting(name, value string) error
+	ForwardGuard() ([]netif.Reply, error)
+	SetForwardGuard(replies []netif.Reply) error
 	// state returns what is known of an interface, follow has its changes told until stop; both as
 	// netif.Interface.
 	state(name string) (netif.State, error)
@@ -78,11 +82,11 @@ type lvs struct {
 
 	mu   sync.Mutex
 	want lvsWant
+	// wrong are the things that cannot be done; each is logged when it begins.
+	wrong map[string]lvsFailure
 
 	// What follows is run's alone.
 	held lvsHeld
-	// wrong are the things that cannot be done, and why; each is logged when it begins.
-	wrong map[string]string
 	// settled is that what is wanted was there once: a difference is drift from now on.
 	settled bool
 	// repairs counts the drift that was mended.
@@ -90,6 +94,12 @@ type lvs struct {
 	// followed is the interface that wakes it, until unfollow is called.
 	followed string
 	unfollow func()
+}
+
+// lvsFailure is why something cannot be done, and since when.
+type lvsFailure struct {
+	reason string
+	since  time.Time
 }
 
 // lvsHeld is what has been done to the kernel, and what was before.
@@ -104,11 +114,13 @@ type lvsHeld struct {
 	// send from its first address (net/netfilter/ipvs/ip_vs_sync.c, make_send_sock).
 	Index  int        `json:"index,omitempty"`
 	Source netip.Addr `json:"source"`
+	// Guarded is that there may be a forward guard.
+	Guarded bool `json:"guarded,omitempty"`
 }
 
 func newLVS(table lvsTable, host lvsHost, log *slog.Logger) *lvs {
 	return &lvs{table: table, host: host, log: log, wake: make(chan struct{}, 1),
-		wrong: map[string]string{}, unfollow: func() {}}
+		wrong: map[string]lvsFailure{}, unfollow: func() {}}
 }
 
 // set replaces what is wanted. It does not wait.
@@ -162,6 +174,7 @@ func (l *lvs) look(ctx context.Context, want lvsWant) {
 	well := l.lookSettings(len(want.Sync) > 0)
 	well = l.lookTimeouts(ctx, want.Timeouts) && well
 	well = l.lookSync(ctx, want.Sync) && well
+	well = l.lookGuard(want.Guard) && well
 	l.settled = l.settled || well
 	if l.note != nil && !same(&before, &l.held) {
 		l.note(l.held.clone())
@@ -218,6 +231,24 @@ func (l *lvs) lookSettings(synced bool) (well bool) {
 	}
 	l.held.Tuned = synced || !well
 	return well
+}
+
+// lookGuard has the forward guard be as wanted; none is wanted where none was made.
+func (l *lvs) lookGuard(want []netif.Reply) (well bool) {
+	if len(want) == 0 && !l.held.Guarded {
+		return true
+	}
+	have, err := l.host.ForwardGuard()
+	if err == nil && !slices.Equal(have, want) {
+		l.tell("forward guard", fmt.Sprintf("of %d real servers", len(have)),
+			fmt.Sprintf("of %d", len(want)))
+		l.held.Guarded = true
+		err = l.host.SetForwardGuard(want)
+	}
+	if err == nil {
+		l.held.Guarded = len(want) > 0
+	}
+	return l.says("forward guard", err)
 }
 
 // lookTimeouts has those timeouts be as wanted that are not zero, and the others that were changed
@@ -386,20 +417,37 @@ func (l *lvs) tell(what string, from, to any) {
 
 // says notes whether something can be done, logs when that changes, and returns it.
 func (l *lvs) says(what string, err error) (well bool) {
-	was, now := l.wrong[what], ""
-	if err != nil {
-		now = err.Error()
-	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was, failed := l.wrong[what]
 	switch {
-	case now == was:
-	case now == "":
+	case err == nil && failed:
 		delete(l.wrong, what)
 		l.log.Info("lvs is well again", "what", what)
-	default:
-		l.wrong[what] = now
+	case err != nil && err.Error() != was.reason:
+		if !failed {
+			was.since = time.Now()
+		}
+		was.reason = err.Error()
+		l.wrong[what] = was
 		l.log.Warn("lvs", "what", what, "err", err)
 	}
 	return err == nil
+}
+
+// conditions are the things that cannot be done, in order of their names.
+func (l *lvs) conditions() []status.Condition {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []status.Condition
+	for _, what := range slices.Sorted(maps.Keys(l.wrong)) {
+		all = append(all, status.Condition{Name: status.KernelRefused, Subject: "lvs: " + what,
+			Since: l.wrong[what].since, Evidence: l.wrong[what].reason})
+	}
+	return all
 }
 
 // undo takes back what run has done, and empties the table if that is wanted. With keep it leaves
@@ -411,17 +459,20 @@ func (l *lvs) undo(want lvsWant) error {
 	ctx, cancel := context.WithTimeout(context.Background(), lvsPatience)
 	defer cancel()
 	l.settled = false
+	l.mu.Lock()
 	clear(l.wrong)
+	l.mu.Unlock()
 	l.lookSync(ctx, nil)
 	l.lookTimeouts(ctx, ipvs.Timeouts{})
 	l.lookSettings(false)
+	l.lookGuard(nil)
 	var errs []error
 	if want.FlushAtStop {
 		l.log.Info("empty table of virtual services", "reason", "lvs_flush_on_stop")
 		errs = append(errs, l.table.Flush(ctx))
 	}
-	for _, what := range slices.Sorted(maps.Keys(l.wrong)) {
-		errs = append(errs, fmt.Errorf("undo %s: %s", what, l.wrong[what]))
+	for _, c := range l.conditions() {
+		errs = append(errs, fmt.Errorf("undo %s: %s", strings.TrimPrefix(c.Subject, "lvs: "), c.Evidence))
 	}
 	return errors.Join(errs...)
 }

@@ -47,8 +47,9 @@ type public struct {
 type running struct {
 	config  *config.Config
 	routers []witness
-	// services, host, tracking and telling are nil where there is none.
+	// services, lvs, host, tracking and telling are nil where there is none.
 	services *services
+	lvs      *lvs
 	host     *netif.Host
 	tracking *tracking
 	telling  *telling
@@ -56,7 +57,7 @@ type running struct {
 
 // publish has snapshots tell of what runs now. It is called by the director's goroutine alone.
 func (d *director) publish() {
-	r := &running{config: d.config, services: d.services, host: d.host,
+	r := &running{config: d.config, services: d.services, lvs: d.lvs, host: d.host,
 		tracking: d.tracking, telling: d.telling}
 	for _, w := range d.routers {
 		r.routers = append(r.routers, w.router)
@@ -123,7 +124,7 @@ func (d *director) snapshot(ctx context.Context) *status.Snapshot {
 	}
 	s.Daemon.Router = routerName(r.config)
 	s.Instances, s.Conditions = r.instances(s.Time)
-	s.Conditions = d.public.failures(append(s.Conditions, r.scriptConditions(s.Time)...))
+	s.Conditions = d.public.failures(append(s.Conditions, r.otherConditions(s.Time)...))
 	if r.services != nil {
 		servers := r.config.VirtualServers
 		s.Services = r.services.snapshot(ctx, servers)

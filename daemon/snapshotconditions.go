@@ -37,11 +37,11 @@ func (r *running) conditions(now time.Time) []status.Condition {
 			all = append(all, conditionsOf(&s, now)...)
 		}
 	}
-	return append(all, r.scriptConditions(now)...)
+	return append(all, r.otherConditions(now)...)
 }
 
-// scriptConditions returns what is wrong with scripts.
-func (r *running) scriptConditions(now time.Time) []status.Condition {
+// otherConditions returns what is wrong with scripts, and with the kernel's IPVS as a whole.
+func (r *running) otherConditions(now time.Time) []status.Condition {
 	var all []status.Condition
 	if r.tracking != nil {
 		all = append(all, brokenTrackers(r.tracking.set.Snapshot())...)
@@ -49,7 +49,7 @@ func (r *running) scriptConditions(now time.Time) []status.Condition {
 	if r.telling != nil {
 		all = append(all, failedScripts(r.telling.notifier.Stats(), now)...)
 	}
-	return all
+	return append(all, r.lvs.conditions()...)
 }
 
 // scriptFailed is the condition of one script.

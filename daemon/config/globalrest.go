@@ -172,6 +172,8 @@ func lvsKeywords() []keyword[global] {
 		},
 		leaf("lvs_flush", "off", boolean(), func(g *global) *bool { return &g.LVS.Flush },
 			"empties the table at the start"),
+		leaf("lvs_forward_guard", "off", boolean(), func(g *global) *bool { return &g.LVS.ForwardGuard },
+			"does not forward replies of real servers whose connection is not known; not in keepalived"),
 		flush, flush.alias("lvs_flush_onstop"),
 	}
 }

@@ -196,6 +196,8 @@ type LVS struct {
 	// FlushOwn the virtual services of the configuration.
 	Flush       bool
 	FlushOnStop Flush
+	// ForwardGuard forwards no replies of real servers behind NAT that IPVS has not translated.
+	ForwardGuard bool
 }
 
 // Flush says what is taken out of the table. Zero is unset: one by one, as always.

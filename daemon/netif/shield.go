@@ -2,7 +2,6 @@ package netif
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -40,7 +39,7 @@ func (h *Host) PutShield(s Shield) error {
 		}
 		return c.SetAddElements(t.setOf(s.Addr), elementOf(s.Addr))
 	})
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+	if lacksINet(err) {
 		err = fmt.Errorf("nftables of this kernel lacks the family inet: %w", err)
 	}
 	if err != nil {
@@ -71,8 +70,7 @@ func (h *Host) DropShield(s Shield) error {
 		return c.SetDeleteElements(t.setOf(s.Addr), elementOf(s.Addr))
 	})
 	// A kernel without nftables has no shield.
-	if err == nil || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) ||
-		errors.Is(err, unix.EPROTONOSUPPORT) {
+	if err == nil || lacksINet(err) {
 		return nil
 	}
 	return fmt.Errorf("remove shield %s: %w", s, err)
