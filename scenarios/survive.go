@@ -116,7 +116,8 @@ func surviveIdle() Scenario {
 		"comes back. The other director has kept what it knows as long as the master has, and each " +
 		"next request is answered."
 	s.Needs = []lab.Capability{lab.VirtualTime}
-	s.Globals = append(s.Globals, "lvs_timeouts tcp 30")
+	// What the forward guard keeps back is not to be of connections that are known.
+	s.Globals = append(s.Globals, "lvs_timeouts tcp 30", "lvs_forward_guard")
 	s.Steps = append(s.Steps,
 		Observe{For: 2*quiet + quiet/2},
 		Inject{Kind: faults.DirectorKilled, Target: "@master"},
