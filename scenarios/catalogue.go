@@ -86,23 +86,8 @@ type limits struct {
 
 // masterLimits are those of a fault of the master.
 func masterLimits(t topology.Topology, kind faults.Kind) limits {
-	takeover := slowest(t) + Allowance
-	l := limits{outage: takeover, settle: takeover, failBack: takeover, together: takeover}
-	switch kind {
-	case faults.DirectorKilled:
-		l.settle, l.together = max(takeover, leftover(t.VRRP)+Allowance), takeover+StartAllowance
-	case faults.DirectorFrozen:
-		l.settle = max(takeover, leftover(t.VRRP)+Allowance)
-	case faults.DirectorTerminated, faults.GuardKilled, faults.PowerOff:
-		l.together = takeover + StartAllowance
-	case faults.LinkDown, faults.ServerStopped, faults.WorkerKilled, faults.WorkerFrozen,
-		faults.OneWay, faults.AdvertsLost, faults.HostilePackets, faults.HostileFlood,
-		faults.VIPDeleted, faults.Starved,
-		faults.ServerRefusing, faults.ServerHalfOpen, faults.ServerSilent, faults.ServerSlow,
-		faults.ServerUnavailable, faults.ServerWrong, faults.ServerBadTLS, faults.ServerMarked,
-		faults.EchoIgnored:
-	}
-	return l
+	e, _ := entitlementOf(kind)
+	return e.limits(t)
 }
 
 // failover is a failover drill: break the master, see the other one take over, heal, see the first one

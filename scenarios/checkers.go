@@ -67,13 +67,19 @@ const illServer = "web2"
 
 func (i ill) topology() topology.Topology {
 	t := preset("fig6")
-	s := &t.Services[0]
-	s.Addr = netip.AddrPortFrom(s.Addr.Addr(), i.port)
-	s.Protocol, s.Check.Kind, s.Check.Page = i.protocol, i.check, i.page
-	for k := range s.RealServers {
-		s.RealServers[k].Port = i.port
-	}
+	serve(&t, i.protocol, i.port, i.check)
+	t.Services[0].Check.Page = i.page
 	return t
+}
+
+// serve has the service of a preset speak a protocol on a port, and its real servers checked so.
+func serve(t *topology.Topology, p topology.Protocol, port uint16, check topology.CheckKind) {
+	s := &t.Services[0]
+	s.Addr = netip.AddrPortFrom(s.Addr.Addr(), port)
+	s.Protocol, s.Check.Kind = p, check
+	for k := range s.RealServers {
+		s.RealServers[k].Port = port
+	}
 }
 
 // server is the address and port of the one that falls ill.

@@ -148,7 +148,7 @@ func (h *history) converges(slack time.Duration) reports.Finding {
 func (h *history) lastHeal() (at, limit time.Duration) {
 	at, limit = h.watched.From, Allowance
 	for _, f := range h.faults {
-		if h.reachOf(f) == reachNobody || f.To < at {
+		if h.entitled(f).harmless() || f.To < at {
 			continue
 		}
 		at = f.To

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/topology"
 )
@@ -111,15 +110,23 @@ func (h *history) tableRight(slack time.Duration) reports.Finding {
 	return stood("always right")
 }
 
-// free are the windows in which a fault of a director may spoil its own table.
+// free are the windows in which faults may spoil the table of a director.
 func (h *history) free(node string, slack time.Duration) []reports.Window {
 	var all []reports.Window
 	for _, f := range h.faults {
-		if f.Node != node && h.reachOf(f) != reachAll || h.reachOf(f) == reachNobody {
+		e, w := h.entitled(f), f.Window
+		unknown := len(e.kinds) == 0
+		if h.ofServer(f) || f.Node != node && !unknown {
 			continue
 		}
-		w := f.Window
-		w.To += h.limitsOf(f).together + h.inService() + StartAllowance + slack
+		switch e.table {
+		case never:
+			continue
+		case brief:
+			w.To = min(f.To, f.From+repair+Allowance+slack)
+		case lasting:
+			w.To += h.limitsOf(f).together + h.inService() + StartAllowance + slack
+		}
 		all = append(all, w)
 	}
 	return all
@@ -129,7 +136,7 @@ func (h *history) free(node string, slack time.Duration) []reports.Window {
 func (h *history) parts(w reports.Window, slack time.Duration) []reports.Window {
 	cuts := []time.Duration{w.From, w.To}
 	for _, f := range h.faults {
-		if h.reachOf(f) != reachServer {
+		if !h.ofServer(f) {
 			continue
 		}
 		out, back := h.open(f, slack)
@@ -149,11 +156,11 @@ func (h *history) parts(w reports.Window, slack time.Duration) []reports.Window 
 }
 
 // open are the windows after a real server's fault, and after its heal, in which it may be in
-// service or not. What a check must see of most faults is up to the check: then the first one lasts until
-// the heal.
+// service or not. Where a check need not see the fault, or may see it only at times, the first one
+// lasts until the heal.
 func (h *history) open(f reports.Fault, slack time.Duration) (out, back reports.Window) {
 	out = f.Window
-	if f.Name == faults.ServerStopped.String() || f.Name == faults.PowerOff.String() {
+	if mustSee(h.check(), kindOf(f)) {
 		out.To = min(f.To, f.From+checkDeadline(h.check())+Allowance+slack)
 	}
 	return out, reports.Window{From: f.To, To: f.To + h.inService() + slack}
@@ -166,7 +173,7 @@ func (h *history) wrongIn(
 ) (reports.Finding, bool) {
 	either := map[string]bool{}
 	for _, f := range h.faults {
-		if h.reachOf(f) != reachServer {
+		if !h.ofServer(f) {
 			continue
 		}
 		out, back := h.open(f, slack)
@@ -217,7 +224,7 @@ func (h *history) inTable(table reports.Table, node string) (reports.TableServer
 func (h *history) deadStaysOut(slack time.Duration) reports.Finding {
 	n := 0
 	for _, f := range h.faults {
-		if h.reachOf(f) != reachServer {
+		if !h.ofServer(f) || !mustSee(h.check(), kindOf(f)) {
 			continue
 		}
 		known := map[string]time.Duration{} // since when each director has it out of service

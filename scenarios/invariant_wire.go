@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/topology"
 )
@@ -36,7 +37,7 @@ func (h *history) nothingLost(slack time.Duration) reports.Finding {
 
 // reachable looks for a VIP whose one owner is not the one that frames for it are sent to.
 func (h *history) reachable(slack time.Duration) reports.Finding {
-	unrest, n := h.unrest(slack), 0
+	astray, n := h.astray(slack), 0
 	for i, tenures := range h.owners {
 		vip := h.rec.VIPs[i]
 		for _, t := range tenures {
@@ -45,7 +46,7 @@ func (h *history) reachable(slack time.Duration) reports.Finding {
 			}
 			w := h.watchedPart(t.From, t.To)
 			w.From += Allowance + slack // to say so, and to be heard
-			for _, part := range outside(w, unrest) {
+			for _, part := range outside(w, astray) {
 				n++
 				if what := h.elsewhere(vip, t.Nodes[0], part); what != "" {
 					return broken("%s, %s, was on %s alone from %s to %s: %s", vip.Name,
@@ -61,7 +62,7 @@ func (h *history) reachable(slack time.Duration) reports.Finding {
 // do not.
 func (h *history) elsewhere(vip reports.VIP, owner string, w reports.Window) string {
 	network := h.networkOf(vip)
-	said, mac := "", ""
+	var said assertions
 	ports := map[string]string{} // of a MAC address on the VIP's network
 	for _, ev := range h.rec.Events {
 		if ev.At >= w.To {
@@ -69,8 +70,9 @@ func (h *history) elsewhere(vip reports.VIP, owner string, w reports.Window) str
 		}
 		switch {
 		case ev.Kind == reports.Claim && ev.Subject == vip.Addr.String():
-			said = ev.Node
-			mac, _, _ = strings.Cut(ev.Detail, " ")
+			said.hear(ev)
+		case ev.Kind == reports.FaultHeal && retracts(ev):
+			said.forget(ev.Node)
 		case ev.Kind == reports.Bridge && ev.Detail == network:
 			ports[ev.Subject] = ev.Node
 		default:
@@ -79,27 +81,60 @@ func (h *history) elsewhere(vip reports.VIP, owner string, w reports.Window) str
 		if !w.Contains(ev.At) {
 			continue
 		}
-		if what := wayOf(owner, said, mac, ports[mac]); what != "" {
+		if what := wayOf(owner, said.last(), ports); what != "" {
 			return fmt.Sprintf("at %s %s", round(ev.At), what)
 		}
 	}
-	if what := wayOf(owner, said, mac, ports[mac]); what != "" {
+	if what := wayOf(owner, said.last(), ports); what != "" {
 		return fmt.Sprintf("at %s %s", round(w.From), what)
 	}
 	return ""
 }
 
-// wayOf says how a node that claimed a VIP last, with a MAC address, and the port that frames for
-// it go to, are not the owner; "": they are. Of an address that the bridge was never seen to learn
-// nothing is known.
-func wayOf(owner, said, mac, port string) string {
+// assertion is that a node has a VIP, by ARP, at a MAC address.
+type assertion struct{ node, mac string }
+
+// assertions are what each node said last of a VIP, who spoke last at the end.
+type assertions []assertion
+
+func (s *assertions) hear(ev reports.Event) {
+	s.forget(ev.Node)
+	mac, _, _ := strings.Cut(ev.Detail, " ")
+	*s = append(*s, assertion{ev.Node, mac})
+}
+
+// forget has what a node said be as if it had not.
+func (s *assertions) forget(node string) {
+	*s = slices.DeleteFunc(*s, func(one assertion) bool { return one.node == node })
+}
+
+// last is the zero assertion where nobody said anything.
+func (s assertions) last() assertion {
+	if len(s) == 0 {
+		return assertion{}
+	}
+	return s[len(s)-1]
+}
+
+// retracts says that a heal has everybody forget what its node said.
+func retracts(ev reports.Event) bool {
+	kind, err := faults.ParseKind(ev.Subject)
+	e, _ := entitlementOf(kind)
+	return err == nil && e.retracts
+}
+
+// wayOf says how the node that claimed a VIP last, and the port that frames for its MAC address go
+// to, are not the owner; "": they are. Of an address that the bridge was never seen to learn nothing
+// is known.
+func wayOf(owner string, said assertion, ports map[string]string) string {
+	port := ports[said.mac]
 	switch {
-	case said == "":
+	case said.node == "":
 		return "nobody had ever said by ARP that it has it"
-	case said != owner:
-		return said + " was the last to say by ARP that it has it"
+	case said.node != owner:
+		return said.node + " was the last to say by ARP that it has it"
 	case port != "" && port != owner:
-		return fmt.Sprintf("the network sent frames for %s to %s", mac, port)
+		return fmt.Sprintf("the network sent frames for %s to %s", said.mac, port)
 	}
 	return ""
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/lab/probe"
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/topology"
@@ -182,53 +181,6 @@ func (h *history) has(kind reports.Kind) bool {
 	})
 }
 
-// reach is whom a fault can touch.
-type reach int
-
-const (
-	// reachNobody: what a stranger sends must not change anything.
-	reachNobody reach = iota + 1
-	// reachServer: one real server.
-	reachServer
-	// reachDirector: one director, from which the other one can take over in its own time.
-	reachDirector
-	// reachAll: anything may be so while it lasts.
-	reachAll
-)
-
-// reachOf tells a fault's reach. A kind that this program does not know may do anything.
-func (h *history) reachOf(f reports.Fault) reach {
-	kind, err := faults.ParseKind(f.Name)
-	role := h.role(f.Node)
-	switch {
-	case err != nil:
-		return reachAll
-	case kind == faults.HostilePackets || kind == faults.HostileFlood:
-		return reachNobody
-	case role == topology.RealServer.String():
-		return reachServer
-	case role == topology.Director.String() && h.yields(kind) && !h.othersStruck(f):
-		return reachDirector
-	}
-	return reachAll
-}
-
-// yields says that after a fault of such a kind one director comes to hold all VIPs, whatever the
-// struck one does.
-func (h *history) yields(kind faults.Kind) bool {
-	return slices.Contains([]faults.Kind{faults.DirectorKilled, faults.DirectorTerminated,
-		faults.DirectorFrozen, faults.WorkerKilled, faults.WorkerFrozen, faults.GuardKilled,
-		faults.PowerOff, faults.LinkDown, faults.VIPDeleted}, kind)
-}
-
-// othersStruck says whether another director suffers from a fault at the same time.
-func (h *history) othersStruck(f reports.Fault) bool {
-	return slices.ContainsFunc(h.faults, func(g reports.Fault) bool {
-		return g.Node != f.Node && g.From <= f.To && f.From <= g.To &&
-			h.role(g.Node) == topology.Director.String()
-	})
-}
-
 // role is that of a node; "" for one that is not there.
 func (h *history) role(node string) string {
 	for _, n := range h.rec.Nodes {
@@ -239,28 +191,36 @@ func (h *history) role(node string) string {
 	return ""
 }
 
-// limitsOf are what a fault of a director may cost.
-func (h *history) limitsOf(f reports.Fault) limits {
-	kind, _ := faults.ParseKind(f.Name)
-	l := masterLimits(h.scenario.Topology, kind)
-	l.together = max(l.together, l.failBack)
-	return l
-}
-
-// unrest are the windows in which faults of directors may move VIPs, wider by slack.
+// unrest are the windows in which faults may move VIPs, wider by slack.
 func (h *history) unrest(slack time.Duration) []reports.Window {
 	var all []reports.Window
 	for _, f := range h.faults {
+		if h.ofServer(f) {
+			continue
+		}
 		l := h.limitsOf(f)
 		again := reports.Window{Name: "after " + f.Name, From: f.To, To: f.To + l.together + slack}
-		switch h.reachOf(f) {
-		case reachNobody, reachServer:
-		case reachDirector:
+		switch h.entitled(f).vips {
+		case never:
+		case brief:
 			all = append(all, again, reports.Window{Name: f.Name, From: f.From,
 				To: min(f.To, f.From+l.settle+slack)})
-		case reachAll:
+		case lasting:
 			again.To += StartAllowance
 			all = append(all, again, f.Window)
+		}
+	}
+	return all
+}
+
+// astray are the windows in which faults may have frames for a VIP sent to another node than its
+// owner, wider by slack: those of unrest among them.
+func (h *history) astray(slack time.Duration) []reports.Window {
+	all := h.unrest(slack)
+	for _, f := range h.faults {
+		if !h.ofServer(f) && h.entitled(f).way == lasting {
+			all = append(all, reports.Window{Name: f.Name, From: f.From,
+				To: f.To + h.limitsOf(f).failBack + slack})
 		}
 	}
 	return all
@@ -270,29 +230,48 @@ func (h *history) unrest(slack time.Duration) []reports.Window {
 // its way when the fault came belongs to it.
 func (h *history) costly(slack time.Duration) []reports.Window {
 	all := h.unrest(slack)
-	check := h.check()
 	for _, f := range h.faults {
-		w := reports.Window{Name: f.Name, From: f.From, To: f.To}
-		switch h.reachOf(f) {
-		case reachNobody:
+		if h.ofServer(f) {
+			all = append(all, h.unnoticed(f, slack))
 			continue
-		case reachServer:
-			w.To = min(f.To, f.From+checkDeadline(check)+Allowance+slack)
-		case reachDirector:
-			back := h.limitsOf(f).together
-			if f.Name == faults.LinkDown.String() || f.Name == faults.PowerOff.String() {
-				back += checkRecovery(check) // it has to find the real servers again
-			}
-			all = append(all, reports.Window{From: f.To, To: f.To + back + slack})
-			w.To = min(f.To, f.From+h.limitsOf(f).outage+slack)
-		case reachAll:
 		}
-		all = append(all, w)
+		e, l := h.entitled(f), h.limitsOf(f)
+		back := l.together
+		if e.rechecks {
+			back += checkRecovery(h.check())
+		}
+		again := reports.Window{Name: "after " + f.Name, From: f.To, To: f.To + back + slack}
+		switch e.requests {
+		case never:
+		case brief:
+			all = append(all, again, reports.Window{Name: f.Name, From: f.From,
+				To: min(f.To, f.From+l.outage+slack)})
+		case lasting:
+			all = append(all, again, f.Window)
+		}
 	}
 	for i := range all {
 		all[i].From -= probe.DefaultLimit + h.pause()
 	}
 	return all
+}
+
+// unnoticed is the window in which the fault of a real server may cost requests, wider by slack:
+// until the check of every director must have seen it, from when it can.
+func (h *history) unnoticed(f reports.Fault, slack time.Duration) reports.Window {
+	w := f.Window
+	if !mustSee(h.check(), kindOf(f)) {
+		return w
+	}
+	deadline := checkDeadline(h.check()) + Allowance + slack
+	w.To = f.From + deadline
+	for _, g := range h.faults {
+		if !h.ofServer(g) && h.entitled(g).table == lasting && g.From < w.To && f.From < g.To {
+			w.To = max(w.To, g.To+h.limitsOf(g).together+deadline)
+		}
+	}
+	w.To = min(w.To, f.To)
+	return w
 }
 
 // pause is the longest that a client stops within a request.

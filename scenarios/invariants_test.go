@@ -3,7 +3,6 @@ package scenarios
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -219,6 +218,42 @@ func TestInvariants(t *testing.T) {
 				"50 vip-remove lb1 outer\n51 vip-add lb1 outer",
 			fails: map[string]string{OneOwner: "nobody", Together: "outer on nobody",
 				Converges: "outer"}},
+		{name: "an impostor that goes silent",
+			more: "45 fault-inject client2 duplicate-address 192.168.1.1\n" +
+				"45 claim client2 outer 02:99 announced\n" +
+				"46 claim lb1 outer 02:01 announced\n47 claim client2 outer 02:99 answered\n" +
+				"50 fault-heal client2 duplicate-address 192.168.1.1"},
+		{name: "an impostor that goes on",
+			more: "45 fault-inject client2 duplicate-address 192.168.1.1\n" +
+				"45 claim client2 outer 02:99 announced\n" +
+				"50 fault-heal client2 duplicate-address 192.168.1.1\n" +
+				"55 claim client2 outer 02:99 answered",
+			fails: map[string]string{Reachable: "at 55s client2 was the last to say"}},
+		{name: "a server that no check can find",
+			more:   "45 fault-inject web1 route-deleted 0.0.0.0\n55 fault-heal web1 route-deleted 0.0.0.0",
+			change: answer(54, reports.Timeout, "")},
+		{name: "a client's own fault costs requests",
+			more:   "45 fault-inject client1 link-down eth0\n52 fault-heal client1 link-down eth0",
+			change: answer(51, reports.Timeout, "")},
+		{name: "a client's own fault moves no VIP",
+			more: "45 fault-inject client1 link-down eth0\n52 fault-heal client1 link-down eth0\n" +
+				"46 vip-remove lb1 outer\n47 vip-add lb1 outer",
+			fails: map[string]string{OneOwner: "outer was on nobody from 46s to 47s",
+				Together: "outer on nobody"}},
+		{name: "a full disk costs nothing",
+			more:   "45 fault-inject lb1 disk-full\n55 fault-heal lb1 disk-full",
+			change: answer(46, reports.Timeout, ""),
+			fails:  map[string]string{NothingLost: "at 46s"}},
+		{name: "a table flushed, and put right",
+			more: "45 fault-inject lb1 ipvs-flushed\n45 table lb1 empty\n46.5 table lb1 full\n" +
+				"55 fault-heal lb1 ipvs-flushed",
+			change: answer(46, reports.Timeout, "")},
+		{name: "a table flushed, and left so",
+			more: "45 fault-inject lb1 ipvs-flushed\n45 table lb1 empty\n49 table lb1 full\n" +
+				"55 fault-heal lb1 ipvs-flushed",
+			change: answer(48, reports.Timeout, ""),
+			fails: map[string]string{NothingLost: "at 48s",
+				TableRight: "table of lb1 from 47s to 49s"}},
 		{name: "an unknown fault excuses anything while it lasts",
 			more: "45 fault-inject lb1 flood-of-frogs\n52 fault-heal lb1 flood-of-frogs\n" +
 				"46 vip-remove lb1 outer\n51 vip-add lb1 outer\n46 table lb1 empty\n52 table lb1 full"},
@@ -307,74 +342,6 @@ func TestInvariantsAreMeant(t *testing.T) {
 		if diff := cmp.Diff(want, got[name]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-	}
-}
-
-// invariantsPage is docs/invariants.md before and after what the program's own table says.
-const (
-	invariantsHead = `# Invariants
-
-What holds in every run of every drill, whatever is broken in it. Each one that means something for
-a drill is judged beside the drill's own bounds, by the recorded history alone, so that a stored run
-can be judged again. One that does not hold is told with its counter-example: when, who, what.
-
-This page is made from the program's own table.
-
-`
-	invariantsTail = `## What a fault excuses
-
-A fault of one director excuses that VIPs move until the other one must have them, and again after
-its heal; while several directors, or the network between them, are struck, nothing is demanded of
-who has what, and all of it once they are healed. A real server that fails excuses what is lost to
-it until its check must have seen it. What a stranger sends excuses nothing.
-
-## What the machine excuses
-
-A limit on time that is broken beside a stall of the machine, and would have held but for it, says
-nothing: the verdict is inconclusive. ` + "`--control`" + ` runs each drill with nothing broken first; by
-what is late then, up to half a second, the limits on time are wider. On virtual time nothing is
-ever late, and nothing is excused.
-
-## What is recorded for them
-
-| event | when it is recorded |
-|---|---|
-| vip-add, vip-remove | a director's kernel has a VIP, or no longer |
-| state, advert-gap | a director begins or ceases to advertise, or an advert comes late |
-| claim | another node, or MAC address, says by ARP that it has a VIP: by the cable it comes from |
-| bridge | a network sends frames for a director's or virtual router's MAC address to another node |
-| table | a director's IPVS table is another one than before; read every 100 ms |
-
-## Who watches the watchers
-
-` + "`go test ./internal/sabotage -time virtual`" + ` runs drills with directors that are broken on
-purpose: a wrong skew time, no gratuitous ARP, a VIP forgotten, or kept after a stop, a dead real
-server put back, and more. Each must fail by the bound or invariant that is about it, and the same
-drills must pass when nothing is spoilt. ` + "`make soak-suite`" + ` repeats the latter.
-`
-)
-
-// TestInvariantsPage compares docs/invariants.md with the table; -update writes it.
-func TestInvariantsPage(t *testing.T) {
-	var page strings.Builder
-	page.WriteString(invariantsHead)
-	for _, r := range Invariants() {
-		fmt.Fprintf(&page, "## %s\n\n%s\n\n", r.Name, r.Doc)
-	}
-	page.WriteString(invariantsTail)
-	const file = "../docs/invariants.md"
-	if *update {
-		if err := os.WriteFile(file, []byte(page.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(page.String(), string(have)); diff != "" {
-		t.Errorf("%s: go test ./scenarios -run TestInvariantsPage -update (-want +got):\n%s", file,
-			diff)
 	}
 }
 

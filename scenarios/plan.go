@@ -21,6 +21,8 @@ type hit struct {
 	settings faults.Settings
 	// weight is how often it comes in a round; 0: once.
 	weight int
+	// alone: nothing else may be drawn at once.
+	alone bool
 }
 
 // inject is the step that does it.
@@ -36,17 +38,8 @@ func (h hit) node() string {
 
 // ends says that the fault ends programs, which start anew with its heal.
 func (h hit) ends() bool {
-	switch h.kind {
-	case faults.DirectorKilled, faults.DirectorTerminated, faults.PowerOff:
-		return true
-	case faults.DirectorFrozen, faults.LinkDown, faults.ServerStopped, faults.WorkerKilled,
-		faults.WorkerFrozen, faults.GuardKilled, faults.OneWay, faults.AdvertsLost,
-		faults.HostilePackets, faults.HostileFlood, faults.VIPDeleted, faults.Starved,
-		faults.ServerRefusing,
-		faults.ServerHalfOpen, faults.ServerSilent, faults.ServerSlow, faults.ServerUnavailable,
-		faults.ServerWrong, faults.ServerBadTLS, faults.ServerMarked, faults.EchoIgnored:
-	}
-	return false
+	return slices.Contains([]faults.Kind{faults.DirectorKilled, faults.DirectorTerminated,
+		faults.PowerOff}, h.kind)
 }
 
 // hits are all faults that a topology of two directors can have one at a time, in a fixed order.

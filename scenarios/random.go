@@ -25,39 +25,6 @@ type Chance struct {
 	Beyond bool
 }
 
-// odds are the kinds that plans draw of by weight: what happens more often in practice weighs more.
-// beyond are drawn only where nothing has to survive them.
-var odds = []struct {
-	kind   faults.Kind
-	weight int
-	beyond bool
-	// settings are those of every fault of the kind that is drawn.
-	settings faults.Settings
-}{
-	{kind: faults.DirectorKilled, weight: 3},
-	{kind: faults.DirectorTerminated, weight: 3},
-	{kind: faults.DirectorFrozen, weight: 2},
-	{kind: faults.WorkerKilled, weight: 1},
-	{kind: faults.WorkerFrozen, weight: 1},
-	{kind: faults.GuardKilled, weight: 1},
-	{kind: faults.PowerOff, weight: 2},
-	{kind: faults.LinkDown, weight: 2},
-	// What is later than this, clients lose.
-	{kind: faults.LinkDelay, weight: 1, settings: faults.Settings{"delay": "20ms"}},
-	{kind: faults.LinkJitter, weight: 1, settings: faults.Settings{"delay": "15ms", "jitter": "10ms"}},
-	{kind: faults.LinkDuplicate, weight: 1},
-	{kind: faults.LinkReorder, weight: 1, settings: faults.Settings{"delay": "10ms"}},
-	{kind: faults.ServerStopped, weight: 4},
-	{kind: faults.ServerRefusing, weight: 2},
-	{kind: faults.ServerHalfOpen, weight: 1},
-	{kind: faults.ServerSilent, weight: 2},
-	{kind: faults.ServerUnavailable, weight: 2},
-	{kind: faults.OneWay, weight: 1, beyond: true},
-	{kind: faults.AdvertsLost, weight: 1, beyond: true},
-	{kind: faults.LinkFlapping, weight: 1, beyond: true},
-	{kind: faults.LinkLoss, weight: 1, beyond: true},
-}
-
 const (
 	// companions is how many faults there may be at once, beside the first one.
 	companions = 2
@@ -130,10 +97,12 @@ func later(episode []Act, ended map[string]time.Duration) {
 	}
 }
 
-// workerOf says whether a fault ends a director's worker and nothing else, and which director's.
+// workerOf says whether a fault ends a director's worker and nothing else, or may, and which
+// director's.
 func workerOf(act Act) (ends bool, director string) {
 	i, ok := act.Step.(Inject)
-	ends = ok && (i.Kind == faults.WorkerKilled || i.Kind == faults.WorkerFrozen)
+	ends = ok && (i.Kind == faults.WorkerKilled || i.Kind == faults.WorkerFrozen ||
+		i.Kind == faults.MemoryLimited)
 	return ends, i.Target
 }
 
@@ -143,59 +112,6 @@ func (c Chance) allowance() allowance {
 		rate = probe.DefaultRate
 	}
 	return allowance{c.Topology, time.Second / time.Duration(rate)}
-}
-
-// hits are all faults that the plan may draw, in a fixed order.
-func (c Chance) hits() []hit {
-	t := c.Topology
-	var all []hit
-	for _, o := range odds {
-		if o.beyond && !c.Beyond {
-			continue
-		}
-		var own []hit
-		switch strikes(o.kind) {
-		case topology.RealServer:
-			if c.Beyond || len(t.NodesOf(topology.RealServer)) > 1 {
-				own = strikeAll(t, topology.RealServer, o.kind)
-			}
-		default:
-			if c.Beyond || len(t.NodesOf(topology.Director)) > 1 && len(t.VIPs) > 0 {
-				own = strikeAll(t, topology.Director, o.kind)
-			}
-		}
-		for i := range own {
-			own[i].weight, own[i].settings = o.weight, o.settings
-		}
-		all = append(all, own...)
-	}
-	return all
-}
-
-// strikeAll are the faults of a kind on every node of a role, and where it strikes interfaces, on
-// every interface of those.
-func strikeAll(t topology.Topology, role topology.Role, kind faults.Kind) []hit {
-	var all []hit
-	for _, n := range t.NodesOf(role) {
-		whom := partBackup
-		switch {
-		case role == topology.RealServer:
-			whom = partServer
-		case n.Name == Best(t):
-			whom = partMaster
-		}
-		targets := []string{n.Name}
-		if kind.Form() == faults.OfInterface {
-			targets = nil
-			for _, l := range n.Links {
-				targets = append(targets, n.Name+":"+l.Interface)
-			}
-		}
-		for _, where := range targets {
-			all = append(all, hit{kind: kind, target: where, whom: whom})
-		}
-	}
-	return all
 }
 
 // episode draws faults that hold at once, from a time on.
@@ -220,7 +136,7 @@ func (c Chance) act(l *lottery, h hit, at time.Duration) Act {
 	length := a.seen() + l.upTo(linger)
 	switch h.whom {
 	case partMaster:
-		length += a.limits(h.kind, h.whom).settle
+		length += max(a.limits(h.kind, h.whom).settle, a.patience())
 	case partBackup:
 		length += a.patience()
 	case partServer:
@@ -229,24 +145,31 @@ func (c Chance) act(l *lottery, h hit, at time.Duration) Act {
 	return Act{At: at, For: length.Round(time.Millisecond), Step: h.inject()}
 }
 
-// survives says whether the plan may have such faults at once: none excludes another, and but
-// beyond what the topology survives, one strikes a director at most, and a real server is left.
+// survives says whether the plan may have such faults at once: none excludes another, no real server
+// fails in two ways, and but beyond what the topology survives, one strikes a director at most, and
+// a real server is left, of which a director that cannot check knows nothing.
 func (c Chance) survives(at []hit) bool {
-	servers, directors := map[string]bool{}, 0
+	servers, directors, blind := map[string]bool{}, 0, false
 	for i, h := range at {
 		for _, other := range at[:i] {
-			if contrary(c.Topology, h.kind, h.target, other.kind, other.target) {
+			if h.alone || other.alone ||
+				contrary(c.Topology, h.kind, h.target, other.kind, other.target) {
 				return false
 			}
 		}
-		if h.whom == partServer {
+		e, _ := entitlementOf(h.kind)
+		switch {
+		case h.whom == partServer && servers[h.node()]:
+			return false
+		case h.whom == partServer:
 			servers[h.node()] = true
-		} else {
+		case !e.harmless():
 			directors++
+			blind = blind || e.vips == never && e.table == lasting
 		}
 	}
 	healthy := len(c.Topology.NodesOf(topology.RealServer)) - len(servers)
-	return c.Beyond || directors <= 1 && (healthy > 0 || len(servers) == 0)
+	return c.Beyond || directors <= 1 && (healthy > 0 && !blind || len(servers) == 0)
 }
 
 // calm is how long it takes after an episode until all is as before.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/faults"
 	"github.com/tandemlb/tandem/topology"
 )
 
@@ -61,11 +62,14 @@ func TestRandomPlanSurvives(t *testing.T) {
 				if act.At > moment.At || moment.At >= act.End() {
 					continue
 				}
-				node, _, _ := strings.Cut(act.Step.(Inject).Target, ":")
-				if strings.HasPrefix(node, "lb") {
-					d[node] = true
-				} else {
+				i := act.Step.(Inject)
+				node, _, _ := strings.Cut(i.Target, ":")
+				e, _ := entitlementOf(i.Kind)
+				switch {
+				case strings.HasPrefix(node, "web"):
 					w[node] = true
+				case strings.HasPrefix(node, "lb") && !e.harmless():
+					d[node] = true
 				}
 			}
 			directors, servers = max(directors, len(d)), max(servers, len(w))
@@ -102,13 +106,66 @@ func TestRandomPlanWeighs(t *testing.T) {
 		}
 	}
 	for _, o := range odds {
-		if count[o.kind.String()] == 0 {
-			t.Errorf("no seed of 60 draws %s", o.kind)
+		if got := count[o.kind.String()] > 0; got != c.fits(o) {
+			t.Errorf("60 seeds draw %s: %v, want %v", o.kind, got, c.fits(o))
+		}
+	}
+	within := Chance{Topology: c.Topology}
+	for _, h := range within.hits() {
+		if slices.ContainsFunc(odds, func(o odd) bool { return o.kind == h.kind && o.beyond }) {
+			t.Errorf("%s on %s is drawn within what is survived", h.kind, h.target)
 		}
 	}
 	if count["director-killed"] < 2*count["guard-killed"] {
 		t.Errorf("director-killed came %d times, guard-killed %d: want about three times as often",
 			count["director-killed"], count["guard-killed"])
+	}
+}
+
+// TestOddsKnowEveryFamily: plans draw of every family, and of no kind in the same way twice.
+func TestOddsKnowEveryFamily(t *testing.T) {
+	families, seen := map[faults.Family]bool{}, map[string]bool{}
+	for _, o := range odds {
+		families[o.kind.Family()] = true
+		key := fmt.Sprint(o.kind, o.at, o.settings)
+		if seen[key] || o.weight < 1 {
+			t.Errorf("%s: weight %d, twice %v", key, o.weight, seen[key])
+		}
+		seen[key] = true
+		for _, h := range o.hits(preset("fig7")) {
+			if _, err := faults.New(h.kind, h.target, o.settings); err != nil {
+				t.Errorf("%s on %s: %v", h.kind, h.target, err)
+			}
+		}
+	}
+	for _, kind := range faults.Kinds() {
+		if !families[kind.Family()] {
+			t.Errorf("no plan draws a fault of the family %s", kind.Family())
+		}
+	}
+}
+
+// TestPlanKeepsAlone: what must be alone is, and a director that cannot check meets no fault of a real
+// server.
+func TestPlanKeepsAlone(t *testing.T) {
+	for _, beyond := range []bool{false, true} {
+		c := Chance{Topology: preset("fig7"), Length: 10 * time.Minute, Beyond: beyond}
+		for seed := range uint64(60) {
+			plan := mustPlan(t, c, seed)
+			for i, act := range plan {
+				for _, other := range plan[:i] {
+					if other.End() <= act.At {
+						continue
+					}
+					kinds := []faults.Kind{other.Step.(Inject).Kind, act.Step.(Inject).Kind}
+					if slices.Contains(kinds, faults.VIPDeleted) ||
+						!beyond && slices.Contains(kinds, faults.OutOfDescriptors) &&
+							slices.Contains(kinds, faults.ServerStopped) {
+						t.Errorf("seed %d, beyond %v: %s at once with %s", seed, beyond, act.Step, other.Step)
+					}
+				}
+			}
+		}
 	}
 }
 
@@ -138,11 +195,13 @@ func TestRandomPlanOfOtherTopologies(t *testing.T) {
 		return slices.Compact(all)
 	}
 	fig6 := mustPlan(t, Chance{Topology: preset("fig6"), Length: time.Hour}, 1)
-	if diff := cmp.Diff([]string{"web1", "web2", "web3"}, targets(fig6)); diff != "" {
+	if diff := cmp.Diff([]string{"lb1", "lb1:eth0", "lb1:eth1", "web1", "web1:eth0", "web2",
+		"web2:eth0", "web3", "web3:eth0"}, targets(fig6)); diff != "" {
 		t.Errorf("fig6 (-want +got):\n%s", diff)
 	}
 	fig5 := mustPlan(t, Chance{Topology: preset("fig5"), Length: time.Hour}, 1)
-	if diff := cmp.Diff([]string{"lb1", "lb1:eth0", "lb2", "lb2:eth0"}, targets(fig5)); diff != "" {
+	if diff := cmp.Diff([]string{"client1:eth0", "lb1", "lb1:192.168.1.1", "lb1:eth0", "lb2",
+		"lb2:eth0"}, targets(fig5)); diff != "" {
 		t.Errorf("fig5 (-want +got):\n%s", diff)
 	}
 	_, err := Chance{Topology: topology.Topology{}, Length: time.Hour}.Plan(1)

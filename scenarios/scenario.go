@@ -123,11 +123,12 @@ func Clocked(all []Scenario, virtual bool) (fit, left []Scenario) {
 	return fit, left
 }
 
-// Find returns the scenarios of the catalogue that patterns name, in the catalogue's order: names,
-// or globs as of path.Match, which name no long ones. A pattern that matches nothing is an error that
-// lists the names.
+// Find returns the scenarios of the catalogue that patterns name, in the catalogue's order, and then
+// those of FaultDrills: names, or globs as of path.Match, which name no long ones, and no FaultDrill
+// unless they begin as its name does. A pattern that matches nothing is an error that lists the names.
 func Find(patterns ...string) ([]Scenario, error) {
-	all := Catalogue()
+	known := Catalogue()
+	all := append(known, FaultDrills()...)
 	chosen := make([]bool, len(all))
 	for _, p := range patterns {
 		matched := false
@@ -136,12 +137,14 @@ func Find(patterns ...string) ([]Scenario, error) {
 			if err != nil {
 				return nil, err
 			}
-			if ok && (!s.Long || p == s.Name) {
+			single := i >= len(known) && !strings.HasPrefix(p, faultDrill)
+			if ok && !single && (!s.Long || p == s.Name) {
 				chosen[i], matched = true, true
 			}
 		}
 		if !matched {
-			return nil, fmt.Errorf("find scenario %q: there are\n  %s", p, strings.Join(names(all), "\n  "))
+			return nil, fmt.Errorf("find scenario %q: there are\n  %s\n  %s and the name of a fault", p,
+				strings.Join(names(known), "\n  "), faultDrill)
 		}
 	}
 	var found []Scenario

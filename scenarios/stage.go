@@ -170,17 +170,17 @@ func (a allowance) of(s stage) limits {
 func (a allowance) limits(kind faults.Kind, whom part) limits {
 	check := a.check()
 	quiet := Allowance + a.interval
-	switch whom {
-	case partServer:
+	e, _ := entitlementOf(kind)
+	switch {
+	case whom == partServer:
 		return limits{outage: checkDeadline(check) + quiet, failBack: quiet}
-	case partBackup:
+	case whom == partBackup && !e.deaf:
 		return limits{outage: quiet, failBack: quiet}
-	case partMaster:
 	}
-	l := masterLimits(a.topology, kind)
+	l := e.limits(a.topology)
 	l.outage += a.interval
 	l.failBack += a.interval
-	if kind == faults.LinkDown {
+	if e.rechecks {
 		// The master may come back before its next check finds the real servers again.
 		l.failBack = max(l.failBack, checkRecovery(check)+quiet)
 	}

@@ -76,7 +76,7 @@ func (o *drillOptions) remember(d drills.Drill, file string) error {
 	if _, taken := o.written[d.Name]; taken {
 		return fmt.Errorf("%s: name: two files have the name %q: change one of them", file, d.Name)
 	}
-	for _, s := range scenarios.Catalogue() {
+	for _, s := range append(scenarios.Catalogue(), scenarios.FaultDrills()...) {
 		if s.Name == d.Name {
 			return fmt.Errorf("%s: name: %q is that of a drill that `tandem drill list` lists: take "+
 				"another", file, d.Name)
