@@ -414,4 +414,14 @@ var _ = Describe("a fault of a node", func() {
 		w.healed(ctx, heal)
 		Expect(w.director.Process().Frozen()).To(BeFalse())
 	})
+
+	It("wakes it up while a neighbour has no power", func(ctx SpecContext) {
+		w := newWorld(ctx, idle)
+		wakes := w.inject(ctx, faults.Paused, "web1", nil)
+		boots := w.inject(ctx, faults.PowerOff, "lb1", nil)
+		Expect(wakes(ctx)).To(Succeed())
+		Expect(w.lb1.Powered()).To(BeFalse())
+		Expect(boots(ctx)).To(Succeed())
+		Expect(w.web1.Carries(ctx, "eth0", w.lb1, "eth1", 0)).To(BeTrue())
+	})
 })

@@ -30,11 +30,15 @@ type path struct {
 }
 
 // cut makes an injector of blocks, and of the paths on which they must show, each of which must be
-// open before.
+// open before. What has no carrier for another fault's sake shows nothing: the heal waits for no frame
+// of it.
 func cut(find func(n *lab.Node) ([]path, []lab.Block, error)) injector {
 	return func(ctx context.Context, n *lab.Node) (Heal, error) {
 		paths, blocks, err := find(n)
 		if err != nil {
+			return nil, err
+		}
+		if paths, err = plugged(paths); err != nil {
 			return nil, err
 		}
 		if err := demand(ctx, paths, true, errBlocked); err != nil {
@@ -56,13 +60,39 @@ func cut(find func(n *lab.Node) ([]path, []lab.Block, error)) injector {
 			if err := ends.heal(ctx); err != nil {
 				return err
 			}
-			return demand(ctx, paths, true, ErrNotHealed)
+			left, err := plugged(paths)
+			if errors.Is(err, errUnplugged) {
+				return nil
+			}
+			return errors.Join(err, demand(ctx, left, true, ErrNotHealed))
 		}, nil
 	}
 }
 
-// errBlocked is why a path cannot be blocked.
-var errBlocked = errors.New("the network does not carry such frames already")
+// Why paths cannot be blocked.
+var (
+	errBlocked   = errors.New("the network does not carry such frames already")
+	errUnplugged = errors.New("no path that it is about has a carrier at both ends")
+)
+
+// plugged are the paths that have a carrier at both ends; errUnplugged: none has.
+func plugged(paths []path) ([]path, error) {
+	var left []path
+	for _, p := range paths {
+		from, err := p.from.node.Carrier(p.from.iface)
+		to, other := p.to.node.Carrier(p.to.iface)
+		if err := errors.Join(err, other); err != nil {
+			return nil, err
+		}
+		if from && to {
+			left = append(left, p)
+		}
+	}
+	if len(left) == 0 {
+		return nil, errUnplugged
+	}
+	return left, nil
+}
 
 // demand returns an error unless every path carries what its block is about, or with open unset,
 // unless none does.

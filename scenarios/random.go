@@ -152,7 +152,7 @@ func (c Chance) survives(at []hit) bool {
 	servers, directors, blind := map[string]bool{}, 0, false
 	for i, h := range at {
 		for _, other := range at[:i] {
-			if h.alone || other.alone ||
+			if h.alone || other.alone || c.unclear(h, other) || c.unclear(other, h) ||
 				contrary(c.Topology, h.kind, h.target, other.kind, other.target) {
 				return false
 			}
@@ -170,6 +170,16 @@ func (c Chance) survives(at []hit) bool {
 	}
 	healthy := len(c.Topology.NodesOf(topology.RealServer)) - len(servers)
 	return c.Beyond || directors <= 1 && (healthy > 0 && !blind || len(servers) == 0)
+}
+
+// unclear says that one fault may lose the very frames by which another one would have to show, or
+// the carrier without which a cable cannot be made worse.
+func (c Chance) unclear(h, other hit) bool {
+	if unplugs(h.kind) && h.target == other.target {
+		return true
+	}
+	return (h.kind == faults.LinkLoss || h.kind == faults.LinkCorrupt) && blocks(other.kind) &&
+		shareNetwork(c.Topology, h.target, other.target)
 }
 
 // calm is how long it takes after an episode until all is as before.

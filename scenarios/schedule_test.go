@@ -181,6 +181,22 @@ func TestScheduleCheck(t *testing.T) {
 			fault(second, second, faults.LinkLoss, "lb1:eth0")}, []string{
 			"1 inject link-down on lb1:eth0 contradicts inject link-flapping on lb1:eth0, which holds " +
 				"on lb1:eth0 from 0s to 9s: have it begin later, or heal the first one before"}},
+		{"two of one path", []Act{fault(0, 9*second, faults.BothWays, "lb1:eth1"),
+			fault(second, second, faults.OneWay, "lb2:eth1"),
+			fault(2*second, second, faults.OneWay, "lb2:eth0")}, []string{
+			"1 inject one-way on lb2:eth1 contradicts inject both-ways on lb1:eth1, which holds on " +
+				"lb1:eth1 from 0s to 9s: have it begin later, or heal the first one before"}},
+		{"two that stand still", []Act{fault(0, 9*second, faults.Paused, "web1"),
+			fault(second, second, faults.Paused, "web2"),
+			fault(2*second, second, faults.Paused, "client1")}, []string{
+			"1 inject paused on web2 contradicts inject paused on web1, which holds on web1 " +
+				"from 0s to 9s: have it begin later, or heal the first one before"}},
+		{"one way each", []Act{fault(0, 9*second, faults.OneWay, "lb1:eth1"),
+			fault(second, second, faults.OneWay, "lb2:eth1")}, nil},
+		{"two of what one cable carries", []Act{fault(0, 9*second, faults.OneWay, "lb1:eth1"),
+			fault(second, second, faults.AdvertsLost, "lb1:eth1")}, []string{
+			"1 inject adverts-lost on lb1:eth1 contradicts inject one-way on lb1:eth1, which holds on " +
+				"lb1:eth1 from 0s to 9s: have it begin later, or heal the first one before"}},
 		{"after one without an end", []Act{fault(0, 0, faults.LinkDown, "lb1:eth0"),
 			fault(time.Hour, second, faults.LinkDown, "lb1:eth0")}, []string{
 			"1 inject link-down on lb1:eth0 contradicts inject link-down on lb1:eth0, which holds on " +

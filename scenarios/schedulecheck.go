@@ -190,8 +190,8 @@ func excludes(t topology.Topology, earlier, later span) error {
 }
 
 // contrary says that two faults cannot hold at once: they are the same, or both are about what one
-// program does or about who pulls one cable; or one takes away the whole node, or what the other is
-// seen by.
+// program does, about who pulls one cable or about what one carries; or one takes away the whole node,
+// or what the other is seen by.
 func contrary(t topology.Topology, a faults.Kind, onA string, b faults.Kind, onB string) bool {
 	nodeA, detailA, _ := strings.Cut(onA, ":")
 	nodeB, detailB, _ := strings.Cut(onB, ":")
@@ -204,6 +204,10 @@ func contrary(t topology.Topology, a faults.Kind, onA string, b faults.Kind, onB
 		return true
 	case onA == onB && unplugs(a) && unplugs(b):
 		return true
+	case a.Family() == faults.Partition && b.Family() == faults.Partition && onA == onB:
+		return true
+	case sharePath(t, a, onA, b, onB), sharePath(t, b, onB, a, onA):
+		return true
 	}
 	// Whether a path is blocked is seen by what goes over it.
 	ends := func(kind faults.Kind, node, detail, over string) bool {
@@ -213,6 +217,47 @@ func contrary(t topology.Topology, a faults.Kind, onA string, b faults.Kind, onB
 	}
 	return a.Family() == faults.Partition && ends(b, nodeB, detailB, detailA) ||
 		b.Family() == faults.Partition && ends(a, nodeA, detailA, detailB)
+}
+
+// sharePath says that a fault blocks paths on which another one would have to show.
+func sharePath(t topology.Topology, a faults.Kind, onA string, b faults.Kind, onB string) bool {
+	if !blocks(b) || !shareNetwork(t, onA, onB) {
+		return false
+	}
+	switch a {
+	case faults.Paused, faults.BothWays, faults.LinkFlapping, faults.Rebooted:
+		return true
+	case faults.OneWay: // two of them, of two directors, go opposite ways
+		return b != faults.OneWay && b != faults.AdvertsLost
+	}
+	return false
+}
+
+// blocks says that a fault is seen by what does not come through.
+func blocks(kind faults.Kind) bool {
+	return kind.Family() == faults.Partition || kind == faults.Paused || kind == faults.LinkMTU
+}
+
+// shareNetwork says that two targets are on the same network, by their interface or, without one, by
+// any of their node's.
+func shareNetwork(t topology.Topology, a, b string) bool {
+	return slices.ContainsFunc(networksOf(t, a), func(network string) bool {
+		return slices.Contains(networksOf(t, b), network)
+	})
+}
+
+// networksOf are the networks that a target is on; none of what shows only in a run.
+func networksOf(t topology.Topology, target string) []string {
+	name, iface, one := strings.Cut(target, ":")
+	var networks []string
+	if n, ok := t.Node(name); ok {
+		for _, l := range n.Links {
+			if !one || l.Interface == iface {
+				networks = append(networks, l.Network)
+			}
+		}
+	}
+	return networks
 }
 
 // ofProgram says that a fault is about what a node's program does.
