@@ -67,3 +67,7 @@ bench-ipvs: kernel ## measure virtual services beside keepalived: start, reload,
 .PHONY: bench-recording
 bench-recording: ## measure what recording takes of a probe's rate, which is to be below 5 % (10 s)
 	@go test ./lab/probe -run '^$$' -bench Recording -benchtime 5s -count 2
+
+.PHONY: bench-lab
+bench-lab: ## measure how long a lab takes to come up, which is to be below 100 ms (5 s; needs root)
+	@go test ./lab -run '^$$' -bench Up -benchtime 20x -count 2
