@@ -91,7 +91,7 @@ func (h *history) elsewhere(vip reports.VIP, owner string, w reports.Window) str
 	return ""
 }
 
-// assertion is that a node has a VIP, by ARP, at a MAC address.
+// assertion is that a node has a VIP at a MAC address.
 type assertion struct{ node, mac string }
 
 // assertions are what each node said last of a VIP, who spoke last at the end.
@@ -130,9 +130,9 @@ func wayOf(owner string, said assertion, ports map[string]string) string {
 	port := ports[said.mac]
 	switch {
 	case said.node == "":
-		return "nobody had ever said by ARP that it has it"
+		return "nobody had ever said that it has it"
 	case said.node != owner:
-		return said.node + " was the last to say by ARP that it has it"
+		return said.node + " was the last to say that it has it"
 	case port != "" && port != owner:
 		return fmt.Sprintf("the network sent frames for %s to %s", said.mac, port)
 	}

@@ -51,8 +51,8 @@ func Invariants() []Rule {
 				"no exception longer than %s, but for the time that a fault of a director or its heal "+
 				"takes.", round(Allowance))},
 		{Name: Reachable, Applies: hasVIPs, judge: (*history).reachable, sees: reports.Bridge,
-			Doc: "The one director that has a VIP is the one that says so by ARP, and the one to which " +
-				"the network sends frames for the MAC address that it gives."},
+			Doc: "The one director that has a VIP is the one that says so, by ARP or neighbour " +
+				"discovery, and the one to which the network sends frames for the MAC address that it gives."},
 		{Name: AdvertsCome, Applies: hasVIPs, judge: (*history).advertsCome,
 			Doc: "A director that has VIPs, and suffers from no fault, is never late to advertise them " +
 				"by half of its interval."},

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -159,7 +160,7 @@ func TestInvariants(t *testing.T) {
 			fails: map[string]string{OneOwner: "inner was on nobody",
 				Together: "outer on lb2, inner on nobody"}},
 		{name: "nobody says that it took over", less: []string{"13.41 claim"},
-			fails: map[string]string{Reachable: "lb1 was the last to say by ARP"}},
+			fails: map[string]string{Reachable: "lb1 was the last to say"}},
 		{name: "nobody ever said anything", less: []string{"3 claim lb1 192.168.1.1",
 			"3 claim lb1 outer"},
 			fails: map[string]string{Reachable: "nobody had ever said"}},
@@ -276,6 +277,34 @@ func TestInvariants(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReachableOfIPv6: a VIP of IPv6 is followed as one of IPv4 is.
+func TestReachableOfIPv6(t *testing.T) {
+	six := netip.MustParseAddr("fd00::1")
+	for _, tt := range []struct {
+		name string
+		less []string
+		want string
+	}{
+		{"good", nil, ""},
+		{"nobody says that it took over", []string{"13.41 claim"}, "was the last to say"},
+	} {
+		s := Scenario{Topology: preset("fig7"), Steps: []Step{Steady{}, Observe{}}}
+		rec := recordingOfAnnals(t, tt.less, "")
+		for i, ev := range rec.Events {
+			if ev.Subject == "192.168.1.1" {
+				rec.Events[i].Subject = six.String()
+			}
+		}
+		s.Topology.VIPs[0].Addr, rec.VIPs[0].Addr = six, six
+		for _, f := range Judge(s, rec) {
+			if f.Bound == Reachable && (f.Verdict == reports.Pass) != (tt.want == "") ||
+				f.Bound == Reachable && !strings.Contains(f.Detail, tt.want) {
+				t.Errorf("%s: %s: %s", tt.name, f.Verdict, f.Detail)
+			}
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ ever late, and nothing is excused.
 |---|---|
 | vip-add, vip-remove | a director's kernel has a VIP, or no longer |
 | state, advert-gap | a director begins or ceases to advertise, or an advert comes late |
-| claim | another node, or MAC address, says by ARP that it has a VIP: by the cable it comes from |
+| claim | another node, or MAC address, says that it has a VIP, by ARP or neighbour discovery: by the cable that this comes from |
 | bridge | a network sends frames for a director's or virtual router's MAC address to another node |
 | table | a director's IPVS table is another one than before; read every 100 ms |
 

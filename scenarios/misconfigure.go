@@ -35,13 +35,17 @@ func (s Misconfigure) do(ctx context.Context, r *run) error {
 	}
 	other := r.scenario.Topology
 	other.VRRP = s.VRRP
-	if err := r.restartWith(ctx, n, other); err != nil {
-		return err
-	}
 	ev := reports.Event{Kind: reports.FaultInject, Node: name, Subject: s.Name}
 	r.event(ev)
 	heal := func(ctx context.Context) error { return r.restartWith(ctx, n, r.scenario.Topology) }
+	r.mu.Lock()
 	r.heals = append(r.heals, &pendingHeal{[]reports.Event{ev}, []faults.Heal{heal}})
+	r.mu.Unlock()
+	if err := r.restartWith(ctx, n, other); err != nil {
+		return err
+	}
+	ev.Kind = reports.FaultHold
+	r.event(ev)
 	return nil
 }
 

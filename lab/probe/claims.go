@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Claims records which nodes say by ARP that they have a VIP, as it comes out of their interfaces:
-// unlike a source address, the cable that a frame comes by cannot be forged. Of the same node and
-// MAC address only the first claim since another one's is told.
+// Claims records which nodes say that they have a VIP, by ARP or by IPv6's neighbour discovery, as it
+// comes out of their interfaces: unlike a source address, the cable that a frame comes by cannot be
+// forged. Of the same node and MAC address only the first claim since another one's is told.
 type Claims struct {
 	lab   *lab.Lab
+	vips  []topology.VIP
 	sink  func(reports.Event)
 	ready chan struct{}
 }
@@ -30,7 +30,12 @@ type Claims struct {
 // NewClaims returns a probe of every interface of a lab that is on a VIP's network. It hands
 // reports.Claim events to sink, which must be safe for use by several goroutines.
 func NewClaims(l *lab.Lab, sink func(reports.Event)) *Claims {
-	return &Claims{lab: l, sink: sink, ready: make(chan struct{})}
+	return NewClaimsOf(l, l.Topology().VIPs, sink)
+}
+
+// NewClaimsOf is NewClaims for VIPs that the lab's topology need not have, of IPv6 for example.
+func NewClaimsOf(l *lab.Lab, vips []topology.VIP, sink func(reports.Event)) *Claims {
+	return &Claims{lab: l, vips: vips, sink: sink, ready: make(chan struct{})}
 }
 
 // String returns what the probe does.
@@ -57,7 +62,7 @@ func (c *Claims) Run(ctx context.Context) error {
 	}()
 	t := c.lab.Topology()
 	for _, network := range t.Networks {
-		said := newSayings(t, network.Name)
+		said := newSayings(c.vips, network.Name)
 		if len(said.last) == 0 {
 			continue
 		}
@@ -84,8 +89,8 @@ func (c *Claims) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// listen opens a socket on the fabric's end of a cable that gets the ARP packets which come out of
-// the node. The bridge takes frames before sockets of one protocol are asked, so that this one is for
+// listen opens a socket on the fabric's end of a cable that gets the claims which come out of the
+// node. The bridge takes frames before sockets of one protocol are asked, so that this one is for
 // all, and its filter keeps what is on its way to the node, and everything else, away.
 //
 // Source: net/core/dev.c, __netif_receive_skb_core.
@@ -94,16 +99,7 @@ func (c *Claims) listen(ctx context.Context, n *lab.Node, iface string) (*packet
 	if err != nil {
 		return nil, err
 	}
-	filter, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: 12, Size: 2}, // the frame's type
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_ARP, SkipFalse: 5},
-		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 3},
-		bpf.LoadAbsolute{Off: ethernetHeader + 14, Size: 4}, // the sender's address
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 1},
-		bpf.RetConstant{Val: 1 << 16},
-		bpf.RetConstant{Val: 0},
-	})
+	filter, err := bpf.Assemble(claimsFilter())
 	if err != nil {
 		return nil, fmt.Errorf("assemble filter: %w", err)
 	}
@@ -140,43 +136,6 @@ func (c *Claims) follow(ctx context.Context, one cable) error {
 	}
 }
 
-// claim is an ARP packet whose sender says that it has an address.
-type claim struct {
-	addr netip.Addr
-	mac  net.HardwareAddr
-	// answer says that it answers a question of another station.
-	answer bool
-}
-
-// The sizes and operations of ARP over Ethernet and IPv4. Source: RFC 826.
-const (
-	arpSize    = 28
-	arpRequest = 1
-	arpReply   = 2
-)
-
-// parseClaim decodes an Ethernet frame; false: it is no claim. One that only asks whether somebody
-// has an address says nothing of who has it, and comes from 0.0.0.0.
-//
-// Source: RFC 5227, Sections 2.1.1 and 3.
-func parseClaim(frame []byte) (claim, bool) {
-	if len(frame) < ethernetHeader+arpSize || !bytes.Equal(frame[12:14], []byte{0x08, 0x06}) {
-		return claim{}, false
-	}
-	arp := frame[ethernetHeader:]
-	if !bytes.Equal(arp[:6], []byte{0, 1, 8, 0, 6, 4}) {
-		return claim{}, false
-	}
-	op := int(arp[6])<<8 | int(arp[7])
-	c := claim{
-		addr: netip.AddrFrom4([4]byte(arp[14:18])),
-		mac:  append(net.HardwareAddr{}, arp[8:14]...),
-	}
-	target := netip.AddrFrom4([4]byte(arp[24:28]))
-	c.answer = op == arpReply && target != c.addr
-	return c, !c.addr.IsUnspecified() && (op == arpRequest || op == arpReply)
-}
-
 // sayings follow who claimed each VIP of a network last.
 type sayings struct {
 	mu   sync.Mutex
@@ -187,9 +146,9 @@ type sayings struct {
 type saying struct{ node, mac string }
 
 // newSayings returns those of a network, on none of whose VIPs anything was said.
-func newSayings(t topology.Topology, network string) *sayings {
+func newSayings(vips []topology.VIP, network string) *sayings {
 	s := &sayings{last: make(map[netip.Addr]saying)}
-	for _, v := range t.VIPs {
+	for _, v := range vips {
 		if v.Network == network {
 			s.last[v.Addr] = saying{}
 		}

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"strings"
@@ -8,8 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/ndp"
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/topology"
+	"golang.org/x/net/bpf"
 )
 
 // arpFrame is a frame with an ARP packet of a sender about addresses.
@@ -58,13 +61,116 @@ func TestParseClaim(t *testing.T) {
 	}
 }
 
+// discoveryFrame is a frame of IPv6 with a message of neighbour discovery.
+func discoveryFrame(t testing.TB, mac, source string, m ndp.Message) []byte {
+	t.Helper()
+	from, to := netip.MustParseAddr(source), netip.MustParseAddr("ff02::1")
+	message, err := ndp.MarshalMessageChecksum(m, from, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _ := net.ParseMAC(mac)
+	frame := append(append([]byte{0x33, 0x33, 0, 0, 0, 1}, own...), 0x86, 0xdd)
+	frame = append(frame, 0x60, 0, 0, 0, byte(len(message)>>8), byte(len(message)), 58, 255)
+	frame = append(append(frame, from.AsSlice()...), to.AsSlice()...)
+	return append(frame, message...)
+}
+
+// advertised and solicited are messages about an address, with a MAC address or without.
+func advertised(addr string, answer bool, mac net.HardwareAddr) ndp.Message {
+	m := &ndp.NeighborAdvertisement{TargetAddress: netip.MustParseAddr(addr), Solicited: answer,
+		Override: true}
+	if mac != nil {
+		m.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: mac}}
+	}
+	return m
+}
+
+func solicited(addr string, mac net.HardwareAddr) ndp.Message {
+	m := &ndp.NeighborSolicitation{TargetAddress: netip.MustParseAddr(addr)}
+	if mac != nil {
+		m.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: mac}}
+	}
+	return m
+}
+
+// discovery are frames of neighbour discovery and what they claim; empty where nothing.
+func discovery(t testing.TB) []struct {
+	name  string
+	frame []byte
+	want  string
+} {
+	const text, vip, other = "02:00:c0:a8:01:02", "fd00::1", "fd00::64"
+	mac, _ := net.ParseMAC(text)
+	short := discoveryFrame(t, text, vip, advertised(vip, false, mac))
+	routed := bytes.Clone(short)
+	routed[ethernetHeader+7] = 254
+	return []struct {
+		name  string
+		frame []byte
+		want  string
+	}{
+		{"advertised to all", short, vip + " " + text},
+		{"with bytes behind", append(bytes.Clone(short), 0, 0, 0), vip + " " + text},
+		{"answered", discoveryFrame(t, text, vip, advertised(vip, true, mac)),
+			vip + " " + text + " answer"},
+		{"advertised without a MAC", discoveryFrame(t, text, vip, advertised(vip, true, nil)), ""},
+		{"asked for another one", discoveryFrame(t, text, vip, solicited(other, mac)), vip + " " + text},
+		{"a probe", discoveryFrame(t, text, "::", solicited(vip, nil)), ""},
+		{"another message", discoveryFrame(t, text, vip, &ndp.RouterSolicitation{}), ""},
+		{"routed", routed, ""},
+		{"without its end", short[:len(short)-1], ""},
+		{"without its message", short[:ethernetHeader+ipv6Header], ""},
+	}
+}
+
+func TestParseDiscovery(t *testing.T) {
+	for _, tt := range discovery(t) {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			if c, ok := parseClaim(tt.frame); ok {
+				got = c.addr.String() + " " + c.mac.String()
+				if c.answer {
+					got += " answer"
+				}
+			}
+			if got != tt.want {
+				t.Errorf("claim %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestClaimsFilter: the kernel passes what may be a claim. The machine of the test does not know which
+// way a frame goes.
+func TestClaimsFilter(t *testing.T) {
+	machine, err := bpf.NewVM(claimsFilter()[2:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const mac, vip = "02:00:c0:a8:01:02", "192.168.1.1"
+	passes := func(name string, frame []byte, want bool) {
+		if n, err := machine.Run(frame); err != nil || n > 0 != want {
+			t.Errorf("%s: passes %v (%v), want %v", name, n > 0, err, want)
+		}
+	}
+	passes("ARP", arpFrame(arpRequest, mac, vip, vip), true)
+	passes("a probe of ARP", arpFrame(arpRequest, mac, "0.0.0.0", vip), false)
+	passes("IPv4", frame(1, 0, 8, 0), false)
+	for _, tt := range discovery(t) {
+		// What only a parser can tell passes.
+		want := tt.want != "" || tt.name != "another message" && tt.name != "without its message"
+		passes(tt.name, tt.frame, want)
+	}
+}
+
 // TestSayings: only who says something else than the last one is told.
 func TestSayings(t *testing.T) {
 	fig7, err := topology.Preset("fig7")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSayings(fig7, "client")
+	s := newSayings(fig7.VIPs, "client")
 	var told []string
 	for i, said := range []struct {
 		node, mac, addr string
@@ -97,8 +203,11 @@ func TestSayings(t *testing.T) {
 
 func FuzzParseClaim(f *testing.F) {
 	f.Add(arpFrame(arpReply, "02:00:c0:a8:01:02", "192.168.1.1", "192.168.1.1"))
+	for _, tt := range discovery(f) {
+		f.Add(tt.frame)
+	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		if c, ok := parseClaim(frame); ok && (!c.addr.Is4() || len(c.mac) != 6) {
+		if c, ok := parseClaim(frame); ok && (!c.addr.IsValid() || len(c.mac) != 6) {
 			t.Errorf("claim of %v by %v", c.addr, c.mac)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/mdlayher/ndp"
 	"github.com/mdlayher/packet"
 	"github.com/moby/ipvs"
 	. "github.com/onsi/ginkgo/v2"
@@ -40,6 +41,30 @@ func announce(ctx context.Context, n *lab.Node, mac string) error {
 	return err
 }
 
+// claimSix sends a neighbour advertisement for everybody, by which a node says that it has an address
+// at its MAC address.
+func claimSix(ctx context.Context, n *lab.Node, addr netip.Addr) error {
+	conn, err := n.Listen(ctx, "eth0", unix.ETH_P_IPV6)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	own := lab.HardwareAddr(n.Spec().Links[0].Addr.Addr())
+	everybody := netip.MustParseAddr("ff02::1")
+	message, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{TargetAddress: addr,
+		Override: true, Options: []ndp.Option{
+			&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: own}}}, addr, everybody)
+	if err != nil {
+		return err
+	}
+	to := net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}
+	frame := append(append(append([]byte{}, to...), own...), 0x86, 0xdd)
+	frame = append(frame, 0x60, 0, 0, 0, 0, byte(len(message)), 58, 255)
+	frame = append(append(frame, addr.AsSlice()...), everybody.AsSlice()...)
+	_, err = conn.WriteTo(append(frame, message...), &packet.Addr{HardwareAddr: to})
+	return err
+}
+
 // told are the events of a kind as "node detail".
 func told(seen *probe.Recorder, kind reports.Kind) func() []string {
 	return func() []string {
@@ -69,6 +94,17 @@ var _ = Describe("The wire", func() {
 		Eventually(claims).WithContext(ctx).Should(HaveExactElements(
 			"lb1 192.168.1.1 "+virtual+" announced", "lb2 192.168.1.1 "+virtual+" announced"))
 		Expect(stop()).To(Succeed())
+	}, SpecTimeout(specTimeout))
+
+	It("tells who claims a VIP of IPv6", func(ctx SpecContext) {
+		six := topology.VIP{Name: "six", Network: "client", Addr: netip.MustParseAddr("fd00::1")}
+		start(ctx, probe.NewClaimsOf(l, []topology.VIP{six}, seen.Event))
+		for _, by := range []string{"lb1", "lb1", "lb2"} {
+			Expect(claimSix(ctx, node(l, by), six.Addr)).To(Succeed())
+		}
+		Expect(claimSix(ctx, node(l, "client1"), netip.MustParseAddr("fd00::64"))).To(Succeed())
+		Eventually(told(seen, reports.Claim)).WithContext(ctx).Should(HaveExactElements(
+			"lb1 fd00::1 02:00:c0:a8:01:02 announced", "lb2 fd00::1 02:00:c0:a8:01:03 announced"))
 	}, SpecTimeout(specTimeout))
 
 	It("tells who answers for a VIP, also after the cable was pulled", func(ctx SpecContext) {
