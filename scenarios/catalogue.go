@@ -51,6 +51,7 @@ func All() []Scenario {
 		fig7BackupHalfDeaf(),
 		fig5MasterDeaf(),
 		fig7AdvertsLost(),
+		fig7UplinkLost(),
 		fig5OtherInterval(),
 		fig5OtherPassword(),
 		fig5LearnedInterval(),

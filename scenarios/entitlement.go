@@ -43,6 +43,8 @@ type entitlement struct {
 	retracts bool
 	// returns: it comes back by itself after so long, and takes over again. 0: it does not.
 	returns time.Duration
+	// rejoins is how much longer than a takeover it takes to come back after the heal.
+	rejoins time.Duration
 	// why says what the rights rest on, in a sentence.
 	why string
 }
@@ -139,6 +141,10 @@ var entitlements = []entitlement{
 var anything = entitlement{vips: lasting, way: lasting, requests: lasting, table: lasting,
 	leases: true, starts: true, rechecks: true}
 
+// uplinkLost is what a fault of a router entitles to that a director depends on: the director leaves.
+var uplinkLost = entitlement{vips: brief, way: brief, requests: brief, starts: true,
+	rejoins: sessionBegins}
+
 // entitlementOf is the row of a kind; false: there is none.
 func entitlementOf(kind faults.Kind) (entitlement, bool) {
 	i := slices.IndexFunc(entitlements, func(e entitlement) bool {
@@ -176,6 +182,7 @@ func (e entitlement) limits(t topology.Topology) limits {
 	if e.returns > 0 {
 		l.settle += e.returns + StartAllowance
 	}
+	l.together += e.rejoins
 	if e.starts {
 		l.together += StartAllowance
 	}
@@ -201,6 +208,10 @@ func (h *history) entitled(f reports.Fault) entitlement {
 	kind, err := faults.ParseKind(f.Name)
 	role := h.role(f.Node)
 	e := entitledOn(kind, err == nil, role)
+	depends := func(u Uplink) bool { return u.Router == f.Node }
+	if err == nil && !e.harmless() && slices.ContainsFunc(h.scenario.Uplinks, depends) {
+		return uplinkLost
+	}
 	if role == topology.Director.String() && !e.harmless() && h.othersStruck(f) {
 		e.vips, e.way, e.requests, e.table = lasting, lasting, lasting, lasting
 	}

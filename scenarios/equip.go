@@ -69,9 +69,9 @@ func serves(t topology.Topology, node string) (topology.Protocol, uint16) {
 }
 
 // StartUnits starts every unit of a lab that Equip has equipped, unless it runs: real servers
-// first. It returns when the programs run, which is before the directors have elected a master.
+// and the routers of uplinks first. It returns when the programs run, which is before the directors have elected a master.
 func StartUnits(ctx context.Context, l *lab.Lab) error {
-	for _, name := range []string{faults.ServerUnit, faults.DirectorUnit} {
+	for _, name := range []string{faults.ServerUnit, uplinkUnit, faults.DirectorUnit} {
 		for _, n := range l.Nodes() {
 			if u, ok := n.Unit(name); ok {
 				if err := u.Start(ctx); err != nil {

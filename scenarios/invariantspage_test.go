@@ -33,7 +33,8 @@ These are the rights of faults that strike a director, or that a stranger commit
 
 `
 	serversHead = `
-A fault of a client excuses its own requests, and nothing else. One of a real server excuses what is
+A fault of a client excuses its own requests, and nothing else; one of a router that a director
+depends on by BFD, what that director's link-down does, and the time of a new session. One of a real server excuses what is
 lost to it until its check must have seen it, and where its check cannot see it, until the heal:
 
 `

@@ -35,7 +35,8 @@ func TestControl(t *testing.T) {
 		got = append(got, step.String())
 	}
 	want := []string{"reach the steady state", "observe for 1s", "observe for 6.5s",
-		"await 50 answers in a row", "await the fail-back", "await 100 answers in a row"}
+		"await 50 answers in a row", "await the fail-back", "await 100 answers in a row",
+		"await the fail-back"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -173,7 +173,13 @@ func (r *run) prepare(ctx, tasks context.Context) error {
 	if err := r.observe(ctx, tasks); err != nil {
 		return err
 	}
-	return Equip(ctx, r.lab, r.director, r.options.Dir, r.scenario.Globals)
+	err := Equip(ctx, r.lab, r.director, r.options.Dir, r.scenario.Globals)
+	for _, u := range r.scenario.Uplinks {
+		if err == nil {
+			err = u.equip(r.lab, r.director, r.options.Dir)
+		}
+	}
+	return err
 }
 
 // configFile is the configuration file of a director.

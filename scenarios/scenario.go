@@ -28,6 +28,8 @@ type Scenario struct {
 	Needs []lab.Capability
 	// Globals are lines of global_defs that every director has.
 	Globals []string
+	// Uplinks are routers that directors depend on by BFD.
+	Uplinks []Uplink
 	// Probes run from the steady state to the end.
 	Probes []Probe
 	// Long says that it takes hours of its clock: it is no part of All and runs by its name only.
