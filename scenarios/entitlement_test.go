@@ -114,3 +114,45 @@ func TestMustSee(t *testing.T) {
 		}
 	}
 }
+
+// TestFindFaultDrills: they are found by names that begin as theirs do, and never by chance.
+func TestFindFaultDrills(t *testing.T) {
+	for _, tt := range []struct {
+		pattern string
+		want    int
+	}{
+		{"fault-*", len(faults.Kinds())},
+		{"fault-server-*", 9},
+		{"fault-power-off", 1},
+		{"*", len(All())},
+		{"*power-off", 1}, // fig7-connections-survive-power-off
+	} {
+		found, err := Find(tt.pattern)
+		if err != nil || len(found) != tt.want {
+			t.Errorf("%s finds %d drills (%v), want %d", tt.pattern, len(found), err, tt.want)
+		}
+	}
+	if _, err := Find("fault-nonsense"); err == nil ||
+		!strings.Contains(err.Error(), "fault- and the name of a fault") {
+		t.Errorf("error %v, want one that says how they are named", err)
+	}
+}
+
+// TestFaultDrillsFit: each can be carried out on its network, whose checks see what is wrong with a
+// real server.
+func TestFaultDrillsFit(t *testing.T) {
+	for i, s := range FaultDrills() {
+		if err := s.Topology.Validate(); err != nil {
+			t.Errorf("%s: %v", s.Name, err)
+		}
+		kind := faults.Kinds()[i]
+		for _, inject := range injections(s.Steps) {
+			if err := fits(s.Topology, inject); err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+			}
+		}
+		if kind.Family() == faults.Server && !mustSee(s.Topology.Services[0].Check, kind) {
+			t.Errorf("%s: no check sees it", s.Name)
+		}
+	}
+}

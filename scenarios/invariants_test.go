@@ -255,6 +255,16 @@ func TestInvariants(t *testing.T) {
 			change: answer(48, reports.Timeout, ""),
 			fails: map[string]string{NothingLost: "at 48s",
 				TableRight: "table of lb1 from 47s to 49s"}},
+		{name: "a server that a director cannot check",
+			more: "45 fault-inject lb1 out-of-descriptors\n46 fault-inject web2 server-stopped\n" +
+				"49 table lb2 less\n53 fault-heal lb1 out-of-descriptors\n54 table lb1 less\n" +
+				"58 fault-heal web2 server-stopped",
+			change: answer(52.5, reports.Refused, "")},
+		{name: "a server that both can check",
+			more: "46 fault-inject web2 server-stopped\n49 table lb2 less\n49 table lb1 less\n" +
+				"58 fault-heal web2 server-stopped",
+			change: answer(52.5, reports.Refused, ""),
+			fails:  map[string]string{NothingLost: "at 52.5s"}},
 		{name: "an unknown fault excuses anything while it lasts",
 			more: "45 fault-inject lb1 flood-of-frogs\n52 fault-heal lb1 flood-of-frogs\n" +
 				"46 vip-remove lb1 outer\n51 vip-add lb1 outer\n46 table lb1 empty\n52 table lb1 full"},

@@ -19,9 +19,10 @@ type Chance struct {
 	Length time.Duration
 	// Rate is that of the clients' requests, in requests a second; 0: probe.DefaultRate.
 	Rate int
-	// Beyond draws more than the topology survives: several faults at once on whatever they strike.
-	// Without it there are always a director and a real server that nothing is wrong with, and no more
-	// than one fault of a director.
+	// Beyond draws more than the topology survives: several faults at once on whatever they strike, and
+	// kinds that nobody can survive. Without it there are always a director and a real server with
+	// nothing wrong but what entitles to nothing, such as a full disk, and no more than one other fault
+	// of a director.
 	Beyond bool
 }
 
