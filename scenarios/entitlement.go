@@ -203,19 +203,26 @@ func entitledOn(kind faults.Kind, known bool, role string) entitlement {
 }
 
 // entitled is what a fault of a recorded run entitles to. Where another director is struck, too, or
-// not yet back, nothing is demanded that it would have to take over.
+// not yet back, or there is no other one, nothing is demanded that it would have to take over.
 func (h *history) entitled(f reports.Fault) entitlement {
 	kind, err := faults.ParseKind(f.Name)
 	role := h.role(f.Node)
 	e := entitledOn(kind, err == nil, role)
 	depends := func(u Uplink) bool { return u.Router == f.Node }
-	if err == nil && !e.harmless() && slices.ContainsFunc(h.scenario.Uplinks, depends) {
+	switch {
+	case e.harmless():
+	case err == nil && slices.ContainsFunc(h.scenario.Uplinks, depends):
 		return uplinkLost
-	}
-	if role == topology.Director.String() && !e.harmless() && h.othersStruck(f) {
+	case role == topology.Director.String() && (h.othersStruck(f) || e.vips != never && h.single()):
 		e.vips, e.way, e.requests, e.table = lasting, lasting, lasting, lasting
 	}
 	return e
+}
+
+// single says that no director can take over from another one.
+func (h *history) single() bool {
+	t := h.scenario.Topology
+	return len(t.VIPs) == 0 || len(t.NodesOf(topology.Director)) < 2
 }
 
 // othersStruck says whether another director suffers from a fault at the same time.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/topology"
 )
 
@@ -111,6 +112,32 @@ func TestMustSee(t *testing.T) {
 	} {
 		if got := mustSee(tt.check, tt.kind); got != tt.want {
 			t.Errorf("%s by a check %s: %v, want %v", tt.kind, tt.check.Kind, got, tt.want)
+		}
+	}
+}
+
+// TestSingleDirector: where nobody takes over, what it costs lasts as long as the fault does, and the
+// one director is the master.
+func TestSingleDirector(t *testing.T) {
+	s := Scenario{Topology: preset("fig6"), Steps: []Step{Steady{}, Observe{}}}
+	rec := &reports.Recording{Length: time.Minute}
+	for _, n := range s.Topology.Nodes {
+		rec.Nodes = append(rec.Nodes, reports.Node{Name: n.Name, Role: n.Role.String()})
+	}
+	rec.Events = chronicle(t, "0 step - steady\n1 step - observe\n"+
+		"10 fault-inject lb1 power-off\n20 fault-heal lb1 power-off\n"+
+		"40 fault-inject lb1 ipvs-flushed\n50 fault-heal lb1 ipvs-flushed")
+	h, ok := newHistory(s, rec)
+	if !ok {
+		t.Fatal("no steady state")
+	}
+	for i, want := range []right{lasting, brief} {
+		f := h.faults[i]
+		if got := h.entitled(f).requests; got != want {
+			t.Errorf("%s may cost requests %s, want %s", f.Name, got, want)
+		}
+		if whom := newView(rec).struck(f); whom != partMaster {
+			t.Errorf("%s struck part %d, want the master", f.Name, whom)
 		}
 	}
 }

@@ -123,13 +123,19 @@ func begins(rec *reports.Recording, w reports.Window, step Step) bool {
 	})
 }
 
-// struck says whom a fault struck: a director that held a VIP just before was the master.
+// struck says whom a fault struck: a director that held a VIP just before was the master, and so is
+// any where there are no VIPs.
 func (v *view) struck(f reports.Fault) part {
-	isServer := slices.ContainsFunc(v.rec.Nodes, func(n reports.Node) bool {
-		return n.Name == f.Node && n.Role == topology.RealServer.String()
-	})
-	if isServer {
+	is := func(role topology.Role) bool {
+		return slices.ContainsFunc(v.rec.Nodes, func(n reports.Node) bool {
+			return n.Name == f.Node && n.Role == role.String()
+		})
+	}
+	switch {
+	case is(topology.RealServer):
 		return partServer
+	case len(v.rec.VIPs) == 0 && is(topology.Director):
+		return partMaster
 	}
 	for _, tenures := range v.owners {
 		for _, t := range tenures {
