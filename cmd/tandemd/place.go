@@ -23,6 +23,9 @@ func (c *command) settle() {
 	if info, err := os.Stat(c.file); err != nil || info.Mode().Type()&^fs.ModeDir != 0 {
 		return // what comes by a pipe can be read once
 	}
+	if !mayNamePlace(c.file) {
+		return
+	}
 	cfg, _ := config.Load(c.file, config.Options{ID: c.id, CheckIncludes: c.checkIncludes})
 	if cfg == nil {
 		return
@@ -32,6 +35,19 @@ func (c *command) settle() {
 		c.namespace = place.Network
 	}
 	c.instance = place.Instance
+}
+
+// mayNamePlace says whether it is worth to read the file for where the daemon is. To look for the
+// words takes next to nothing, but to understand thousands of real servers does, and the worker,
+// which will do that, waits for this process.
+func mayNamePlace(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	may, err := config.MayNamePlace(f)
+	return may || err != nil // a directory cannot be read so
 }
 
 // workerWords is the command line of the worker: it is told where the control socket is, for the
