@@ -32,6 +32,7 @@ func addServer(d *decoder, r *root, s *serverBlock, n *Node) {
 	}
 	s.VirtualServer.Alpha = s.timing.alpha
 	d.completeServer(s)
+	d.reals = s.reals
 	s.empty, s.node, s.reals = n.find("real_server") == nil, nil, nil
 	r.servers = append(r.servers, *s)
 }
@@ -159,7 +160,11 @@ func (d *decoder) failSuspend(s *serverBlock) {
 }
 
 func (d *decoder) completeReals(s *serverBlock) {
-	seen := make(map[netip.AddrPort]Pos, len(s.reals))
+	if d.places == nil {
+		d.places = make(map[netip.AddrPort]Pos, len(s.reals))
+	}
+	seen := d.places
+	defer clear(seen)
 	s.RealServers = slices.Grow(s.RealServers, len(s.reals))
 	for i := range s.reals {
 		r := &s.reals[i]

@@ -31,7 +31,7 @@ func checkerBlocks() []keyword[realBlock] {
 			own = append(own, g...)
 		}
 		inner := newTable(k.String(), own, commonKeywords(k))
-		return nested(k.String(), inner, newCheck, func(d *decoder, r *b, c *checkBlock, n *Node) {
+		return passing(k.String(), inner, newCheck, func(d *decoder, r *b, c *checkBlock, n *Node) {
 			d.noArguments(n)
 			addCheck(d, r, c, k, n)
 		}, doc).as(isLate).as(isMany).

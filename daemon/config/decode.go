@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // decoder turns a tree into a Config and collects what there is to say about it.
 type decoder struct {
@@ -14,6 +17,11 @@ type decoder struct {
 	seen []seenKeyword
 	// hints counts the unknown names.
 	hints int
+	// spare are the blocks, by their table, whose memory the next one may have; see passing.
+	spare map[any]any
+	// reals and places are the memory of the virtual server read last, for the next one.
+	reals  []realBlock
+	places map[netip.AddrPort]Pos
 }
 
 // mostSaid bounds what is said of one configuration, by severity.

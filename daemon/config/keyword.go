@@ -322,6 +322,30 @@ func nested[T, U any](
 	return k
 }
 
+// passing is nested for blocks of which there may be thousands: done keeps nothing of the U but what
+// it copies, and the next block has its memory.
+func passing[T, U any](
+	name string, inner *table[U], make func(*T) U, done func(*decoder, *T, *U, *Node), doc string,
+) keyword[T] {
+	k := nested(name, inner, make, done, doc)
+	k.set = func(d *decoder, t *T, n *Node) {
+		u, _ := d.spare[inner].(*U)
+		if u == nil {
+			u = new(U)
+		}
+		delete(d.spare, inner) // a block may be in one of its own kind
+		*u = make(t)
+		inner.start(u)
+		inner.read(d, u, n.Children)
+		done(d, t, u, n)
+		if d.spare == nil {
+			d.spare = map[any]any{}
+		}
+		d.spare[inner] = u
+	}
+	return k
+}
+
 // writes makes a nested block write what it becomes: one block for each of all, with the words of
 // head after its keyword. make is as in nested.
 func writes[T, U any](

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // realBlock is a RealServer while it is read, with what its checks inherit.
@@ -48,15 +49,21 @@ func realTable() *table[realBlock] {
 		checkerBlocks())
 }
 
+// serverAddress is the form of what names a real server.
+var serverAddress = sync.OnceValue(addressPort)
+
 // addReal settles what does not need the virtual server: its header may not be read yet.
 func addReal(d *decoder, s *serverBlock, r *realBlock, n *Node) {
-	a, ok := arguments(d, n, addressPort())
+	a, ok := arguments(d, n, serverAddress())
 	if !ok {
 		return
 	}
 	r.Pos, r.Address, r.Alpha = n.Pos(), a, r.timing.alpha
 	// By kind, as they are written: their order in the file means nothing.
 	slices.SortStableFunc(r.Checks, func(a, b Check) int { return cmp.Compare(a.Kind, b.Kind) })
+	if s.reals == nil {
+		s.reals = d.reals[:0]
+	}
 	s.reals = append(s.reals, *r)
 }
 

@@ -45,7 +45,7 @@ func newServer(*root) serverBlock {
 
 func serverTable() *table[serverBlock] {
 	inner := realTable()
-	reals := nested("real_server", inner, newReal, addReal, "a server that does the work").
+	reals := passing("real_server", inner, newReal, addReal, "a server that does the work").
 		as(isLate).as(isMany).
 		as(writes(inner, newReal, func(s *serverBlock) []realBlock { return s.reals }, headOfReal))
 	return newTable("virtual_server",
