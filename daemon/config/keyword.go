@@ -26,8 +26,11 @@ type keyword[T any] struct {
 	// what to use instead.
 	support Support
 	why     string
-	// inner lists the keywords in its block, none better supported than it; nil if it has none.
-	inner func(within Support, why string) []Keyword
+	// inner are the keywords in its block; nil if it has none.
+	inner interface {
+		list(within Support, why string) []Keyword
+		commands(names map[string]bool)
+	}
 	// idle is what is said of a keyword that does not work.
 	idle string
 	// set reads the statement into t; preset gives t the default, nil if there is none.
@@ -211,13 +214,27 @@ func (tab *table[T]) list(within Support, why string) []Keyword {
 		}
 		ks = append(ks, Keyword{
 			Name: k.name, Scope: tab.scope, Usage: k.usage, Default: k.def + k.otherwise,
-			Doc: k.doc, Block: k.block, Support: support, Why: k.why, script: k.script,
+			Doc: k.doc, Block: k.block, Support: support, Why: k.why,
 		})
 		if k.inner != nil {
-			ks = append(ks, k.inner(support, k.why)...)
+			ks = append(ks, k.inner.list(support, k.why)...)
 		}
 	}
 	return ks
+}
+
+// commands puts into names the keywords, of the table and of the blocks in it, whose argument is a
+// command.
+func (tab *table[T]) commands(names map[string]bool) {
+	for i := range tab.keywords {
+		k := &tab.keywords[i]
+		if k.script {
+			names[k.name] = true
+		}
+		if k.inner != nil {
+			k.inner.commands(names)
+		}
+	}
 }
 
 // leaf is a keyword whose arguments have a form and go to one field.
@@ -312,7 +329,7 @@ func list[T, E any](
 func nested[T, U any](
 	name string, inner *table[U], make func(*T) U, done func(*decoder, *T, *U, *Node), doc string,
 ) keyword[T] {
-	k := keyword[T]{name: name, usage: "no value", doc: doc, block: true, inner: inner.list}
+	k := keyword[T]{name: name, usage: "no value", doc: doc, block: true, inner: inner}
 	k.set = func(d *decoder, t *T, n *Node) {
 		u := make(t)
 		inner.start(&u)

@@ -11,8 +11,9 @@ var theLanguage = sync.OnceValue(newLanguage)
 
 // language is the keywords, as tables and as a list.
 type language struct {
-	root     *table[root]
-	keywords []Keyword
+	root *table[root]
+	// keywords is the list, made when it is first asked for: it is for who is told what there is.
+	keywords func() []Keyword
 	// scripts are the keywords whose argument is a command, roots the blocks that stand in no
 	// other block.
 	scripts, roots map[string]bool
@@ -43,13 +44,10 @@ type root struct {
 func newLanguage() *language {
 	l := &language{scripts: map[string]bool{}, roots: map[string]bool{}}
 	l.root = rootTable()
-	l.keywords = l.root.list(Works, "")
-	for _, k := range l.keywords {
-		if k.script {
-			l.scripts[k.Name] = true
-		}
-	}
-	for _, k := range l.root.keywords {
+	l.keywords = sync.OnceValue(func() []Keyword { return l.root.list(Works, "") })
+	l.root.commands(l.scripts)
+	for i := range l.root.keywords {
+		k := &l.root.keywords[i]
 		l.roots[k.name] = k.block
 	}
 	// These are blocks elsewhere too.
@@ -84,7 +82,7 @@ func globalKeyword() keyword[root] {
 	inner := globalTable()
 	return keyword[root]{
 		name: "global_defs", usage: "no value", doc: "what holds for the whole daemon",
-		block: true, many: true, inner: inner.list,
+		block: true, many: true, inner: inner,
 		preset: func(r *root) { inner.start(&r.global) },
 		set: func(d *decoder, r *root, n *Node) {
 			d.noArguments(n)
@@ -301,7 +299,7 @@ func addBFD(d *decoder, r *root, b *BFD, n *Node) {
 // scopesOf lists the blocks that know the keyword.
 func (l *language) scopesOf(keyword string) []string {
 	var scopes []string
-	for _, k := range l.keywords {
+	for _, k := range l.keywords() {
 		if k.Name == keyword && !slices.Contains(scopes, k.Scope) {
 			scopes = append(scopes, k.Scope)
 		}

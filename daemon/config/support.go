@@ -45,13 +45,10 @@ type Keyword struct {
 	// instead.
 	Support Support
 	Why     string
-
-	// script is set if its value is a command.
-	script bool
 }
 
 // Effective says whether this version does what the keyword says.
 func (k *Keyword) Effective() bool { return k.Support == Works }
 
 // Keywords lists the whole language, block by block.
-func Keywords() []Keyword { return slices.Clone(theLanguage().keywords) }
+func Keywords() []Keyword { return slices.Clone(theLanguage().keywords()) }
