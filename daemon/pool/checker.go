@@ -234,5 +234,5 @@ func (m *Means) known(c *config.Check, r check.Reason) (check.Checker, time.Dura
 			return check.Known{Source: s, Reason: r}, c.ConnectTimeout + grace, nil
 		}
 	}
-	return nil, 0, fmt.Errorf("nobody knows of %s", what(c))
+	return nil, 0, fmt.Errorf("nobody knows of %s", appendWhat(nil, c))
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -29,7 +30,8 @@ func Tasks(vss []config.VirtualServer, m Means) ([]check.Task, Index, error) {
 	servers, checks := count(vss)
 	tasks := make([]check.Task, 0, checks)
 	index := Index{servers: make(map[string]ID, checks), checks: make(map[ID][]string, servers)}
-	err := eachCheck(vss, func(server ID, id string, c *config.Check) error {
+	all := func(*config.Check) bool { return true }
+	err := eachCheck(vss, all, func(server ID, id string, c *config.Check) error {
 		checker, timeout, err := m.checker(c)
 		if err != nil {
 			return fmt.Errorf("check %s: %w", id, err)
@@ -102,25 +104,42 @@ func (p placed) Unwrap() error { return p.error }
 // configuration.
 func Faults(vss []config.VirtualServer, m Means) []Fault {
 	var faults []Fault
-	_ = eachCheck(vss, func(_ ID, _ string, c *config.Check) error {
-		if _, _, err := m.checker(c); err != nil {
-			at := c.Pos
-			var p placed
-			if errors.As(err, &p) {
-				at = p.at
+	for i := range vss {
+		for j := range vss[i].RealServers {
+			for k := range vss[i].RealServers[j].Checks {
+				c := &vss[i].RealServers[j].Checks[k]
+				if f, faulty := m.fault(c); faulty {
+					faults = append(faults, f)
+				}
 			}
-			faults = append(faults, Fault{at, fmt.Errorf("%s: %w", c.Kind, err)})
 		}
-		return nil // goes on to the next
-	})
+	}
 	return faults
+}
+
+// fault returns what is wrong with c, and whether anything is.
+func (m *Means) fault(c *config.Check) (Fault, bool) {
+	if c.Kind == config.CheckTCP || c.Kind == config.CheckPing {
+		return Fault{}, false // there are many, and nothing in them can be
+	}
+	_, _, err := m.checker(c)
+	if err == nil {
+		return Fault{}, false
+	}
+	at := c.Pos
+	var p placed
+	if errors.As(err, &p) {
+		at = p.at
+	}
+	return Fault{at, fmt.Errorf("%s: %w", c.Kind, err)}, true
 }
 
 // Known returns the IDs of the FILE_CHECKs by the name of their track_file, and of the BFD_CHECKs
 // by that of their session: whoever knows that one of these has changed has them made anew.
 func Known(vss []config.VirtualServer) (files, sessions map[string][]string) {
 	files, sessions = map[string][]string{}, map[string][]string{}
-	_ = eachCheck(vss, func(_ ID, id string, c *config.Check) error {
+	told := func(c *config.Check) bool { return known(c.Kind) }
+	_ = eachCheck(vss, told, func(_ ID, id string, c *config.Check) error {
 		switch c.Kind {
 		case config.CheckFile:
 			files[c.File.Tracker] = append(files[c.File.Tracker], id)
@@ -191,13 +210,16 @@ func (x Index) Weigh(weights Weights, server ID, configured int, said map[string
 	delete(weights, server.Server)
 }
 
-// eachCheck calls f with each check and its task's ID, until f returns an error, and returns that.
+// eachCheck calls f with each check of a kind that is wanted and its task's ID, until f returns an
+// error, and returns that.
 func eachCheck(
-	vss []config.VirtualServer, f func(server ID, id string, c *config.Check) error,
+	vss []config.VirtualServer, wanted func(*config.Check) bool,
+	f func(server ID, id string, c *config.Check) error,
 ) error {
+	var text []byte // of an ID, there may be thousands
 	for i := range vss {
 		vs := &vss[i]
-		service := fmt.Sprint(NameOf(vs))
+		service := NameOf(vs).String()
 		for j := range vs.RealServers {
 			rs := &vs.RealServers[j]
 			server := ID{NameOf(vs), rs.Address}
@@ -207,7 +229,12 @@ func eachCheck(
 			}
 			for k := range rs.Checks {
 				c := &rs.Checks[k]
-				id := service + ", " + server.Server.String() + ": " + c.Kind.String() + " " + what(c)
+				if !wanted(c) {
+					continue
+				}
+				text = append(append(text[:0], service...), ", "...)
+				text = append(append(appendAddr(text, server.Server), ": "...), c.Kind.String()...)
+				id := string(appendWhat(append(text, ' '), c))
 				if seen != nil {
 					if seen[id]++; seen[id] > 1 {
 						id = fmt.Sprintf("%s #%d", id, seen[id])
@@ -222,17 +249,25 @@ func eachCheck(
 	return nil
 }
 
-// what says what a check looks at, to tell it from others of its kind.
-func what(c *config.Check) string {
+// appendWhat appends what a check looks at, to tell it from others of its kind.
+func appendWhat(to []byte, c *config.Check) []byte {
 	switch {
 	case c.Kind == config.CheckMisc && c.Misc.Script != nil:
-		return strings.Join(c.Misc.Script.Args, " ")
+		return append(to, strings.Join(c.Misc.Script.Args, " ")...)
 	case c.Kind == config.CheckFile:
-		return c.File.Tracker
+		return append(to, c.File.Tracker...)
 	case c.Kind == config.CheckBFD:
-		return c.BFD
+		return append(to, c.BFD...)
 	case c.Kind == config.CheckPing:
-		return c.Target.Addr().String()
+		return append(to, c.Target.Addr().String()...)
 	}
-	return c.Target.String()
+	return appendAddr(to, c.Target)
+}
+
+// appendAddr appends what String returns: AppendTo has no word for an invalid address.
+func appendAddr(to []byte, a netip.AddrPort) []byte {
+	if !a.IsValid() {
+		return append(to, a.String()...)
+	}
+	return a.AppendTo(to)
 }
