@@ -204,7 +204,7 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 	before := d.config
 	d.config = t.config
 	d.delays.Set(linkDelays(t.config))
-	defer d.settled()
+	defer d.settled(ctx)
 	d.setStatics(ctx, t)
 	d.telling.part(before, t.config)
 	d.leave(t.plan)
@@ -250,15 +250,20 @@ func (d *director) setNotices(ctx context.Context, t *transition) {
 	}
 }
 
-// settled tells the guard of what runs now.
-func (d *director) settled() {
+// settled tells the guard of what runs now. What takes its time, of a large configuration, comes
+// when the virtual services are as it wants them.
+func (d *director) settled(ctx context.Context) {
 	d.began = true
 	d.publish()
 	d.pulse.follow(d.routers, groups(d.config))
+	many := large(d.config)
+	if many && d.services != nil {
+		d.services.await(ctx)
+	}
 	if err := bequeath(d.options.Ledger, d.config); err != nil {
 		d.log.Warn("configuration was not noted", "err", err)
 	}
-	if large(d.config) {
+	if many {
 		debug.FreeOSMemory()
 	}
 }

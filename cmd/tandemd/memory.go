@@ -18,7 +18,23 @@ const (
 	startGC  = 50
 	workerGC = 20
 	guardGC  = 20
+	// freeGC has the first collection come when there are 32 MB, which thousands of real servers
+	// need not have until they are in the kernel: what it takes to collect, in time and in memory of
+	// the collector's own, is more than what it would give back.
+	freeGC = 800
 )
+
+// startFreely has no garbage collected in a start of usual size. Once there has been a collection,
+// those to come follow startGC.
+func startFreely() {
+	debug.SetGCPercent(freeGC)
+	// It goes with the first collection, unless somebody has set another percentage by then.
+	runtime.AddCleanup(new([64]byte), func(was int) {
+		if now := debug.SetGCPercent(startGC); now != was {
+			debug.SetGCPercent(now)
+		}
+	}, freeGC)
+}
 
 const (
 	// tidyEvery is how often a process looks at what it has done and what it needs for it.

@@ -91,7 +91,7 @@ func work(c command, stdout, stderr io.Writer) int {
 	defer signal.Stop(hangup)
 	defer signal.Stop(asked)
 	name()
-	debug.SetGCPercent(startGC)
+	startFreely()
 	ledger, err := guard.Attach()
 	if err != nil {
 		fmt.Fprintf(stderr, "tandemd: %v\n", err)

@@ -57,11 +57,10 @@ type Reconciler struct {
 	options Options
 	wake    chan struct{}
 
-	// passed is closed after the first pass.
+	mu sync.Mutex
+	// passed is closed when all that is wanted has been seen to.
 	passed chan struct{}
-
-	mu   sync.Mutex
-	want Services
+	want   Services
 	// place is where in want a service stands.
 	place map[Key]int
 	// told says that something was wanted, anew that all of it was since the last look, changed
@@ -112,6 +111,7 @@ func (r *Reconciler) Set(want Services) {
 	}
 	r.told, r.anew = true, true
 	clear(r.changed)
+	r.unpass()
 	r.mu.Unlock()
 	r.rouse()
 }
@@ -128,6 +128,7 @@ func (r *Reconciler) SetService(s Service) {
 	}
 	r.told = true
 	r.changed[s.Key] = true
+	r.unpass()
 	r.mu.Unlock()
 	r.rouse()
 }
@@ -139,10 +140,6 @@ func (r *Reconciler) rouse() {
 	default:
 	}
 }
-
-// Passed returns a channel that is closed when the table has been looked at once, and all that was
-// wanted then has been done, or has failed.
-func (r *Reconciler) Passed() <-chan struct{} { return r.passed }
 
 // Status returns a copy of the status after the last pass.
 func (r *Reconciler) Status() Status {
@@ -194,15 +191,11 @@ func (r *Reconciler) pass(ctx context.Context, now time.Time) time.Duration {
 	if ctx.Err() != nil {
 		return Interval
 	}
-	select {
-	case <-r.passed:
-	default:
-		defer close(r.passed)
-	}
 	status.Services = r.failing()
 	status.Synced = status.List == nil && status.Services == nil
 	r.mu.Lock()
 	r.status = status
+	r.passOver()
 	r.mu.Unlock()
 	if r.options.Changed != nil && worthTelling(before, status) {
 		r.options.Changed(r.Status())
