@@ -34,19 +34,29 @@ func (s *services) setChecks(cfg *config.Config) (pool.Index, error) {
 	if err != nil {
 		return pool.Index{}, err
 	}
-	watched, users := toldOf(cfg)
-	if err := s.told.set.Configure(watched); err != nil {
-		return pool.Index{}, fmt.Errorf("set trackers of health checks: %w", err)
-	}
 	// They come before the tasks: of no news between can a check not have heard.
+	if err := s.setTold(cfg); err != nil {
+		return pool.Index{}, err
+	}
 	s.mu.Lock()
-	s.told.checks = users
 	s.suspend(cfg.VirtualServers, index)
 	s.mu.Unlock()
 	if err := s.checks.Set(tasks); err != nil {
 		return pool.Index{}, fmt.Errorf("set health checks: %w", err)
 	}
 	return index, nil
+}
+
+// setTold has that watched which the checks of cfg are told.
+func (s *services) setTold(cfg *config.Config) error {
+	watched, users := toldOf(cfg)
+	if err := s.told.set.Configure(watched); err != nil {
+		return fmt.Errorf("set trackers of health checks: %w", err)
+	}
+	s.mu.Lock()
+	s.told.checks = users
+	s.mu.Unlock()
+	return nil
 }
 
 // news has the checks made at once that are told of what has changed.

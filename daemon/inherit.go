@@ -95,6 +95,7 @@ func (d *director) inheritHealth(s *services, cfg *config.Config) error {
 	if len(down) == 0 {
 		return nil
 	}
+	s.firstChecks()
 	s.checks.AssumeDown(down)
 	return s.set(cfg.VirtualServers)
 }

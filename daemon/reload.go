@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 
@@ -259,6 +260,7 @@ func (d *director) settled(ctx context.Context) {
 	many := large(d.config)
 	if many && d.services != nil {
 		d.services.await(ctx)
+		runtime.GC() // what follows fits into what it has taken to come here
 	}
 	if err := bequeath(d.options.Ledger, d.config); err != nil {
 		d.log.Warn("configuration was not noted", "err", err)

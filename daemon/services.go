@@ -36,6 +36,11 @@ type services struct {
 	// note, if not nil, is told which check has gone down, or up again.
 	note func(id string, down bool)
 
+	// setting is held while checks are set, and guards unchecked: they are still to be, by
+	// firstChecks.
+	setting   sync.Mutex
+	unchecked bool
+
 	mu    sync.Mutex
 	index pool.Index
 	// up and said are what the checks said last, by ID; said has no weights that are as configured.
@@ -70,7 +75,8 @@ type service struct {
 }
 
 // servicesOf returns the services of cfg in table, which run will fill. With keep they stay there
-// at the end. An error says what of cfg cannot be.
+// at the end. An error says what of cfg cannot be. The checks of many real servers are made when the
+// table has them.
 func servicesOf(
 	cfg *config.Config, table ipvs.Table, keep bool, log *slog.Logger,
 ) (*services, error) {
@@ -80,7 +86,11 @@ func servicesOf(
 	s.told.set = track.New(s.news)
 	s.told.set.Log = log
 	s.reconciler = ipvs.New(table, ipvs.Options{Keep: keep, Log: log})
-	if err := s.configure(cfg); err != nil {
+	set := s.configure
+	if large(cfg) {
+		set = s.configureFirst
+	}
+	if err := set(cfg); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -92,6 +102,7 @@ func (s *services) run(ctx context.Context) error {
 	var others sync.WaitGroup
 	others.Go(func() {
 		s.await(ctx)
+		s.firstChecks()
 		_ = s.checks.Run(ctx) // it has no error to return
 	})
 	others.Go(func() { _ = s.told.set.Run(ctx) }) // it has no error to return
@@ -156,15 +167,40 @@ func (s *services) set(servers []config.VirtualServer) error {
 // is kept. A service that is gone goes at once, with its real servers; a real server that is gone
 // from a service that stays drains.
 func (s *services) configure(cfg *config.Config) error {
+	s.setting.Lock()
+	defer s.setting.Unlock()
 	index, err := s.setChecks(cfg)
 	if err != nil {
 		return err
 	}
+	s.unchecked = false
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.config, s.index = cfg, index
-	s.suspend(cfg.VirtualServers, index) // there may have been news since
+	s.config = cfg
+	s.know(index)
+	s.decideAll(cfg.VirtualServers, s.all, now)
+	return nil
+}
+
+// decideAll replaces all virtual servers; was are those before.
+func (s *services) decideAll(
+	servers []config.VirtualServer, was map[pool.Name]*service, now time.Time,
+) {
+	s.all = make(map[pool.Name]*service, len(servers))
+	want := make(ipvs.Services, 0, len(servers))
+	for i := range servers {
+		if vs := &servers[i]; pool.Serves(vs) {
+			want = append(want, s.setService(vs, was[pool.NameOf(vs)], now)...)
+		}
+	}
+	s.reconciler.Set(want)
+}
+
+// know takes over the checks that were set, and what they say.
+func (s *services) know(index pool.Index) {
+	s.index = index
+	s.suspend(s.config.VirtualServers, index) // there may have been news since
 	states := s.checks.States()
 	s.up = make(map[string]bool, len(states))
 	clear(s.said)
@@ -174,17 +210,6 @@ func (s *services) configure(cfg *config.Config) error {
 			s.weigh(state.ID, state.Weight)
 		}
 	}
-	was := s.all
-	servers := cfg.VirtualServers
-	s.all = make(map[pool.Name]*service, len(servers))
-	want := make(ipvs.Services, 0, len(servers))
-	for i := range servers {
-		if vs := &servers[i]; pool.Serves(vs) {
-			want = append(want, s.setService(vs, was[pool.NameOf(vs)], now)...)
-		}
-	}
-	s.reconciler.Set(want)
-	return nil
 }
 
 // weigh keeps what a check has said of the weight.
@@ -201,19 +226,15 @@ func (s *services) weigh(id string, w check.Weight) {
 func (s *services) setService(
 	vs *config.VirtualServer, was *service, now time.Time,
 ) ipvs.Services {
-	v := &service{config: vs, since: make(map[netip.AddrPort]time.Time, len(vs.RealServers))}
-	v.Health, v.Weights = s.index.HealthOf(vs, s.up), s.index.WeightsOf(vs, s.said)
+	v := &service{config: vs}
 	v.Overrides = overridesOf(vs, s.overrides)
 	s.all[pool.NameOf(vs)] = v
-	var before pool.Health
 	if was != nil {
-		before, v.Quorum = was.Health, was.Quorum
+		v.Quorum = was.Quorum
 		v.Drains = pool.Leave(was.config, vs, was.Health, was.destinations, was.Drains, now)
 	}
-	for i := range vs.RealServers {
-		rs := &vs.RealServers[i]
-		s.logServer(vs, rs.Address, before.Up(rs), v.Health.Up(rs), nil)
-		v.since[rs.Address] = was.stood(rs, v.Health.Up(rs), now)
+	if !s.unchecked {
+		s.learn(v, was, now)
 	}
 	if was != nil && len(v.Drains) > len(was.Drains) {
 		for _, d := range v.Drains[len(was.Drains):] {
@@ -226,6 +247,21 @@ func (s *services) setService(
 		}
 	}
 	return s.decide(v)
+}
+
+// learn has a virtual server know what its checks say. was is nil for a new one.
+func (s *services) learn(v *service, was *service, now time.Time) {
+	v.Health, v.Weights = s.index.HealthOf(v.config, s.up), s.index.WeightsOf(v.config, s.said)
+	v.since = make(map[netip.AddrPort]time.Time, len(v.config.RealServers))
+	var before pool.Health
+	if was != nil {
+		before = was.Health
+	}
+	for i := range v.config.RealServers {
+		rs := &v.config.RealServers[i]
+		s.logServer(v.config, rs.Address, before.Up(rs), v.Health.Up(rs), nil)
+		v.since[rs.Address] = was.stood(rs, v.Health.Up(rs), now)
+	}
 }
 
 // report takes a change of one check, or a failure that changes nothing. One whose real server has
