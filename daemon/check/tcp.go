@@ -54,9 +54,15 @@ func (e endpoint) touch(ctx context.Context) error {
 		_ = unix.Close(fd)
 		return err
 	}
+	return e.await(ctx, fd, e.deadline(ctx))
+}
+
+// await waits until a connection that is being made is there, has failed, or is not there at the
+// deadline or when ctx ends, and gives it up.
+func (e endpoint) await(ctx context.Context, fd int, deadline time.Time) error {
 	f := os.NewFile(uintptr(fd), "tcp")
 	defer func() { _ = f.Close() }()
-	if err := f.SetDeadline(e.deadline(ctx)); err != nil {
+	if err := f.SetDeadline(deadline); err != nil {
 		return err
 	}
 	unwatch := context.AfterFunc(ctx, func() { _ = f.SetDeadline(time.Unix(1, 0)) })
@@ -71,7 +77,7 @@ func (e endpoint) touch(ctx context.Context) error {
 // connected waits until a connection that is being made is there, or has failed. Asking for it
 // again says which (connect(2)).
 func connected(conn syscall.RawConn, to unix.Sockaddr) error {
-	var failed error
+	failed := error(unix.EINPROGRESS)
 	err := conn.Write(func(fd uintptr) bool {
 		failed = unix.Connect(int(fd), to)
 		return !errors.Is(failed, unix.EALREADY) && !errors.Is(failed, unix.EINPROGRESS)
@@ -81,10 +87,18 @@ func connected(conn syscall.RawConn, to unix.Sockaddr) error {
 		_ = conn.Control(func(fd uintptr) { failed = unix.Connect(int(fd), to) })
 	}
 	switch {
-	case err != nil && !errors.Is(failed, unix.EISCONN):
-		return err
-	case errors.Is(failed, unix.EISCONN):
+	case accepted(failed):
 		return nil
+	case err != nil:
+		return err
 	}
 	return failed
+}
+
+// accepted says whether what the kernel says of a connection means that it was made. One that was
+// reset had been made before: otherwise it would have been refused (tcp_reset in
+// net/ipv4/tcp_input.c).
+func accepted(err error) bool {
+	return err == nil || errors.Is(err, unix.EISCONN) || errors.Is(err, unix.ECONNRESET) ||
+		errors.Is(err, unix.EPIPE)
 }

@@ -85,13 +85,12 @@ func (w *watch) recheck() {
 // rearm works out anew when the next attempt is due, if it waits for that.
 func (w *watch) rearm() {
 	if w.queue.remove(w) {
-		w.arm(w.due)
+		w.arm(w.due, time.Now())
 	}
 }
 
 // arm waits for next, or for earlier if something says so.
-func (w *watch) arm(next time.Time) {
-	now := time.Now()
+func (w *watch) arm(next, now time.Time) {
 	if soonest := now.Add(w.task.Params.Interval); w.sooner && soonest.Before(next) {
 		next = soonest
 	}
@@ -117,43 +116,65 @@ func (w *watch) current() State {
 
 // attempt checks once, and reports what that changed. What the end cut short is no result.
 func (w *watch) attempt() {
-	ctx, task, ok := w.begin()
+	task, ok := w.enter()
 	if !ok {
 		return
 	}
+	ctx, cancel := context.WithTimeout(w.ctx, task.Timeout)
+	w.hold(cancel)
 	weight, err := weigh(ctx, task.Checker)
-	report, next := w.note(weight, err)
-	if report.Change != None || task.ReportAll && report.Err != nil {
-		w.send(report)
-	}
-	w.rest(next)
+	w.over(task, weight, err, time.Now())
 }
 
-// begin returns what is to be asked, and false if that is nothing any more.
-func (w *watch) begin() (context.Context, Task, bool) {
+// enter returns what is to be asked, and false if that is nothing any more. What follows is hold, if
+// there is something to end, and over with the result.
+func (w *watch) enter() (Task, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
 		w.done()
-		return nil, Task{}, false
+		return Task{}, false
 	}
 	w.again = false
 	if w.paused { // it has only begun, or the queue was faster
-		w.arm(w.due)
-		return nil, Task{}, false
+		w.arm(w.due, time.Now())
+		return Task{}, false
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, w.task.Timeout)
+	w.cancel = func() {} // what is not held yet needs no end
+	return w.task, true
+}
+
+// hold says what ends the attempt under way, in place of what did so before.
+func (w *watch) hold(cancel context.CancelFunc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.cancel = cancel
-	return ctx, w.task, true
+	if w.ended || w.void {
+		cancel()
+	}
+}
+
+// over takes a result of now, reports it if it is worth that, and waits for the next attempt.
+func (w *watch) over(task Task, weight Weight, err error, now time.Time) {
+	report, next := w.note(weight, err, now)
+	if report.matters(task) {
+		w.send(report)
+		now = time.Now()
+	}
+	w.rest(next, now)
+}
+
+// matters says whether anybody wants to know.
+func (r *Report) matters(t Task) bool {
+	return r.Change != None || t.ReportAll && r.Err != nil
 }
 
 // note takes a result, and returns what to report and when to try next.
-func (w *watch) note(weight Weight, err error) (Report, time.Time) {
+func (w *watch) note(weight Weight, err error, now time.Time) (Report, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cancel()
 	w.cancel = nil
-	now := time.Now()
 	if w.ended || w.void || w.ctx.Err() != nil {
 		w.void = false
 		return Report{}, now
@@ -188,7 +209,7 @@ func (w *watch) inTurn(now, next time.Time) time.Time {
 }
 
 // rest waits for the next attempt, or ends.
-func (w *watch) rest(next time.Time) {
+func (w *watch) rest(next, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended || w.ctx.Err() != nil {
@@ -196,5 +217,5 @@ func (w *watch) rest(next time.Time) {
 		w.done()
 		return
 	}
-	w.arm(next)
+	w.arm(next, now)
 }
