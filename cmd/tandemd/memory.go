@@ -18,6 +18,8 @@ const (
 	startGC  = 50
 	workerGC = 20
 	guardGC  = 20
+	// reloadGC has room for a configuration beside the one that runs.
+	reloadGC = 150
 	// freeGC has the first collection come when there are 32 MB, which thousands of real servers
 	// need not have until they are in the kernel: what it takes to collect, in time and in memory of
 	// the collector's own, is more than what it would give back.

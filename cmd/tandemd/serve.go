@@ -132,7 +132,14 @@ func work(c command, stdout, stderr io.Writer) int {
 		go tidy(ctx)
 		tell("READY=1")
 	}
-	o.Reloading = func(under bool) { tell(reloadState(under)) }
+	o.Reloading = func(under bool) {
+		if under {
+			debug.SetGCPercent(reloadGC)
+		} else {
+			debug.SetGCPercent(workerGC)
+		}
+		tell(reloadState(under))
+	}
 	if c.dump && !ledger.Inherited().Resume {
 		o.Dump = stdout
 	}
