@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"daemon/instance":       {"daemon/vrrp", "daemon/netif"},
 	"daemon/pool":           {"daemon/config", "daemon/check", "daemon/ipvs"},
 	"daemon/track":          {"daemon/script"},
+	"daemon/snmp/agentx":    {},
 	"daemon/status/metrics": {"daemon/status"},
 	"daemon": {"daemon/config", "daemon/vrrp", "daemon/netif", "daemon/ipvs", "daemon/check",
 		"daemon/instance", "daemon/pool", "daemon/guard", "daemon/script", "daemon/track",
