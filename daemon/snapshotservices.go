@@ -149,6 +149,7 @@ func (s *services) describe(
 		c := checks[pool.ID{Service: name, Server: rs.Address}]
 		server := status.Server{Name: rs.Address.String(), Failures: c.counts,
 			Forward: forwards[vs.ForwardOf(rs).String()]}
+		server.FailedChecks = len(c.failures)
 		if c.all > 0 && s.away[name] {
 			c.failures = append(c.failures, "not checked while no address of the service is here")
 		}

@@ -83,6 +83,7 @@ func instanceOf(c *config.Instance, s *instance.Status) status.Instance {
 		Name: s.Name, Group: s.Group, Interface: s.Interface, VRID: int(s.VRID),
 		Version: c.Version, IPv6: c.IPv6(),
 		State: stateOf(s.State), Since: s.Since, Reason: reasonText(s.Reason),
+		Running: s.Running, MasterReason: reasonText(s.MasterReason),
 		BasePriority: int(c.Priority), Priority: int(s.Priority), Interval: c.AdvertInterval,
 		Source: s.Source, Leader: s.Leader, LeaderPriority: int(s.LeaderPriority),
 		Preempt: c.Preempt,
@@ -97,6 +98,9 @@ func instanceOf(c *config.Instance, s *instance.Status) status.Instance {
 	}
 	if s.Fault != 0 {
 		n.Faults = []string{s.Fault.String()}
+	}
+	if s.LastDrop != 0 {
+		n.LastDropped = s.LastDrop.String()
 	}
 	return n
 }

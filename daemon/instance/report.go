@@ -26,6 +26,12 @@ func (r *Runner) transition(now time.Time, m *member, a vrrp.Transition) {
 		s.State, s.Since, s.Reason = a.To, now, a.Reason
 		if a.To == vrrp.Master {
 			s.BecameMaster++
+			s.MasterReason = a.Reason
+		}
+		if a.To != vrrp.Backup && a.To != vrrp.Master {
+			s.Running = time.Time{}
+		} else if s.Running.IsZero() {
+			s.Running = now
 		}
 		if a.From == vrrp.Master {
 			s.ReleasedMaster++
@@ -46,7 +52,10 @@ func (r *Runner) transition(now time.Time, m *member, a vrrp.Transition) {
 
 func (r *Runner) dropped(m *member, a vrrp.Drop) {
 	var n uint64
-	r.update(m, func(s *Status) { n = count(&s.Drops, a.Reason) })
+	r.update(m, func(s *Status) {
+		n = count(&s.Drops, a.Reason)
+		s.LastDrop = a.Reason
+	})
 	// Foreign virtual routers share the network by right.
 	if a.Reason != vrrp.DropVRID && loud(n) {
 		r.warn(m, "advert dropped", "reason", a.Reason.String(), "source", a.From, "count", n)

@@ -17,6 +17,11 @@ type Status struct {
 	State  vrrp.State
 	Since  time.Time
 	Reason vrrp.Reason
+	// Running is since when it is Backup or Master; zero is that it is neither. MasterReason is why it
+	// became Master the last time, LastDrop the last of Drops; both are zero before the first.
+	Running      time.Time
+	MasterReason vrrp.Reason
+	LastDrop     vrrp.DropReason
 	// Fault is why the instance cannot take part, or zero.
 	Fault vrrp.Reason
 	// Priority is what it advertises as master.

@@ -159,6 +159,10 @@ type Instance struct {
 	State  State     `json:"state"`
 	Since  time.Time `json:"since,omitzero"`
 	Reason string    `json:"reason,omitempty"`
+	// Running is since when it takes part, as backup or master; zero is that it does not.
+	// MasterReason is why it became master the last time; empty is that it never did.
+	Running      time.Time `json:"running_since,omitzero"`
+	MasterReason string    `json:"master_reason,omitempty"`
 	// Faults are all reasons why it cannot take part; empty if it can.
 	Faults []string `json:"faults,omitempty"`
 	// BasePriority is the configured one, Priority what trackers have made of it.
@@ -177,6 +181,8 @@ type Instance struct {
 	VIPs []VIP `json:"vips,omitempty"`
 	// Traffic counts adverts.
 	Traffic Traffic `json:"adverts"`
+	// LastDropped is the last reason in Traffic.Dropped; empty for none.
+	LastDropped string `json:"last_dropped,omitempty"`
 	// BecameMaster and ReleasedMaster count transitions to and from master.
 	BecameMaster   uint64 `json:"became_master"`
 	ReleasedMaster uint64 `json:"released_master"`
@@ -267,8 +273,9 @@ type Server struct {
 	Forward string    `json:"forward"`
 	Health  Health    `json:"health"`
 	Since   time.Time `json:"since,omitzero"`
-	// Reason is what the last check said.
-	Reason string `json:"reason,omitempty"`
+	// Reason is what the last check said, FailedChecks how many of its checks fail.
+	Reason       string `json:"reason,omitempty"`
+	FailedChecks int    `json:"failed_checks,omitempty"`
 	// Wanted is the weight that it should have, Weight the one in the kernel's table; nil is that
 	// it is not in there.
 	Wanted *int `json:"wanted,omitempty"`
