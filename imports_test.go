@@ -37,7 +37,8 @@ var allowed = map[string][]string{
 	"daemon/status/metrics": {"daemon/status"},
 	"daemon": {"daemon/config", "daemon/vrrp", "daemon/netif", "daemon/ipvs", "daemon/check",
 		"daemon/instance", "daemon/pool", "daemon/guard", "daemon/script", "daemon/track",
-		"daemon/notify", "daemon/status", "daemon/status/metrics", "daemon/bfd"},
+		"daemon/notify", "daemon/status", "daemon/status/metrics", "daemon/bfd",
+		"daemon/snmp", "daemon/snmp/agentx"},
 	"cmd/tandemd": {"daemon", "daemon/config", "daemon/guard", "daemon/status"},
 
 	// The lab: it knows the daemon as a program only.

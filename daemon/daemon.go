@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/config"
@@ -52,6 +53,10 @@ type Options struct {
 	// Metrics is where Prometheus is answered, as in 127.0.0.1:9650; empty means nowhere. An address
 	// that cannot be had is tried again until it can.
 	Metrics string
+	// SNMP serves managers of SNMP what -x has keepalived serve, and SNMPSocket is the socket of the
+	// master agent, whatever File says of them. Empty is as File says.
+	SNMP       bool
+	SNMPSocket string
 	// Version is that of the program, for who asks.
 	Version string
 	// Diagnostics gets what there is to say about File; nil means nobody does.
@@ -156,6 +161,10 @@ type director struct {
 	// bfd, and speaker, who runs it, are nil before the first session.
 	bfd     *sessionWatch
 	speaker *worker
+	// managers are served by SNMP; nil if nobody is. trapping are the same, for any goroutine, if they
+	// are to be told of things.
+	managers *managers
+	trapping atomic.Pointer[managers]
 	// place is where the first configuration has put it.
 	place config.Namespace
 	// overrides are what operators have said of real servers.
@@ -207,6 +216,7 @@ func (d *director) run(ctx context.Context, first *transition) error {
 			errs = append(errs, w.end())
 		}
 	}
+	d.letManagersGo()
 	for _, v := range views {
 		errs = append(errs, v.end())
 	}

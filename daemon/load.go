@@ -67,8 +67,19 @@ func examine(file string, o config.Options) (*config.Config, config.Diagnostics)
 	ds = append(ds, checkRouting(cfg)...)
 	ds = append(ds, checkCheckers(cfg)...)
 	ds = append(ds, checkLVS(cfg)...)
+	ds = append(ds, checkManagers(cfg)...)
 	ds.Sort()
 	return cfg, ds
+}
+
+// setSNMP puts what the options say of SNMP in the place of what the file says.
+func (o *Options) setSNMP(c *config.SNMP) {
+	if o.SNMP {
+		c.VRRP, c.Checker, c.RFC = true, true, true
+	}
+	if o.SNMPSocket != "" {
+		c.Socket = o.SNMPSocket
+	}
 }
 
 // load reads the file of o and takes out what o runs without. It returns what there was to say
@@ -87,6 +98,7 @@ func load(o Options) (*config.Config, string, error) {
 	if ds.Err() != nil {
 		return nil, said, fmt.Errorf("read configuration %s: %w", o.File, ErrConfig)
 	}
+	o.setSNMP(&cfg.Global.SNMP)
 	if o.WithoutVRRP {
 		settleSync(cfg)
 		cfg.Instances, cfg.SyncGroups = nil, nil

@@ -139,7 +139,7 @@ func (d *director) prepareRouters(t *transition) error {
 		}
 		// For a change it is made to learn whether it can be.
 		s.group.Log, s.group.OnTransition = d.log, d.telling.follow(s.group)
-		s.group.OnContested = d.telling.contested
+		s.group.OnContested, s.group.OnRefused = d.telling.contested, d.refused
 		s.group.NotBefore = notBefore(&t.config.Global.Start, d.born, upFor())
 		d.entrust(&s.group)
 		r, err := instance.New(s.group, d.links)
@@ -208,6 +208,7 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 	defer d.settled(ctx)
 	d.setStatics(ctx, t)
 	d.telling.part(before, t.config)
+	d.setManagers(t.config)
 	d.leave(t.plan)
 	d.setNotices(ctx, t)
 	d.tellFirst(before)
@@ -256,6 +257,7 @@ func (d *director) setNotices(ctx context.Context, t *transition) {
 func (d *director) settled(ctx context.Context) {
 	d.began = true
 	d.publish()
+	d.manage(ctx)
 	d.pulse.follow(d.routers, groups(d.config))
 	many := large(d.config)
 	if many && d.services != nil {

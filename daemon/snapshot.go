@@ -105,7 +105,10 @@ func (p *public) count(out Outcome, now time.Time) {
 
 // snapshot returns what there is to say of the director. It waits for the kernel at most for
 // snapshotPatience, and for nobody else. It may be called at any time, by any goroutine.
-func (d *director) snapshot(ctx context.Context) *status.Snapshot {
+func (d *director) snapshot(ctx context.Context) *status.Snapshot { return d.look(ctx, true) }
+
+// look is snapshot, with or without what the table of virtual services counts.
+func (d *director) look(ctx context.Context, traffic bool) *status.Snapshot {
 	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
 	defer cancel()
 	s := &status.Snapshot{Schema: status.Schema, Time: time.Now(), Daemon: status.Daemon{
@@ -127,8 +130,10 @@ func (d *director) snapshot(ctx context.Context) *status.Snapshot {
 	s.Conditions = d.public.failures(append(s.Conditions, r.otherConditions(s.Time)...))
 	if r.services != nil {
 		servers := r.config.VirtualServers
-		s.Services = r.services.snapshot(ctx, servers)
-		r.services.addTraffic(ctx, servers, d.overrides.get(), s.Services)
+		s.Services = r.services.survey(ctx, servers, traffic)
+		if traffic {
+			r.services.addTraffic(ctx, servers, d.overrides.get(), s.Services)
+		}
 		s.Table = r.services.tableStatus()
 	}
 	if r.tracking != nil {

@@ -31,6 +31,13 @@ func (v *service) stood(rs *config.RealServer, up bool, now time.Time) time.Time
 func (s *services) snapshot(
 	ctx context.Context, servers []config.VirtualServer,
 ) []status.Service {
+	return s.survey(ctx, servers, true)
+}
+
+// survey is snapshot, with or without a look at the table.
+func (s *services) survey(
+	ctx context.Context, servers []config.VirtualServer, loads bool,
+) []status.Service {
 	checks := map[pool.ID]checked{}
 	s.mu.Lock()
 	index := s.index
@@ -49,11 +56,15 @@ func (s *services) snapshot(
 		if !pool.Serves(vs) {
 			continue
 		}
-		loads, err := s.loads(ctx, vs, s.wanted(vs))
+		var carried map[netip.AddrPort]ipvs.Load
+		var err error
+		if loads {
+			carried, err = s.loads(ctx, vs, s.wanted(vs))
+		}
 		if err != nil {
 			err = fmt.Errorf("read table: %w", err)
 		}
-		if v, ok := s.describe(vs, loads, checks); ok {
+		if v, ok := s.describe(vs, carried, checks); ok {
 			if err = cmp.Or(failureOf(vs, &table), table.List, err); err != nil {
 				v.Error = err.Error()
 			}

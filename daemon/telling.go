@@ -43,6 +43,8 @@ type telling struct {
 	why func(instance string) []string
 
 	mu sync.Mutex
+	// heard is called with each event, and does not wait; nil is nobody.
+	heard func(notify.Event)
 	// reserved is what noteSeq says.
 	reserved uint64
 	// last is the last event of each instance and group that is in a state.
@@ -292,10 +294,20 @@ func (t *telling) server(s notify.Subject, up bool, reason string) {
 	t.tell(e)
 }
 
+// hear has heard called with each event from now on; nil is nobody.
+func (t *telling) hear(heard func(notify.Event)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heard = heard
+}
+
 // tell has an event delivered. The lock is held, so that numbers are in order.
 func (t *telling) tell(e notify.Event) {
 	if seq := t.notifier.Tell(e); seq+seqAhead/2 > t.reserved {
 		t.reserve(seq)
+	}
+	if t.heard != nil {
+		t.heard(e)
 	}
 }
 

@@ -53,6 +53,8 @@ type command struct {
 
 	onlyVRRP, onlyServices bool
 	keepServices           bool
+	snmp                   bool
+	snmpSocket             string
 	// checkIncludes makes whatever is wrong with an include an error.
 	checkIncludes bool
 	dump          bool
@@ -257,10 +259,12 @@ func options() []option {
 		{'b', "bfd_pid", required, "FILE", "process ID of BFD", nil},
 		{'m', "core-dump", noArgument, "", "dump core", nil},
 		{'M', "core-dump-pattern", optional, "PATTERN", "name of core dumps", nil},
+		{'x', "snmp", noArgument, "", "serve all MIBs by AgentX, whatever the configuration says",
+			flag(func(c *command) *bool { return &c.snmp })},
+		{'A', "snmp-agent-socket", required, "SOCKET", "the master agent's, whatever the " +
+			"configuration says", text(func(c *command) *string { return &c.snmpSocket })},
 		{'i', "config-id", required, "ID", "leave out lines for others than @ID",
 			text(func(c *command) *string { return &c.id })},
-		{'x', "snmp", noArgument, "", "run SNMP", nil},
-		{'A', "snmp-agent-socket", required, "FILE", "socket of SNMP", nil},
 		{0, "ignore-sigint", noArgument, "", "ignore SIGINT", nil},
 		{0, "perf", optional, "WHEN", "record performance", nil},
 		{0, "debug", optional, "OPTIONS", "debug", nil},

@@ -159,6 +159,7 @@ func (c *command) daemon(log *slog.Logger) daemon.Options {
 		WithoutVRRP:     c.onlyServices && !c.onlyVRRP,
 		WithoutServices: c.onlyVRRP && !c.onlyServices,
 		KeepServices:    c.keepServices,
+		SNMP:            c.snmp, SNMPSocket: c.snmpSocket,
 	}
 }
 

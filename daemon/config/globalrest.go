@@ -246,21 +246,27 @@ func snmpKeywords() []keyword[global] {
 		flag("enable_snmp_checker", func(s *SNMP) *bool { return &s.Checker },
 			"serves virtual services by AgentX"),
 		flag("enable_snmp_rfc", func(s *SNMP) *bool { return &s.RFC },
-			"serves the MIBs of RFC 2787 and RFC 6527"),
+			"serves the MIBs of RFC 2787 and RFC 6527 by AgentX"),
 		flag("enable_snmp_rfcv2", func(s *SNMP) *bool { return &s.RFCv2 },
-			"serves the MIB of RFC 2787"),
+			"serves the MIB of RFC 2787, of VRRP version 2, by AgentX"),
 		flag("enable_snmp_rfcv3", func(s *SNMP) *bool { return &s.RFCv3 },
-			"serves the MIB of RFC 6527"),
-		flag("enable_traps", func(s *SNMP) *bool { return &s.Traps }, "sends traps"),
-		leaf("snmp_socket", "", text("the address of a socket"),
+			"serves the MIB of RFC 6527, of VRRP version 3, by AgentX"),
+		flag("enable_traps", func(s *SNMP) *bool { return &s.Traps },
+			"tells managers of SNMP of transitions and refused adverts"),
+		leaf("snmp_socket", "", text("unix:PATH, a PATH or tcp:HOST:PORT"),
 			func(g *global) *string { return &g.SNMP.Socket }, "socket of the master agent").
 			as(otherwise[global]("unix:/var/agentx/master")),
 		interval("snmp_vs_stats_update_interval", "5",
 			func(s *SNMP) *time.Duration { return &s.ServiceInterval },
-			"how old statistics of virtual servers may be"),
+			"how old what SNMP says of the traffic of virtual servers may be"),
 		interval("snmp_rs_stats_update_interval", "0",
 			func(s *SNMP) *time.Duration { return &s.ServerInterval },
-			"how old statistics of real servers may be"),
+			"the same of real servers, if it is less; 0 is as of virtual servers"),
+	}
+}
+
+func busKeywords() []keyword[global] {
+	return []keyword[global]{
 		leaf("enable_dbus", "off", boolean(), func(g *global) *bool { return &g.DBus.Enable },
 			"serves the message bus"),
 		leaf("dbus_service_name", "", text("one name"),

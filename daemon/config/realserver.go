@@ -42,9 +42,9 @@ func realTable() *table[realBlock] {
 				"run when it goes down"),
 			leaf("smtp_alert", "", switched(), func(b *b) *Switch { return &b.Alert },
 				"mail when it changes").as(otherwise[b]("as in virtual_server")),
+			leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
+				"name in SNMP"),
 		},
-		pending("", leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
-			"name in SNMP").as(otherwise[b]("the address"))),
 		timingKeywords(nil, func(b *b) *timing { return &b.timing }),
 		checkerBlocks())
 }

@@ -109,9 +109,9 @@ func schedulerKeywords() []keyword[serverBlock] {
 
 func persistenceKeywords() []keyword[serverBlock] {
 	type b = serverBlock
-	name := leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
-		"name in SNMP").as(otherwise[b]("the address"))
-	return append(pending("", name),
+	return []keyword[serverBlock]{
+		leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
+			"name in SNMP"),
 		leaf("persistence_timeout", "0", persistence(),
 			func(b *b) *time.Duration { return &b.Persistence },
 			"keeps a client on its real server"),
@@ -126,7 +126,7 @@ func persistenceKeywords() []keyword[serverBlock] {
 			"checks only while the address is here"),
 		leaf("smtp_alert", "", switched(), func(b *b) *Switch { return &b.Alert },
 			"mail when a real server changes").as(otherwise[b]("as smtp_alert_checker")),
-	)
+	}
 }
 
 // granularity is an IPv4 mask or an IPv6 prefix length.

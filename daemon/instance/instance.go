@@ -143,6 +143,9 @@ type Group struct {
 	// OnContested is called likewise with the name and the priority of a member that is master and
 	// has heard a lower one, at most once in an interval. It may be nil.
 	OnContested func(name string, priority uint8)
+	// OnRefused is called likewise with the name of a member that has refused an advert of its
+	// virtual router, whose it was and why, at most once a second. It may be nil.
+	OnRefused func(name string, from netip.Addr, why vrrp.DropReason)
 	// Claims is called by the goroutine of Run, and must not block: just before a member takes its
 	// VIPs, just after it has let go of them, and when what it claims has changed. Nil is nobody.
 	Claims func(Claim)

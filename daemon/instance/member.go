@@ -38,6 +38,7 @@ type member struct {
 	heard    vrrp.Event       // the last advert, a vrrp.Received; nil: none yet
 	heardIn  netif.Packet     // what that came in
 	rivalAt  time.Time        // when OnContested was last called
+	toldAt   time.Time        // when OnRefused was
 	unknown  map[uint8]uint64 // adverts of virtual routers that nobody has
 
 	lost    atomic.Uint64 // packets that nobody has looked at

@@ -50,6 +50,9 @@ func (r *Runner) transition(now time.Time, m *member, a vrrp.Transition) {
 	})
 }
 
+// refusedEvery is the least time between two calls of OnRefused for a member.
+const refusedEvery = time.Second
+
 func (r *Runner) dropped(m *member, a vrrp.Drop) {
 	var n uint64
 	r.update(m, func(s *Status) {
@@ -59,6 +62,11 @@ func (r *Runner) dropped(m *member, a vrrp.Drop) {
 	// Foreign virtual routers share the network by right.
 	if a.Reason != vrrp.DropVRID && loud(n) {
 		r.warn(m, "advert dropped", "reason", a.Reason.String(), "source", a.From, "count", n)
+	}
+	if r.refused != nil && a.Reason != vrrp.DropVRID && r.now.Sub(m.toldAt) >= refusedEvery {
+		m.toldAt = r.now
+		name := m.ties.name
+		r.report(func() { r.refused(name, a.From, a.Reason) })
 	}
 }
 

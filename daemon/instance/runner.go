@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +42,7 @@ type Runner struct {
 	reporter *helper
 	notify   func(Transition)
 	lower    func(name string, priority uint8)
+	refused  func(name string, from netip.Addr, why vrrp.DropReason)
 	claims   func(Claim)
 	resume   bool
 	// notBefore is when silence begins to prove something.
@@ -120,7 +122,7 @@ func New(g Group, links Links) (*Runner, error) {
 	}
 	r := &Runner{
 		name: name, notify: g.OnTransition, claims: g.Claims, resume: g.Resume, notBefore: g.NotBefore, legacy: g.Inherited,
-		lower: g.OnContested, log: g.Log,
+		lower: g.OnContested, refused: g.OnRefused, log: g.Log,
 		ready: make(chan struct{}), over: make(chan struct{}), gone: make(chan struct{}), links: links,
 	}
 	if r.log == nil {

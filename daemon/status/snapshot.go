@@ -361,6 +361,33 @@ type Delivery struct {
 // lost counts what was not delivered.
 func (d *Delivery) lost() uint64 { return d.Failed + d.Dropped }
 
+// KeepTraffic gives the services of s what those of before, a little older, have carried: what the
+// kernel says of the connections of their servers, and of weights.
+func (s *Snapshot) KeepTraffic(before *Snapshot) {
+	type key struct{ name, protocol, server string }
+	services, servers := map[key]*Service{}, map[key]*Server{}
+	for i := range before.Services {
+		v := &before.Services[i]
+		services[key{v.Name, v.Protocol, ""}] = v
+		for j := range v.Servers {
+			servers[key{v.Name, v.Protocol, v.Servers[j].Name}] = &v.Servers[j]
+		}
+	}
+	for i := range s.Services {
+		v := &s.Services[i]
+		if was := services[key{v.Name, v.Protocol, ""}]; was != nil {
+			v.Flow = was.Flow
+		}
+		for j := range v.Servers {
+			r := &v.Servers[j]
+			if was := servers[key{v.Name, v.Protocol, r.Name}]; was != nil {
+				r.Flow, r.Weight = was.Flow, was.Weight
+				r.Active, r.Inactive, r.Persistent = was.Active, was.Inactive, was.Persistent
+			}
+		}
+	}
+}
+
 // worstFirst returns the conditions, sorted by name as Conditions are, then by age.
 func (s *Snapshot) worstFirst() []Condition {
 	order := Conditions()
