@@ -34,11 +34,12 @@ var allowed = map[string][]string{
 	"daemon/snmp": {"daemon/config", "daemon/status", "daemon/vrrp",
 		"daemon/snmp/agentx"},
 	"daemon/snmp/agentx":    {},
+	"daemon/bus":            {},
 	"daemon/status/metrics": {"daemon/status"},
 	"daemon": {"daemon/config", "daemon/vrrp", "daemon/netif", "daemon/ipvs", "daemon/check",
 		"daemon/instance", "daemon/pool", "daemon/guard", "daemon/script", "daemon/track",
 		"daemon/notify", "daemon/status", "daemon/status/metrics", "daemon/bfd",
-		"daemon/snmp", "daemon/snmp/agentx"},
+		"daemon/snmp", "daemon/snmp/agentx", "daemon/bus"},
 	"cmd/tandemd": {"daemon", "daemon/config", "daemon/guard", "daemon/status"},
 
 	// The lab: it knows the daemon as a program only.

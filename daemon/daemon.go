@@ -165,6 +165,8 @@ type director struct {
 	// are to be told of things.
 	managers *managers
 	trapping atomic.Pointer[managers]
+	// onBus is its life on the message bus; nil if there is none.
+	onBus *onBus
 	// place is where the first configuration has put it.
 	place config.Namespace
 	// overrides are what operators have said of real servers.
@@ -217,6 +219,7 @@ func (d *director) run(ctx context.Context, first *transition) error {
 		}
 	}
 	d.letManagersGo()
+	d.leaveBus()
 	for _, v := range views {
 		errs = append(errs, v.end())
 	}

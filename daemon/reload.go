@@ -209,6 +209,7 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 	d.setStatics(ctx, t)
 	d.telling.part(before, t.config)
 	d.setManagers(t.config)
+	d.setBus(t.config)
 	d.leave(t.plan)
 	d.setNotices(ctx, t)
 	d.tellFirst(before)
@@ -258,6 +259,7 @@ func (d *director) settled(ctx context.Context) {
 	d.began = true
 	d.publish()
 	d.manage(ctx)
+	d.comeToBus(ctx)
 	d.pulse.follow(d.routers, groups(d.config))
 	many := large(d.config)
 	if many && d.services != nil {

@@ -43,8 +43,8 @@ type telling struct {
 	why func(instance string) []string
 
 	mu sync.Mutex
-	// heard is called with each event, and does not wait; nil is nobody.
-	heard func(notify.Event)
+	// heard and onBus are called with each event, and do not wait; nil is nobody.
+	heard, onBus func(notify.Event)
 	// reserved is what noteSeq says.
 	reserved uint64
 	// last is the last event of each instance and group that is in a state.
@@ -301,13 +301,22 @@ func (t *telling) hear(heard func(notify.Event)) {
 	t.heard = heard
 }
 
+// hearOnBus is hear for the message bus.
+func (t *telling) hearOnBus(heard func(notify.Event)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.onBus = heard
+}
+
 // tell has an event delivered. The lock is held, so that numbers are in order.
 func (t *telling) tell(e notify.Event) {
 	if seq := t.notifier.Tell(e); seq+seqAhead/2 > t.reserved {
 		t.reserve(seq)
 	}
-	if t.heard != nil {
-		t.heard(e)
+	for _, heard := range []func(notify.Event){t.heard, t.onBus} {
+		if heard != nil {
+			heard(e)
+		}
 	}
 }
 

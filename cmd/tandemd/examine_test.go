@@ -27,8 +27,8 @@ func TestStatusOfFiles(t *testing.T) {
 		{"nothing wrong", good, nil, 0, ""},
 		{"a note", good + "child_wait_time 3\n", nil, 0,
 			"8:1: note: child_wait_time: has no effect: there are no children to wait for\n"},
-		{"a warning", good + "global_defs {\nenable_dbus\n}\n", nil, 5,
-			"9:1: warning: enable_dbus: has no effect yet in this version\n"},
+		{"a warning", good + "global_defs {\nsmtp_password x\n}\n", nil, 5,
+			"9:1: warning: smtp_password: expected smtp_user beside it; nobody logs in\n"},
 		{"an error", good + "net_namspace x\n", nil, 4,
 			"8:1: error: net_namspace \"x\": expected a keyword of the file " +
 				"(did you mean net_namespace?)\n"},

@@ -45,8 +45,9 @@ func TestParse(t *testing.T) {
 		{"metrics", "--metrics [::1]:9650", command{metrics: "[::1]:9650"}},
 		{"version", "-v", command{action: actionVersion}},
 		{"help", "-h", command{action: actionHelp}},
-		{"without effect", "-x -i id --log-facility=3 -R --perf",
-			command{id: "id", ignored: []string{"-x", "--log-facility", "-R", "--perf"}}},
+		{"without effect", "-a -i id --log-facility=3 -R --perf",
+			command{id: "id", ignored: []string{"-a", "--log-facility", "-R", "--perf"}}},
+		{"SNMP", "-x -A tcp:localhost:705", command{snmp: true, snmpSocket: "tcp:localhost:705"}},
 		{"end of options", "-n --", command{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,7 +43,7 @@ func globalTable() *table[Global] {
 		lvsKeywords(),
 		fifoKeywords(),
 		snmpKeywords(),
-		pending("", busKeywords()...),
+		busKeywords(),
 		needless("adverts and messages are read as they come, from the kernel's buffers",
 			bufferKeywords()...),
 		fileKeywords(),

@@ -268,7 +268,7 @@ func snmpKeywords() []keyword[global] {
 func busKeywords() []keyword[global] {
 	return []keyword[global]{
 		leaf("enable_dbus", "off", boolean(), func(g *global) *bool { return &g.DBus.Enable },
-			"serves the message bus"),
+			"serves the message bus, D-Bus"),
 		leaf("dbus_service_name", "", text("one name"),
 			func(g *global) *string { return &g.DBus.Service }, "name on the message bus").
 			as(otherwise[global]("org.keepalived.Vrrp1")),

@@ -89,6 +89,21 @@ func TestAnnounceCauses(t *testing.T) {
 		other := b.start(1, func(g *instance.Group) { g.Resume = true })
 		b.awaitState(other, vrrp.Backup)
 		wantTyped(t, "lower master", typing(l, "ip"), "arping -U -c 3 [192.168.1.1]")
+		if err := d.runner.Announce("VI_1"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		wantTyped(t, "on demand", typing(l, "ip"), "arping -U -c 2 [192.168.1.1]")
+		backup := b.links[1]("").(*simLink)
+		typing(backup)
+		if err := other.runner.Announce("VI_1"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		wantTyped(t, "on demand, of a backup", typing(backup))
+		if err := d.runner.Announce("VI_9"); err == nil {
+			t.Error("announce another's: expected an error")
+		}
 		other.halt()
 		d.halt()
 	})

@@ -119,6 +119,10 @@ func (r *Runner) read(tasks *crew) bool {
 			r.step(item.member, vrrp.SetPriority{Priority: item.to})
 		case tracked:
 			r.tracked(r.members[item.member], item.well, tasks)
+		case announcement:
+			if r.group.Member(item.member).State() == vrrp.Master {
+				r.perform(r.now, item.member, vrrp.Announce{Cause: vrrp.AnnounceRefresh})
+			}
 		case change:
 			r.change(item, tasks)
 		case deprived:

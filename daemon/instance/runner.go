@@ -90,6 +90,8 @@ type (
 		member int
 		well   bool
 	}
+	// announcement is somebody's wish for one.
+	announcement struct{ member int }
 	// loss is that of a route or a rule of a member that holds it.
 	loss struct{ member int }
 	// rival is another station that has a VIP of a member too.
@@ -202,6 +204,16 @@ func (r *Runner) SetTracked(name string, well bool) error {
 	i, err := r.find(name)
 	if err == nil {
 		r.put(tracked{i, well})
+	}
+	return err
+}
+
+// Announce announces the VIPs of the instance of that name once more, as a refresh does, if it is
+// master. Otherwise as SetPriority.
+func (r *Runner) Announce(name string) error {
+	i, err := r.find(name)
+	if err == nil {
+		r.put(announcement{i})
 	}
 	return err
 }
