@@ -42,6 +42,9 @@ func Cleanup(ctx context.Context, o Options, claims string) error {
 			errs = append(errs, instance.ClaimOf(m).Withdraw(links))
 		}
 	}
+	if withoutReports(cfg) {
+		errs = append(errs, restoreReports(host, reportsUsual))
+	}
 	if len(cfg.VirtualServers) > 0 && !o.KeepServices {
 		errs = append(errs, removeServices(ctx, cfg))
 	}

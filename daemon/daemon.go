@@ -167,6 +167,8 @@ type director struct {
 	trapping atomic.Pointer[managers]
 	// onBus is its life on the message bus; nil if there is none.
 	onBus *onBus
+	// reports is what netif.LocalReports was before it was turned off; empty: it was not.
+	reports string
 	// place is where the first configuration has put it.
 	place config.Namespace
 	// overrides are what operators have said of real servers.
@@ -218,6 +220,7 @@ func (d *director) run(ctx context.Context, first *transition) error {
 			errs = append(errs, w.end())
 		}
 	}
+	d.restoreReports()
 	d.letManagersGo()
 	d.leaveBus()
 	for _, v := range views {

@@ -206,6 +206,7 @@ func (d *director) carryOut(ctx context.Context, t *transition) error {
 	d.config = t.config
 	d.delays.Set(linkDelays(t.config))
 	defer d.settled(ctx)
+	d.setReports(t.config)
 	d.setStatics(ctx, t)
 	d.telling.part(before, t.config)
 	d.setManagers(t.config)

@@ -140,11 +140,12 @@ func checkSaid(t *testing.T, around, line string, want []string) {
 
 // TestSaidOnce checks that what a sequence repeats is said once.
 func TestSaidOnce(t *testing.T) {
-	_, ds := Parse("f", []byte("$A= \\\ndisable_local_igmp \\\nrouter_id a$N\n"+
-		"global_defs {\n~SEQ(N, 1, 9) $A\ndisable_local_igmp\n}\n"))
-	want := "f:5:15: warning: disable_local_igmp: has no effect yet in this version\n" +
+	_, ds := Parse("f", []byte("$A= \\\nno_checker_emails \\\nrouter_id a$N\n"+
+		"global_defs {\n~SEQ(N, 1, 9) $A\nno_checker_emails\n}\n"))
+	want := "f:5:15: note: no_checker_emails: has no effect: there is no mail " +
+		"about single checks\n" +
 		"f:2:1: note: in the definition of $A\n" +
-		"f:5:15: warning: disable_local_igmp: expected once in global_defs; this one replaces line 2\n" +
+		"f:5:15: warning: no_checker_emails: expected once in global_defs; this one replaces line 2\n" +
 		"f:2:1: note: in the definition of $A\n" +
 		"f:5:15: note: the other one is here\n" +
 		"f:2:1: note: in the definition of $A\n" +
@@ -152,10 +153,11 @@ func TestSaidOnce(t *testing.T) {
 		"f:3:1: note: in the definition of $A\n" +
 		"f:5:15: note: the other one is here\n" +
 		"f:3:1: note: in the definition of $A\n" +
-		"f:6:1: warning: disable_local_igmp: expected once in global_defs; this one replaces line 2\n" +
+		"f:6:1: warning: no_checker_emails: expected once in global_defs; this one replaces line 2\n" +
 		"f:5:15: note: the other one is here\n" +
 		"f:2:1: note: in the definition of $A\n" +
-		"f:6:1: warning: disable_local_igmp: has no effect yet in this version\n"
+		"f:6:1: note: no_checker_emails: has no effect: there is no mail " +
+		"about single checks\n"
 	if diff := cmp.Diff(want, ds.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
