@@ -92,7 +92,7 @@ func hashing() []conformance {
 
 // perClient are the statistics of a scheduler that spreads clients.
 func perClient(t topology.Topology) []Bound {
-	return []Bound{SharesFit(byClient, sharesOf(t, false), sharesOf(t, true)),
+	return []Bound{SharesFit(sharesOf(t, false), sharesOf(t, true)),
 		Remapped(t, t.Services[0].RealServers[1].Node)}
 }
 
@@ -191,7 +191,7 @@ func twos() Scenario {
 	t := fig6("twos", 3, 1, 2)
 	client := t.NodesOf(topology.Client)[0].Name
 	expected, other := sharesOf(t, false), sharesOf(t, true)
-	spread := SharesFit(byClient, expected, other)
+	spread := SharesFit(expected, other)
 	return Scenario{
 		Name: "scheduler-twos",
 		Doc: "The scheduler twos draws two real servers by lot and their weights, and chooses the " +

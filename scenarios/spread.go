@@ -25,11 +25,11 @@ const (
 	power = 0.9
 )
 
-// SharesFit demands that the first connections of the run, one of each client or called address, are
-// spread as expected says, by Pearson's chi-square test. There must be enough of them to see that
-// the spread is that of other; see sampleFor. It is a check beside Predicted, which knows each choice:
-// a model and a kernel that are wrong in the same way do not pass it.
-func SharesFit(by func(reports.Call) netip.Addr, expected, other map[string]float64) Bound {
+// SharesFit demands that the first connections of the run, one of each client's address, are spread as
+// expected says, by Pearson's chi-square test. There must be enough of them to see that the spread is
+// that of other; see sampleFor. It is a check beside Predicted, which knows each choice: a model and a
+// kernel that are wrong in the same way do not pass it.
+func SharesFit(expected, other map[string]float64) Bound {
 	need := sampleFor(expected, other, level, power)
 	return Bound{
 		Name: "spread",
@@ -37,7 +37,7 @@ func SharesFit(by func(reports.Call) netip.Addr, expected, other map[string]floa
 			"It takes %d of them to notice with a probability of %g that weights are not heeded.", level,
 			need, power),
 		Judge: func(rec *reports.Recording, _ time.Duration) reports.Finding {
-			counts, n := countFirst(firstRound(rec), by)
+			counts, n := countFirst(firstRound(rec))
 			statistic := chiSquare(counts, expected, n)
 			p := distuv.ChiSquared{K: float64(len(expected) - 1)}.Survival(statistic)
 			f := reports.Finding{Verdict: reports.Pass, Limit: fmt.Sprintf("p at least %g", level),
@@ -53,10 +53,6 @@ func SharesFit(by func(reports.Call) netip.Addr, expected, other map[string]floa
 		},
 	}
 }
-
-// byClient and byCalled are what SharesFit may look at.
-func byClient(c reports.Call) netip.Addr { return c.From.Addr() }
-func byCalled(c reports.Call) netip.Addr { return c.To.Addr() }
 
 // sharesOf are the shares of the real servers of a topology's first service by their weights, or
 // equal ones.
@@ -95,11 +91,11 @@ func rounds(rec *reports.Recording) [][]reports.Call {
 	return all
 }
 
-// countFirst counts the real servers of the first call of each address, and the addresses.
-func countFirst(calls []reports.Call, by func(reports.Call) netip.Addr) (map[string]int, int) {
+// countFirst counts the real servers of the first call of each client's address, and the addresses.
+func countFirst(calls []reports.Call) (map[string]int, int) {
 	counts, seen := map[string]int{}, map[netip.Addr]bool{}
 	for _, c := range calls {
-		if addr := by(c); !seen[addr] {
+		if addr := c.From.Addr(); !seen[addr] {
 			seen[addr] = true
 			counts[c.Server]++
 		}

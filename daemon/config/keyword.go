@@ -403,13 +403,8 @@ func inherits[T any](how string) func(*keyword[T]) {
 	return func(k *keyword[T]) { k.otherwise, k.inherits = how, true }
 }
 
-// pending marks keywords that are typed and checked and change nothing yet; why says what to do
-// meanwhile, and may be empty.
-func pending[T any](why string, ks ...keyword[T]) []keyword[T] {
-	return marked(Pending, why, ks)
-}
-
-// pendingBut is pending but for keywords of these names, which work.
+// pendingBut marks keywords that are typed and checked and change nothing yet, but for those of these
+// names, which work.
 func pendingBut[T any](working []string, ks ...keyword[T]) []keyword[T] {
 	for i := range ks {
 		if !slices.Contains(working, ks[i].name) {
