@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -34,6 +35,9 @@ type Kernel struct {
 	// open makes a new wire in the table's namespace.
 	open func() (*wire, error)
 	ns   netns.NsHandle
+
+	seeing sync.Mutex
+	eye    *eye // nil is none
 }
 
 // OpenKernel opens the table of the calling thread's network namespace. The error is ErrNoIPVS,
@@ -50,6 +54,7 @@ func OpenKernel(ctx context.Context) (*Kernel, error) {
 		return nil, fmt.Errorf("open network namespace: %w", err)
 	}
 	k := newKernel(ns, func() (*wire, error) { return openWire(ns, family.ID) })
+	k.eye = openEye()
 	if _, err := k.Info(ctx); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
@@ -87,10 +92,13 @@ func (k *Kernel) Close() error {
 	select {
 	case w := <-k.free:
 		close(k.closed)
+		k.seeing.Lock()
+		defer k.seeing.Unlock()
+		err := errors.Join(k.eye.close(), k.ns.Close())
 		if w != nil {
-			return errors.Join(w.close(), k.ns.Close())
+			err = errors.Join(err, w.close())
 		}
-		return k.ns.Close()
+		return err
 	case <-k.closed:
 		return nil
 	}

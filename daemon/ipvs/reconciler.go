@@ -75,6 +75,7 @@ type Reconciler struct {
 	ours    map[Key]bool
 	settled map[Key]bool // was right since it was last wanted anew
 	retry   map[Key]*retry
+	glances glances
 }
 
 // New returns a Reconciler that does nothing before Run, and leaves the table alone before it is
@@ -219,6 +220,7 @@ func (r *Reconciler) take(now time.Time) (want Services, keys []Key) {
 	r.anew = false
 	if anew {
 		r.relist = retry{}
+		r.glances = glances{}
 		clear(r.settled)
 		for _, t := range r.retry {
 			t.renew()
@@ -261,6 +263,11 @@ func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, 
 	for _, s := range want {
 		r.ours[s.Key] = true
 	}
+	same, right := r.unchanged(want)
+	if same {
+		r.due = now.Add(Interval)
+		return
+	}
 	have, err := r.list(ctx)
 	if ctx.Err() != nil {
 		return
@@ -273,7 +280,11 @@ func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, 
 	}
 	status.List, r.relist, r.due = nil, retry{}, now.Add(Interval)
 	r.forget(have, want)
-	wrong := r.repair(ctx, now, Diff(have, want), status)
+	ops := Diff(have, want)
+	if len(ops) == 0 {
+		right()
+	}
+	wrong := r.repair(ctx, now, ops, status)
 	for k := range r.ours {
 		if !wrong[k] {
 			r.settle(k)
@@ -286,6 +297,7 @@ func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, 
 func (r *Reconciler) passSome(
 	ctx context.Context, now time.Time, want Services, keys []Key, status *Status,
 ) {
+	r.glances = glances{} // the table will be another
 	for _, s := range want {
 		r.ours[s.Key] = true
 	}
@@ -441,25 +453,6 @@ func (r *Reconciler) settle(k Key) {
 		delete(r.retry, k)
 	}
 	r.settled[k] = true
-}
-
-// failing returns the error of each service that is not right; nil if all are.
-func (r *Reconciler) failing() map[Key]error {
-	if len(r.retry) == 0 {
-		return nil
-	}
-	errs := make(map[Key]error, len(r.retry))
-	for k, t := range r.retry {
-		errs[k] = t.err
-	}
-	return errs
-}
-
-// logChange logs a failure that is not the same as the one before.
-func (r *Reconciler) logChange(before, now error, what string, args ...any) {
-	if before == nil || before.Error() != now.Error() {
-		r.options.Log.Error("cannot "+what, append(args, "err", now)...)
-	}
 }
 
 // withdraw deletes all that is ours.
