@@ -241,7 +241,11 @@ func (b *batch) print() error {
 	if err := reports.WriteRepeats(b.out, reports.Repeats(b.reports)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(b.out, "\nreport  %s\n", filepath.Join(b.dir, "report.html"))
+	page := filepath.Join(b.dir, "report.html")
+	if _, err := os.Stat(page); err != nil {
+		return nil // it could not be written, and that is told
+	}
+	_, err := fmt.Fprintf(b.out, "\nreport  %s\n", page)
 	return err
 }
 
