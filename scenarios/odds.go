@@ -71,6 +71,7 @@ var odds = []odd{
 	{kind: faults.ServerSlow, weight: 1, at: atServer},
 	{kind: faults.ServerUnavailable, weight: 2, at: atServer},
 	{kind: faults.ServerWrong, weight: 1, at: atServer},
+	{kind: faults.ServerBadTLS, weight: 1, at: atServer},
 	{kind: faults.ServerMarked, weight: 1, at: atServer},
 	{kind: faults.EchoIgnored, weight: 1, at: atServer},
 	{kind: faults.PowerOff, weight: 1, at: atServer},
@@ -91,6 +92,8 @@ var odds = []odd{
 	{kind: faults.ConntrackFull, weight: 1, beyond: true, alone: true},
 	{kind: faults.RouteDeleted, weight: 1, at: atServer, beyond: true},
 	{kind: faults.NeighbourPoisoned, weight: 1, at: atCaller, beyond: true},
+	// Survived, too, but it keeps a guest's processor so busy that drills take minutes.
+	{kind: faults.HostileFlood, weight: 1, at: atStranger, beyond: true},
 	{kind: faults.RogueRouter, weight: 1, at: atStranger, beyond: true, alone: true},
 	{kind: faults.AdvertsMismatching, weight: 1, at: atStranger, beyond: true, alone: true},
 	{kind: faults.DuplicateAddress, weight: 1, at: atStranger, beyond: true, alone: true},

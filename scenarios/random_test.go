@@ -122,11 +122,11 @@ func TestRandomPlanWeighs(t *testing.T) {
 	}
 }
 
-// TestOddsKnowEveryFamily: plans draw of every family, and of no kind in the same way twice.
-func TestOddsKnowEveryFamily(t *testing.T) {
-	families, seen := map[faults.Family]bool{}, map[string]bool{}
+// TestOddsKnowEveryKind: plans draw of every kind, and of none in the same way twice.
+func TestOddsKnowEveryKind(t *testing.T) {
+	known, seen := map[faults.Kind]bool{}, map[string]bool{}
 	for _, o := range odds {
-		families[o.kind.Family()] = true
+		known[o.kind] = true
 		key := fmt.Sprint(o.kind, o.at, o.settings)
 		if seen[key] || o.weight < 1 {
 			t.Errorf("%s: weight %d, twice %v", key, o.weight, seen[key])
@@ -139,8 +139,8 @@ func TestOddsKnowEveryFamily(t *testing.T) {
 		}
 	}
 	for _, kind := range faults.Kinds() {
-		if !families[kind.Family()] {
-			t.Errorf("no plan draws a fault of the family %s", kind.Family())
+		if !known[kind] {
+			t.Errorf("no plan draws %s", kind)
 		}
 	}
 }
