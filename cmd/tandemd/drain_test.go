@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/tandemlb/tandem/daemon/ipvs"
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 	"github.com/tandemlb/tandem/daemon/status"
 )
@@ -275,11 +277,16 @@ func TestServicesElsewhere(t *testing.T) {
 	node, other := netiftest.Pair(t)
 	name := fmt.Sprintf("tandemd-test-%d", os.Getpid())
 	bind(t, other, name)
-	g := startIn(t, node, "net_namespace_ipvs "+name+"\n"+drainConfig)
+	g := startIn(t, node, "net_namespace_ipvs "+name+"\nglobal_defs {\nlvs_sync_daemon eth0 id 7\n}\n"+
+		drainConfig)
 	const line = "TCP  C0A80102:1F90 rr" // 192.168.1.2:8080
 	waitFor(t, "service", func() bool { return strings.Contains(tableOf(t, other), line) })
 	if got := tableOf(t, node); strings.Contains(got, line) {
 		t.Errorf("the daemon's own table: got %s, want nothing in it", got)
+	}
+	waitFor(t, "both sync daemons", func() bool { return len(syncedIn(t, other)) == 2 })
+	if got := syncedIn(t, node); len(got) > 0 {
+		t.Errorf("sync daemons in the daemon's own namespace: %v, want none", got)
 	}
 	if err := g.process.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -290,6 +297,25 @@ func TestServicesElsewhere(t *testing.T) {
 	if got := tableOf(t, other); strings.Contains(got, line) {
 		t.Errorf("after TERM: got %s, want nothing in it", got)
 	}
+	if got := syncedIn(t, other); len(got) > 0 {
+		t.Errorf("after TERM: sync daemons %v, want none", got)
+	}
+}
+
+// syncedIn are the sync daemons of the node's namespace.
+func syncedIn(t *testing.T, node *netiftest.Node) (all []ipvs.SyncDaemon) {
+	t.Helper()
+	node.Do(func() {
+		k, err := ipvs.OpenKernel(t.Context())
+		if err == nil {
+			all, err = k.SyncDaemons(t.Context())
+			err = errors.Join(err, k.Close())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return all
 }
 
 // tableOf is the table of virtual services of the node's namespace.
