@@ -123,26 +123,27 @@ func (r *Runner) Set(tasks []Task) error {
 	if len(r.tasks) == 0 {
 		r.tasks = make(map[string]*watch, len(tasks)) // at its size at once
 	}
+	now := time.Now() // for thousands, to ask each time would take longer than all the rest
 	for _, t := range tasks {
 		if w := r.tasks[t.ID]; w != nil {
-			w.set(t)
+			w.set(t, now)
 			continue
 		}
 		w := newWatch(t, r.send, r.queue)
 		w.paused = r.paused[t.ID]
 		r.tasks[t.ID] = w
-		r.start(w)
+		r.start(w, now)
 	}
 	return nil
 }
 
 // start starts a task if Run is at work.
-func (r *Runner) start(w *watch) {
+func (r *Runner) start(w *watch, now time.Time) {
 	if r.ctx == nil || r.over {
 		return
 	}
 	r.running.Add(1)
-	w.start(r.ctx, r.spread.next(w.task.Warmup), r.running.Done)
+	w.start(r.ctx, now.Add(r.spread.next(w.task.Warmup)), r.running.Done)
 }
 
 // AssumeDown makes the tasks of these IDs down, without a report, for one who knows that from
@@ -189,8 +190,9 @@ func (r *Runner) States() []State {
 func (r *Runner) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.ctx = ctx
+	now := time.Now()
 	for _, id := range slices.Sorted(maps.Keys(r.tasks)) {
-		r.start(r.tasks[id])
+		r.start(r.tasks[id], now)
 	}
 	r.mu.Unlock()
 	r.queue.run(ctx)

@@ -32,5 +32,5 @@ func (w *watch) pause(paused bool) {
 		w.void = true
 		w.cancel()
 	}
-	w.rearm()
+	w.rearm(time.Now())
 }

@@ -39,12 +39,12 @@ func newWatch(t Task, send func(Report), q *queue) *watch {
 	return &watch{send: send, queue: q, task: t, tracker: NewTracker(t.Params)}
 }
 
-// start makes the first attempt after delay, and calls done when the watch has ended.
-func (w *watch) start(ctx context.Context, delay time.Duration, done func()) {
+// start makes the first attempt when it is due, and calls done when the watch has ended.
+func (w *watch) start(ctx context.Context, due time.Time, done func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ctx, w.done = ctx, done
-	w.due = time.Now().Add(delay)
+	w.due = due
 	w.queue.put(w)
 }
 
@@ -64,12 +64,12 @@ func (w *watch) end() {
 	}
 }
 
-func (w *watch) set(t Task) {
+func (w *watch) set(t Task, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.task, w.tracker.Params = t, t.Params
 	w.sooner = true
-	w.rearm()
+	w.rearm(now)
 }
 
 func (w *watch) recheck() {
@@ -79,13 +79,13 @@ func (w *watch) recheck() {
 		return
 	}
 	w.again = true
-	w.rearm()
+	w.rearm(time.Now())
 }
 
 // rearm works out anew when the next attempt is due, if it waits for that.
-func (w *watch) rearm() {
+func (w *watch) rearm(now time.Time) {
 	if w.queue.remove(w) {
-		w.arm(w.due, time.Now())
+		w.arm(w.due, now)
 	}
 }
 
