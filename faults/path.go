@@ -30,8 +30,8 @@ type path struct {
 }
 
 // cut makes an injector of blocks, and of the paths on which they must show, each of which must be
-// open before. What has no carrier for another fault's sake shows nothing: the heal waits for no frame
-// of it.
+// open before. What has no carrier for another fault's sake shows nothing: the heal waits for no
+// frame of it.
 func cut(find func(n *lab.Node) ([]path, []lab.Block, error)) injector {
 	return func(ctx context.Context, n *lab.Node) (Heal, error) {
 		paths, blocks, err := find(n)

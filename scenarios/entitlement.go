@@ -141,7 +141,7 @@ var entitlements = []entitlement{
 var anything = entitlement{vips: lasting, way: lasting, requests: lasting, table: lasting,
 	leases: true, starts: true, rechecks: true}
 
-// uplinkLost is what a fault of a router entitles to that a director depends on: the director leaves.
+// uplinkLost is what a fault of a router entitles to that a director depends on: that leaves.
 var uplinkLost = entitlement{vips: brief, way: brief, requests: brief, starts: true,
 	rejoins: sessionBegins}
 

@@ -68,8 +68,9 @@ func serves(t topology.Topology, node string) (topology.Protocol, uint16) {
 	return topology.HTTP, serverPort
 }
 
-// StartUnits starts every unit of a lab that Equip has equipped, unless it runs: real servers
-// and the routers of uplinks first. It returns when the programs run, which is before the directors have elected a master.
+// StartUnits starts every unit of a lab that Equip has equipped, unless it runs: real servers and
+// the routers of uplinks first. It returns when the programs run, which is before the directors have
+// elected a master.
 func StartUnits(ctx context.Context, l *lab.Lab) error {
 	for _, name := range []string{faults.ServerUnit, uplinkUnit, faults.DirectorUnit} {
 		for _, n := range l.Nodes() {

@@ -79,8 +79,8 @@ func (u Uplink) depend(text string, from, to netip.Addr) string {
 	return u.session(u.Router, from, to) + text
 }
 
-// equip has a director, whose configuration file is there, depend on the router, and gives the router
-// the director's program for the other end of the session.
+// equip has a director, whose configuration file is there, depend on the router, and gives the
+// router the director's program for the other end of the session.
 func (u Uplink) equip(l *lab.Lab, d Director, dir string) error {
 	from, to, err := u.ends(l.Topology())
 	if err != nil {

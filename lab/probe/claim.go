@@ -36,8 +36,8 @@ const (
 	ndAdvertisement = 136
 )
 
-// claimsFilter passes what may be a claim and does not go out by the socket's interface: ARP of which
-// the sender's address is not zero, and neighbour solicitations and advertisements.
+// claimsFilter passes what may be a claim and does not go out by the socket's interface: ARP of
+// which the sender's address is not zero, and neighbour solicitations and advertisements.
 func claimsFilter() []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType},
