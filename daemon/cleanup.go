@@ -49,7 +49,7 @@ func Cleanup(ctx context.Context, o Options, claims string) error {
 		errs = append(errs, removeServices(ctx, cfg))
 	}
 	if !o.KeepServices {
-		errs = append(errs, cleanLVS(ctx, host, cfg))
+		errs = append(errs, cleanLVS(ctx, host, cfg), cleanMarks(host, cfg))
 	}
 	return errors.Join(errs...)
 }

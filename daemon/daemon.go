@@ -169,6 +169,8 @@ type director struct {
 	onBus *onBus
 	// reports is what netif.LocalReports was before it was turned off; empty: it was not.
 	reports string
+	// marks is the table that marks packets to groups; zero without.
+	marks netif.MarkTable
 	// place is where the first configuration has put it.
 	place config.Namespace
 	// overrides are what operators have said of real servers.
@@ -220,6 +222,7 @@ func (d *director) run(ctx context.Context, first *transition) error {
 			errs = append(errs, w.end())
 		}
 	}
+	d.dropMarks()
 	d.restoreReports()
 	d.letManagersGo()
 	d.leaveBus()

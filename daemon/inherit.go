@@ -50,6 +50,7 @@ func inherited(l *guard.Ledger) (*config.Config, error) {
 	if err := ds.Err(); err != nil {
 		return nil, fmt.Errorf("read inherited configuration: %w", err)
 	}
+	markGroups(cfg)
 	return cfg, nil
 }
 

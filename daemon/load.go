@@ -110,5 +110,6 @@ func load(o Options) (*config.Config, string, error) {
 			cfg.Instances[i].SyncInterface = ""
 		}
 	}
+	markGroups(cfg)
 	return cfg, said, nil
 }

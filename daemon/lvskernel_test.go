@@ -15,11 +15,9 @@ import (
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 )
 
-// ipvsNode returns a node whose kernel has IPVS, and what asks it as an administrator does: for
-// daemons, timeouts and the settings that synchronisation changes.
-func ipvsNode(t *testing.T) (*netiftest.Node, func() string) {
+// needIPVS skips the test where the kernel has no IPVS, or nobody to ask it: it returns ipvsadm.
+func needIPVS(t *testing.T, node *netiftest.Node) string {
 	t.Helper()
-	node, _ := netiftest.Pair(t)
 	path, err := exec.LookPath("ipvsadm")
 	if err != nil {
 		t.Skip("needs ipvsadm: apt-get install ipvsadm")
@@ -36,6 +34,15 @@ func ipvsNode(t *testing.T) (*netiftest.Node, func() string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// ipvsNode returns a node whose kernel has IPVS, and what asks it as an administrator does: for
+// daemons, timeouts and the settings that synchronisation changes.
+func ipvsNode(t *testing.T) (*netiftest.Node, func() string) {
+	t.Helper()
+	node, _ := netiftest.Pair(t)
+	path := needIPVS(t, node)
 	return node, func() string {
 		var answers []string
 		node.Do(func() {

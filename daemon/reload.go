@@ -100,7 +100,7 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 		return nil, err
 	}
 	want := lvsOf(cfg)
-	lvs := !want.empty()
+	lvs := !want.empty() || len(markings(cfg)) > 0
 	if err := d.open(ctx, instances || lvs, servers || lvs); err != nil {
 		return nil, err
 	}
@@ -198,7 +198,12 @@ func (d *director) open(ctx context.Context, instances, servers bool) error {
 // then all routers leave that have to, so that none meets another with its VIPs; then the others
 // change and start. Only the first step can fail, and then nothing has changed.
 func (d *director) carryOut(ctx context.Context, t *transition) error {
+	unmark, err := d.setMarks(t.config)
+	if err != nil {
+		return err
+	}
 	if err := d.setServices(ctx, t); err != nil {
+		unmark()
 		return err
 	}
 	d.setLVS(ctx, t.config)

@@ -66,10 +66,7 @@ func member(cfg *config.Config, i *config.Instance) instance.Config {
 		c.UnicastTTL, c.VRF = i.UnicastTTL, i.VRF
 	}
 	if !i.Accept && i.Priority != vrrp.PriorityOwner {
-		c.ShieldTable = cfg.Global.Firewall.Table
-		if c.ShieldTable == "" {
-			c.ShieldTable = "tandem"
-		}
+		c.ShieldTable = shieldTable(cfg)
 		c.ShieldPriority = int32(cfg.Global.Firewall.Priority)
 		c.ShieldCounters = cfg.Global.Firewall.Counters
 	}
@@ -290,4 +287,9 @@ func addrOptions(v *config.VIP) netif.AddrOptions {
 // scope returns the kernel's number for a scope that the configuration has checked.
 func scope(name string) uint8 {
 	return map[string]uint8{"site": 200, "link": 253, "host": 254, "nowhere": 255}[name]
+}
+
+// shieldTable is the nftables table that keeps no_accept.
+func shieldTable(cfg *config.Config) string {
+	return cmp.Or(cfg.Global.Firewall.Table, "tandem")
 }

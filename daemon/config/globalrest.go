@@ -138,7 +138,7 @@ func firewallKeywords() []keyword[global] {
 		leaf("vrrp_ipsets", "", words("up to 5 names of sets", 0, 5),
 			func(g *global) *[]string { return &g.Firewall.Sets }, "ipsets that iptables use"),
 	}...), pendingBut([]string{"nftables", "nftables_priority", "nftables_counters",
-		"nftables_ifindex"},
+		"nftables_ifindex", "nftables_ipvs", "nftables_ipvs_priority", "nftables_ipvs_start_fwmark"},
 		table("nftables", "keepalived", func(f *Firewall) *string { return &f.Table },
 			"keeps packets from VIPs by nftables"),
 		leaf("nftables_priority", "-1", number[int](-1<<31, 1<<31-1),
@@ -149,10 +149,11 @@ func firewallKeywords() []keyword[global] {
 		leaf("nftables_counters", "off", boolean(),
 			func(g *global) *bool { return &g.Firewall.Counters }, "counts packets"),
 		table("nftables_ipvs", "none", func(f *Firewall) *string { return &f.MarkTable },
-			"gives each virtual_server_group one firewall mark"),
+			"has one service by firewall mark, and not one for each address, for each "+
+				"virtual_server of a virtual_server_group and family, but with ha_suspend"),
 		leaf("nftables_ipvs_priority", "-1", number[int](-1<<31, 1<<31-1),
 			func(g *global) *int { return &g.Firewall.MarkPriority },
-			"priority of the chains that mark"),
+			"priority of the chain that marks what comes from the network"),
 		leaf("nftables_ipvs_start_fwmark", "1000", number[uint32](1, 1<<32-1),
 			func(g *global) *uint32 { return &g.Firewall.FirstMark }, "the first mark"))...)
 }
