@@ -46,8 +46,10 @@ func TestExamine(t *testing.T) {
 		said       string // part of what is said; empty: nothing is
 	}{
 		{"good", oneInstance, Usable, ""},
-		{"without effect", oneInstance + "global_defs {\nenable_dbus\n}\n", Restricted,
-			"has no effect yet"},
+		{"of little use", oneInstance + "global_defs {\nsmtp_password x\n}\n", Restricted,
+			"nobody logs in"},
+		{"no socket", oneInstance + "global_defs {\nenable_snmp_vrrp\nsnmp_socket x\n}\n",
+			Restricted, `snmp_socket: socket "x": expected unix:PATH`},
 		{"wrong", oneInstance + "instanze x\n", Unusable, "did you mean instance?"},
 		{"route", strings.Replace(oneInstance, "priority 150",
 			"virtual_routes { 10.0.0.0/8 via 192.168.1.9 encap mpls 100 }", 1), Unusable,
