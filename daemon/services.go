@@ -252,10 +252,14 @@ func (s *services) setService(
 // learn has a virtual server know what its checks say. was is nil for a new one.
 func (s *services) learn(v *service, was *service, now time.Time) {
 	v.Health, v.Weights = s.index.HealthOf(v.config, s.up), s.index.WeightsOf(v.config, s.said)
-	v.since = make(map[netip.AddrPort]time.Time, len(v.config.RealServers))
 	var before pool.Health
 	if was != nil {
 		before = was.Health
+	}
+	if was != nil && was.since != nil && pool.SameServers(was.config, v.config) {
+		v.since = was.since // was is nobody's any more
+	} else {
+		v.since = make(map[netip.AddrPort]time.Time, len(v.config.RealServers))
 	}
 	for i := range v.config.RealServers {
 		rs := &v.config.RealServers[i]

@@ -21,6 +21,7 @@ import (
 	"github.com/tandemlb/tandem/daemon/notify"
 	"github.com/tandemlb/tandem/daemon/pool"
 	"github.com/tandemlb/tandem/daemon/status"
+	"github.com/tandemlb/tandem/internal/bubbletest"
 )
 
 // aGroup is a virtual server of two services.
@@ -339,7 +340,7 @@ func TestNewCarrierChecksAtOnce(t *testing.T) {
 			{"an address", near(2, "127.0.0.1"), 3},
 		} {
 			s.here(step.here)
-			synctest.Wait()
+			bubbletest.Pass(time.Second) // a connection is looked at a little later
 			for _, state := range s.checks.States() {
 				want := uint64(1)
 				if state.Err != nil {

@@ -37,6 +37,9 @@ func Leave(
 	before, after *config.VirtualServer, health Health, had []ipvs.Destination, drains []Drain,
 	now time.Time,
 ) []Drain {
+	if SameServers(before, after) {
+		return slices.Clip(drains)
+	}
 	stays := make(map[netip.AddrPort]bool, len(after.RealServers)+len(drains))
 	for i := range after.RealServers {
 		stays[after.RealServers[i].Address] = true
@@ -57,6 +60,20 @@ func Leave(
 		}
 	}
 	return drains
+}
+
+// SameServers says whether two virtual servers have real servers at the same addresses, in the same
+// order.
+func SameServers(a, b *config.VirtualServer) bool {
+	if len(a.RealServers) != len(b.RealServers) {
+		return false
+	}
+	for i := range a.RealServers {
+		if a.RealServers[i].Address != b.RealServers[i].Address {
+			return false
+		}
+	}
+	return true
 }
 
 // Resume parts drains into those that go on and the real servers that are wanted again: they have a
