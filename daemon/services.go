@@ -75,8 +75,8 @@ type service struct {
 }
 
 // servicesOf returns the services of cfg in table, which run will fill. With keep they stay there
-// at the end. An error says what of cfg cannot be. The checks of many real servers are made when the
-// table has them.
+// at the end. An error says what of cfg cannot be. The checks of many real servers are made when
+// the table has them.
 func servicesOf(
 	cfg *config.Config, table ipvs.Table, keep bool, log *slog.Logger,
 ) (*services, error) {
@@ -120,8 +120,8 @@ func (s *services) run(ctx context.Context) error {
 // a second, or the kernel does not answer.
 const fillPatience = 2 * time.Second
 
-// await waits until the kernel has been given everything once, or has refused it, for fillPatience, or
-// until ctx ends.
+// await waits until the kernel has been given all that is wanted, or has refused it, for fillPatience,
+// or until ctx ends.
 func (s *services) await(ctx context.Context) {
 	limit := time.NewTimer(fillPatience)
 	defer limit.Stop()
