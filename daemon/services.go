@@ -120,8 +120,8 @@ func (s *services) run(ctx context.Context) error {
 // a second, or the kernel does not answer.
 const fillPatience = 2 * time.Second
 
-// await waits until the kernel has been given all that is wanted, or has refused it, for fillPatience,
-// or until ctx ends.
+// await waits until the kernel has been given all that is wanted, or has refused it, for
+// fillPatience, or until ctx ends.
 func (s *services) await(ctx context.Context) {
 	limit := time.NewTimer(fillPatience)
 	defer limit.Stop()

@@ -8,9 +8,9 @@ import (
 	"github.com/tandemlb/tandem/daemon/pool"
 )
 
-// configureFirst is the first configure, for many real servers: it makes no checks, which would keep
-// the table waiting as long as all the rest. Until firstChecks real servers are what they are before
-// anything is known of them. An error says what of cfg cannot be.
+// configureFirst is the first configure, for many real servers: it makes no checks, which would
+// keep the table waiting as long as all the rest. Until firstChecks real servers are what they are
+// before anything is known of them. An error says what of cfg cannot be.
 func (s *services) configureFirst(cfg *config.Config) error {
 	certificates, err := loadTLS(cfg)
 	if err != nil {

@@ -89,8 +89,8 @@ func (h *heap) look() view {
 	return view{s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()}
 }
 
-// spare reports whether it is time to give memory back: a burst of work has just passed, or its wake
-// has, or much is free that is not in use for a while already.
+// spare reports whether it is time to give memory back: a burst of work has just passed, or its
+// wake has, or much is free that is not in use for a while already.
 func (h *heap) spare(v view) bool {
 	many := v.cycles-h.cycles >= busyCycles
 	h.cycles = v.cycles

@@ -126,8 +126,8 @@ func (w *watch) attempt() {
 	w.over(task, weight, err, time.Now())
 }
 
-// enter returns what is to be asked, and false if that is nothing any more. What follows is hold, if
-// there is something to end, and over with the result.
+// enter returns what is to be asked, and false if that is nothing any more. What follows is hold,
+// if there is something to end, and over with the result.
 func (w *watch) enter() (Task, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -339,8 +339,8 @@ func nested[T, U any](
 	return k
 }
 
-// passing is nested for blocks of which there may be thousands: done keeps nothing of the U but what
-// it copies, and the next block has its memory.
+// passing is nested for blocks of which there may be thousands: done keeps nothing of the U but
+// what it copies, and the next block has its memory.
 func passing[T, U any](
 	name string, inner *table[U], make func(*T) U, done func(*decoder, *T, *U, *Node), doc string,
 ) keyword[T] {

@@ -32,8 +32,8 @@ func MayNamePlace(r io.Reader) (bool, error) {
 	}
 }
 
-// namesPlace looks at a piece of the text, whose first byte was looked at already. One that is a part
-// of another word counts, but not the end of vrrp_instance and its like.
+// namesPlace looks at a piece of the text, whose first byte was looked at already. One that is a
+// part of another word counts, but not the end of vrrp_instance and its like.
 func namesPlace(text []byte) bool {
 	for _, word := range further {
 		if bytes.Contains(text, word) {

@@ -169,9 +169,9 @@ type glances struct {
 	left  int    // how many more may be equal before the table is listed
 }
 
-// unchanged says whether the table is what it was when it was right, so that there is no need to list
-// it. What right must be called with when it is not, and nothing was wrong with it, is the print of
-// before it was listed: what has changed since then makes another.
+// unchanged says whether the table is what it was when it was right, so that there is no need to
+// list it. What right must be called with when it is not, and nothing was wrong with it, is the
+// print of before it was listed: what has changed since then makes another.
 func (r *Reconciler) unchanged(want Services) (same bool, right func()) {
 	g, can := r.table.(Glancer)
 	if !can {
