@@ -133,6 +133,23 @@ func (m *master) heard() func() string {
 	return read
 }
 
+// trapped waits for a notification with all of these parts, among those that heard returns.
+func trapped(t *testing.T, heard func() string, parts ...string) {
+	t.Helper()
+	until(t, fmt.Sprintf("notification with %q", parts), func() bool {
+		for line := range strings.Lines(heard()) {
+			all := true
+			for _, p := range parts {
+				all = all && (strings.Contains(line, p+"\t") || strings.HasSuffix(line, p+"\n"))
+			}
+			if all {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // keepalivedMIB and what follows are the beginnings of what managers read.
 const (
 	keepalivedMIB = ".1.3.6.1.4.1.9586.100.5"
@@ -226,19 +243,7 @@ func TestManagers(t *testing.T) {
 	}
 	told := func(parts ...string) {
 		t.Helper()
-		until(t, fmt.Sprintf("notification with %q", parts), func() bool {
-			for line := range strings.Lines(heard()) {
-				for _, p := range parts {
-					if !strings.Contains(line, p+"\t") && !strings.HasSuffix(line, p+"\n") {
-						line = ""
-					}
-				}
-				if line != "" {
-					return true
-				}
-			}
-			return false
-		})
+		trapped(t, heard, parts...)
 	}
 	changed := "OID: " + keepalivedMIB + ".2.10.0.2"
 	told(changed, keepalivedMIB+".2.3.1.4.1 = INTEGER: 1")
