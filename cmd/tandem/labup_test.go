@@ -206,7 +206,7 @@ func labExec(t *testing.T, s *terminals) {
 		{"flags are the program's", "", "lb1\n", "", []string{"lb1", "uname", "--nodename"}, 0},
 		{"no such program", "", "", "tandem: start no-such-program on lb1",
 			[]string{"lb1", "no-such-program"}, exitNoProgram},
-		{"no such node", "", "", `tandem: find node "lb9": matches none of client1`, []string{"lb9", "ls"},
+		{"no such node", "", "", `tandem: find node "lb9": the lab has client1`, []string{"lb9", "ls"},
 			exitUsage},
 	}
 	for _, tt := range tests {

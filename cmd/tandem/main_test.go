@@ -152,7 +152,8 @@ func TestUsage(t *testing.T) {
 	}{
 		{"no drill", []string{"drill", "run"}, exitUsage, "tandem drill list"},
 		{"unknown drill", []string{"drill", "run", "fig8"}, exitUsage, "fig7-director-killed"},
-		{"two ways to choose", []string{"drill", "run", "--all", "fig6-rr"}, exitUsage, "--all"},
+		{"two ways to choose", []string{"drill", "run", "--demo", "--all"}, exitUsage, "--all"},
+		{"a pattern of none", []string{"drill", "run", "--all", "fig8-*"}, exitUsage, "fig7-director-killed"},
 		{"unknown flag", []string{"drill", "run", "--speed"}, exitUsage, "--speed"},
 		{"unknown director", []string{"drill", "run", "fig6-rr", "--director", "no-such-program"},
 			exitInconclusive, "no-such-program"},
