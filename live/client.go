@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 )
 
 // Remote is a lab in another process. The zero Remote is none.
@@ -120,7 +121,7 @@ func (l *line) receive(s Streams, credit *credit) (json.RawMessage, error) {
 	for {
 		var m message
 		err := l.hear(&m)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 			return nil, errHungUp
 		}
 		if err != nil {

@@ -244,6 +244,8 @@ func (p Place) Find(name string) (Remote, error) {
 const (
 	// downLimit is how long a lab may take to be taken down before its keeper is killed.
 	downLimit = 30 * time.Second
+	// killLimit is how long the kernel may take to end a keeper that was killed.
+	killLimit = 5 * time.Second
 	// lockPoll is how often the lock of a lab is looked at that goes down.
 	lockPoll = 10 * time.Millisecond
 )
@@ -255,11 +257,13 @@ func (p Place) Down(ctx context.Context, r Remote) error {
 	defer cancel()
 	var f *Failure
 	err := r.Down(ctx)
-	if err == nil || errors.As(err, &f) {
+	switch {
+	case err == nil, errors.As(err, &f):
 		return errors.Join(err, p.awaitDown(ctx, r.Name))
-	}
-	if !p.up(r.Name) {
-		return nil // it ended before it could say so
+	case errors.Is(err, errHungUp): // it ends before it could say so
+		return p.awaitDown(ctx, r.Name)
+	case !p.up(r.Name): // it has ended meanwhile
+		return nil
 	}
 	return p.kill(r.Name)
 }
@@ -278,7 +282,7 @@ func (p Place) awaitDown(ctx context.Context, name string) error {
 	return nil
 }
 
-// kill ends the keeper of a lab by SIGKILL.
+// kill ends the keeper of a lab by SIGKILL, and returns when it has ended.
 func (p Place) kill(name string) error {
 	pid, _, err := p.keeper(name)
 	if err != nil {
@@ -294,6 +298,11 @@ func (p Place) kill(name string) error {
 	}
 	if err := keeper.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("take down lab %s: kill its keeper: %w", name, err)
+	}
+	for start := time.Now(); p.up(name); time.Sleep(lockPoll) {
+		if time.Since(start) > killLimit {
+			return fmt.Errorf("take down lab %s: its keeper, process %d, does not die", name, pid)
+		}
 	}
 	return nil
 }

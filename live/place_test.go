@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -230,5 +231,38 @@ func TestDownKillsWhoDoesNotAnswer(t *testing.T) {
 	}
 	if err := keeper.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("the keeper ended with %v, want by being killed", err)
+	}
+}
+
+// TestDownWaitsForWhoHangsUp: a lab whose last word is lost is not killed, and gone when Down returns.
+func TestDownWaitsForWhoHangsUp(t *testing.T) {
+	p := newPlace(t)
+	claim, err := p.Claim("fig7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error, 1)
+	go func() {
+		conn, err := claim.Accept()
+		if err == nil {
+			_, err = bufio.NewReader(conn).ReadString('\n')
+		}
+		if err == nil {
+			err = conn.Close()
+		}
+		time.AfterFunc(10*lockPoll, func() { released <- errors.Join(err, claim.Release()) })
+	}()
+	r, err := p.Find("fig7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Down(t.Context(), r); err != nil { // were the keeper killed, that would be this test
+		t.Error(err)
+	}
+	if names, err := p.Names(); err != nil || len(names) > 0 {
+		t.Errorf("then there are labs %v, %v", names, err)
+	}
+	if err := <-released; err != nil {
+		t.Error(err)
 	}
 }

@@ -31,7 +31,7 @@ func newLabGraph() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "graph",
 		Short: "Draw a topology as text, SVG, Mermaid or YAML",
-		Args:  cobra.NoArgs,
+		Args:  byTopologyFlag,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t, err := loadTopology(from)
 			if err != nil {

@@ -47,7 +47,7 @@ func newLabUp() *cobra.Command {
 			"terminal of yours can use it. Where this kernel lacks IPVS, or you are not root,\n" +
 			"it runs in a User Mode Linux guest. Several labs may be up at once, under\n" +
 			"different names.",
-		Args: cobra.NoArgs,
+		Args: byTopologyFlag,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := o.load()
 			if err != nil {
@@ -66,6 +66,18 @@ func newLabUp() *cobra.Command {
 	cmd.Flags().BoolVar(&o.foreground, "foreground", false,
 		"stay, say what happens, and take the lab down on Ctrl-C")
 	return cmd
+}
+
+// byTopologyFlag refuses arguments, and says how a topology is given.
+func byTopologyFlag(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	given := args[0]
+	if slices.Contains(topology.Presets(), given) {
+		given = "preset:" + given
+	}
+	return fmt.Errorf("%s: %q: a topology is given by a flag: -t %s", cmd.CommandPath(), args[0], given)
 }
 
 // readyDescriptor is where a keeper in the background says, by one byte, that its lab is up.

@@ -154,6 +154,8 @@ func TestUsage(t *testing.T) {
 		{"unknown drill", []string{"drill", "run", "fig8"}, exitUsage, "fig7-director-killed"},
 		{"two ways to choose", []string{"drill", "run", "--demo", "--all"}, exitUsage, "--all"},
 		{"a pattern of none", []string{"drill", "run", "--all", "fig8-*"}, exitUsage, "fig7-director-killed"},
+		{"a topology without its flag", []string{"lab", "up", "fig7"}, exitUsage, "-t preset:fig7"},
+		{"a file without its flag", []string{"lab", "graph", "my.yml"}, exitUsage, "-t my.yml"},
 		{"unknown flag", []string{"drill", "run", "--speed"}, exitUsage, "--speed"},
 		{"unknown director", []string{"drill", "run", "fig6-rr", "--director", "no-such-program"},
 			exitInconclusive, "no-such-program"},
