@@ -124,10 +124,12 @@ func sampleIPVS() *IPVSResults {
 		n := int64(f.servers)
 		r.Tables = append(r.Tables,
 			TableResult{"tandemd", f.servers, 5, Table{600 * ms, 550 * ms, 20e6 + 2000*n, 150 * ms,
-				300 * ms}},
+				300 * ms, false}},
 			TableResult{"keepalived", f.servers, 5, Table{1000 * ms, 900 * ms, 2500 * n, 375 * ms,
-				600 * ms}})
+				600 * ms, false}})
 	}
+	last := &r.Tables[len(r.Tables)-1].Table
+	last.Reload, last.Unfinished = reloadLimit, true
 	r.Checks = []ChecksResult{
 		{"tandemd", 10000, 3, Checks{500, 32.5, 650 * time.Microsecond, 1.5}},
 		{"keepalived", 10000, 3, Checks{499.5, 27.5, 550 * time.Microsecond, 4.2}}}

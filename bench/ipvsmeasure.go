@@ -33,8 +33,9 @@ const (
 )
 
 const (
-	// tableLimit is how long a director may take until the table is as configured.
-	tableLimit = time.Minute
+	// tableLimit is how long a director may take until the table is as configured, reloadLimit how long
+	// until it is so after a reload.
+	tableLimit, reloadLimit = time.Minute, time.Minute
 	// calmTime is how long one that has filled the table is left alone before it is measured on.
 	calmTime = 2 * time.Second
 	// spreadBin is the time of which the busiest is looked for.
@@ -129,18 +130,20 @@ type Table struct {
 	// configuration gets no new connection, ReloadCPU the processors' time until all is calm again.
 	Reload    time.Duration `json:"reload_ns"`
 	ReloadCPU time.Duration `json:"reload_cpu_ns"`
+	// Unfinished says that it had not come after Reload, when it was waited for no longer.
+	Unfinished bool `json:"reload_unfinished,omitempty"`
 }
 
 // measureTable starts a director, and has it read its configuration again, which lacks the real
 // server in the middle.
 func measureTable(ctx context.Context, s *stand) (Table, error) {
-	ctx, cancel := context.WithTimeout(ctx, tableLimit)
+	limited, cancel := context.WithTimeout(ctx, tableLimit)
 	defer cancel()
-	p, execed, err := s.start(ctx)
+	p, execed, err := s.start(limited)
 	if err != nil {
 		return Table{}, err
 	}
-	full, err := s.awaitTable(ctx, p, s.farm.servers)
+	full, err := s.awaitTable(limited, p, s.farm.servers)
 	if err != nil {
 		return Table{}, err
 	}
@@ -156,30 +159,37 @@ func measureTable(ctx context.Context, s *stand) (Table, error) {
 		return Table{}, err
 	}
 	t := Table{Start: full.Sub(execed), StartCPU: filled.cpu, Memory: calm.pss}
-	t.Reload, t.ReloadCPU, err = s.reload(ctx, p, s.farm.servers/2, calm)
+	err = s.reload(ctx, p, s.farm.servers/2, calm.cpu, &t)
 	return t, err
 }
 
-// reload takes a real server out of the configuration. Before is what the director has taken.
+// reload takes a real server out of the configuration. Before is the processors' time that the
+// director has taken.
 func (s *stand) reload(
-	ctx context.Context, p *lab.Process, server int, before usage,
-) (took, cpu time.Duration, err error) {
+	ctx context.Context, p *lab.Process, server int, before time.Duration, t *Table,
+) error {
 	if err := s.configure(server); err != nil {
-		return 0, 0, err
+		return err
 	}
 	at := time.Now()
 	if err := p.Signal(unix.SIGHUP); err != nil {
-		return 0, 0, err
+		return err
 	}
-	out, err := s.awaitOut(ctx, p, server)
+	limited, cancel := context.WithTimeout(ctx, reloadLimit)
+	defer cancel()
+	out, err := s.awaitOut(limited, p, server)
+	if t.Unfinished = errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil; t.Unfinished {
+		out, err = at.Add(reloadLimit), nil
+	}
+	if err == nil {
+		err = wait(ctx, calmTime)
+	}
 	if err != nil {
-		return 0, 0, err
-	}
-	if err := wait(ctx, calmTime); err != nil {
-		return 0, 0, err
+		return err
 	}
 	after, err := usageOf(p.Pid())
-	return out.Sub(at), after.cpu - before.cpu, err
+	t.Reload, t.ReloadCPU = out.Sub(at), after.cpu-before
+	return err
 }
 
 // Checks is what the health checks of one director cost.

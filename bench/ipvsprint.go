@@ -45,12 +45,25 @@ func (t *ipvsTable) row(
 	what string, ours, theirs float64, show func(float64) string, ok, also bool,
 	key string, size int,
 ) {
-	t.line("%-47s%8s%8s%7s  %s", what, when(ok, show(ours)), when(also, show(theirs)),
-		when(ok && also, ratio(ours, theirs)),
-		t.verdict(func(g Target) bool { return key != "" && g.name == key && g.instances == size }))
+	t.figures(what, when(ok, show(ours)), when(also, show(theirs)), when(ok && also, ratio(ours, theirs)),
+		key, size)
+}
+
+func (t *ipvsTable) figures(what, ours, theirs, ratio, key string, size int) {
+	t.line("%-47s%8s%8s%7s  %s", what, ours, theirs, ratio, t.verdict(func(g Target) bool {
+		return key != "" && g.name == key && g.instances == size
+	}))
 }
 
 func showTime(ns float64) string { return milliseconds(time.Duration(ns)) }
+
+// showReload shows of a reload that had not ended how long it was waited for.
+func showReload(t Table) string {
+	if t.Unfinished {
+		return ">" + showTime(float64(t.Reload))
+	}
+	return showTime(float64(t.Reload))
+}
 
 func showMicroseconds(ns float64) string { return fmt.Sprintf("%.0f", ns/1e3) }
 
@@ -73,8 +86,12 @@ func (t *ipvsTable) tables(f farm) {
 	row("  processor, ms", func(t Table) float64 { return float64(t.StartCPU) }, showTime, "")
 	row("memory then, MB (PSS)", func(t Table) float64 { return float64(t.Memory) },
 		showMegabytes, memoryKey)
-	row("reload without one: until it is out, ms",
-		func(t Table) float64 { return float64(t.Reload) }, showTime, reloadKey)
+	times := ratio(float64(ours.Reload), float64(theirs.Reload))
+	if ours.Unfinished || theirs.Unfinished {
+		times = "-"
+	}
+	t.figures("reload without one: until it is out, ms", when(ok, showReload(ours)),
+		when(also, showReload(theirs)), when(ok && also, times), reloadKey, f.servers)
 	row("  processor, ms", func(t Table) float64 { return float64(t.ReloadCPU) }, showTime, "")
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"io"
+	"slices"
 	"time"
 )
 
@@ -56,11 +57,12 @@ func WriteIPVSJSON(w io.Writer, r *IPVSResults) error { return writeJSON(w, r) }
 func (r *ipvsRunner) addTable(director string, f farm, all []Table) {
 	r.results.Tables = append(r.results.Tables, TableResult{
 		Director: director, Servers: f.servers, Rounds: len(all), Table: Table{
-			Start:     median(all, func(t Table) time.Duration { return t.Start }),
-			StartCPU:  median(all, func(t Table) time.Duration { return t.StartCPU }),
-			Memory:    median(all, func(t Table) int64 { return t.Memory }),
-			Reload:    median(all, func(t Table) time.Duration { return t.Reload }),
-			ReloadCPU: median(all, func(t Table) time.Duration { return t.ReloadCPU }),
+			Start:      median(all, func(t Table) time.Duration { return t.Start }),
+			StartCPU:   median(all, func(t Table) time.Duration { return t.StartCPU }),
+			Memory:     median(all, func(t Table) int64 { return t.Memory }),
+			Reload:     median(all, func(t Table) time.Duration { return t.Reload }),
+			ReloadCPU:  median(all, func(t Table) time.Duration { return t.ReloadCPU }),
+			Unfinished: slices.ContainsFunc(all, func(t Table) bool { return t.Unfinished }),
 		}})
 }
 
