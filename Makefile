@@ -10,7 +10,7 @@ help: ## show the targets
 
 .PHONY: build
 build: ## build bin/tandem and bin/tandemd
-	@go build -o bin/ ./cmd/...
+	@go build -trimpath -o bin/ ./cmd/...
 
 .PHONY: kernel
 kernel: build ## fetch the guest kernel into your cache, unless it is there (no root)

@@ -21,6 +21,10 @@ import (
 	"github.com/tandemlb/tandem/scenarios"
 )
 
+// directorDir is where a guest of its own sees the director's program, and what is beside it: one path
+// for all, which is part of what its processes hold in memory.
+const directorDir = "/dev/shm/director"
+
 // guestDir is where a drill in a guest of its own leaves its files: one path for all, so that where
 // they really go cannot make two runs differ.
 const guestDir = "/dev/shm/run"
@@ -148,6 +152,11 @@ func (b *batch) carryApart(
 		return reports.Report{}, err
 	}
 	o.File = b.fileOf(s.Name)
+	var seen map[string]string
+	if filepath.IsAbs(o.Director.Path) {
+		seen = map[string]string{directorDir: filepath.Dir(o.Director.Path)}
+		o.Director.Path = filepath.Join(directorDir, filepath.Base(o.Director.Path))
+	}
 	argument, err := json.Marshal(o)
 	if err != nil {
 		return reports.Report{}, fmt.Errorf("encode order: %w", err)
@@ -163,7 +172,7 @@ func (b *batch) carryApart(
 	lines := &lineWriter{line: say}
 	status, err := kernel.Guest{
 		Time: kernel.VirtualTime, Seed: o.Seed, Args: []string{carryOutName, string(argument)},
-		Env: guestEnv, Mounts: map[string]string{guestDir: dir}, Stdout: lines, Stderr: lines,
+		Env: guestEnv, Mounts: map[string]string{guestDir: dir}, Seen: seen, Stdout: lines, Stderr: lines,
 		HangLimit: b.options.hangLimit,
 		Beat: func(at time.Duration) {
 			if time.Since(said) >= silence {

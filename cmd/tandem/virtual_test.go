@@ -124,6 +124,7 @@ func TestVirtualSameSeedSameRun(t *testing.T) {
 	first := drillVirtual(t, append(names, "--jobs", "1")...)
 	burn(t)
 	t.Setenv("TANDEM_TEST_PADDING", string(bytes.Repeat([]byte("x"), 5000)))
+	moveTandemd(t)
 	again := drillVirtual(t, append(names, "--repeat", "2")...)
 	if len(first) != len(names) || len(again) != 2*len(names) {
 		t.Fatalf("%d and %d runs, want %d and %d", len(first), len(again), len(names), 2*len(names))
@@ -135,6 +136,23 @@ func TestVirtualSameSeedSameRun(t *testing.T) {
 		one.equal(t, again[2*i])
 		one.equal(t, again[2*i+1])
 	}
+}
+
+// moveTandemd has the daemon at another path from now on, which is longer.
+func moveTandemd(t *testing.T) {
+	t.Helper()
+	program, err := os.ReadFile(tandemd(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "at", "another", "place", "tandemd")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TANDEM_TANDEMD", path)
 }
 
 // TestVirtualOtherSeedOtherRun guards the comparison above: it can tell runs apart.

@@ -103,6 +103,8 @@ type spec struct {
 	Writable []string
 	// Mounts are directories of the host, each with the path at which the guest has it, writable.
 	Mounts [][2]string
+	// Seen are as Mounts, but read-only.
+	Seen [][2]string
 	// Terminal says which of standard input, output and error are a terminal on the host.
 	Terminal [3]bool
 	// Rows and Columns are the terminal's size; zero where there is none.

@@ -42,6 +42,8 @@ type Guest struct {
 	// Mounts are directories of the host that it sees, and may change, at another path: by that path,
 	// which must lie below /dev/shm. So a guest need not know where its results go.
 	Mounts map[string]string
+	// Seen are as Mounts, but it may not change them.
+	Seen map[string]string
 	// Stdin is what it reads, until the end of it; nil: this process's. On a virtual clock it reads
 	// nothing. Run may read once more from it after the program's end.
 	Stdin io.Reader
@@ -118,17 +120,29 @@ func (g Guest) spec() (spec, error) {
 		s.Writable = append(s.Writable, w)
 	}
 	s.Writable = writableCover(s.Writable)
-	for _, at := range slices.Sorted(maps.Keys(g.Mounts)) {
-		source, err := filepath.Abs(g.Mounts[at])
-		if err != nil {
-			return spec{}, err
-		}
-		s.Mounts = append(s.Mounts, [2]string{source, at})
+	if s.Mounts, err = mounts(g.Mounts); err != nil {
+		return spec{}, err
+	}
+	if s.Seen, err = mounts(g.Seen); err != nil {
+		return spec{}, err
 	}
 	if !s.Virtual && g.Stdin == nil && g.Stdout == nil && g.Stderr == nil {
 		s.describeTerminal()
 	}
 	return s, nil
+}
+
+// mounts are the absolute paths of directories, and where the guest has them, in order.
+func mounts(dirs map[string]string) ([][2]string, error) {
+	var all [][2]string
+	for _, at := range slices.Sorted(maps.Keys(dirs)) {
+		source, err := filepath.Abs(dirs[at])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, [2]string{source, at})
+	}
+	return all, nil
 }
 
 // describeTerminal says what of this process's standard streams is a terminal, and its size.

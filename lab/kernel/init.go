@@ -169,20 +169,34 @@ func openLine(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// mountWritable lets the guest change directories of the host, where they are or at another path.
-func mountWritable(s spec) error {
-	mounts := s.Mounts
+// mountDirectories lets the guest see directories of the host where they are or at another path, and
+// change them but for those that are only to be seen.
+func mountDirectories(s spec) error {
+	writable := s.Mounts
 	for _, dir := range s.Writable {
-		mounts = append(mounts, [2]string{dir, dir})
+		writable = append(writable, [2]string{dir, dir})
 	}
-	for _, m := range mounts {
-		source, target := m[0], m[1]
-		if err := os.MkdirAll(target, 0o755); err != nil {
-			return fmt.Errorf("mount %s: %w", source, err)
+	for _, m := range writable {
+		if err := mountDirectory(m, 0); err != nil {
+			return err
 		}
-		if err := unix.Mount("none", target, "hostfs", 0, source); err != nil {
-			return fmt.Errorf("mount %s on %s writable: %w", source, target, err)
+	}
+	for _, m := range s.Seen {
+		if err := mountDirectory(m, unix.MS_RDONLY); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// mountDirectory mounts a directory of the host at a path, which is made.
+func mountDirectory(m [2]string, flags uintptr) error {
+	source, target := m[0], m[1]
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		return fmt.Errorf("mount %s: %w", source, err)
+	}
+	if err := unix.Mount("none", target, "hostfs", flags, source); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", source, target, err)
 	}
 	return nil
 }
@@ -203,7 +217,7 @@ func startGuestProgram(s spec, out *frameWriter) (*guestProgram, error) {
 			return nil, err
 		}
 	}
-	if err := mountWritable(s); err != nil {
+	if err := mountDirectories(s); err != nil {
 		return nil, err
 	}
 	if err := raiseLoopback(); err != nil {
