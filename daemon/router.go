@@ -23,7 +23,7 @@ func groups(cfg *config.Config) []instance.Group {
 	member := func(i *config.Instance) instance.Config {
 		c := member(cfg, i)
 		c.Rules, c.VMAC = rules[i.Name], vmacs[i.Name]
-		c.AdvertsOnParent = c.VMAC != nil && i.VMAC.AdvertsOnParent
+		c.AdvertsOnParent = i.VMAC != nil && i.VMAC.AdvertsOnParent
 		c.AddrVMACs = addrs[i.Name]
 		return c
 	}
@@ -89,8 +89,8 @@ func paceGroups(cfg *config.Config) []instance.PaceGroup {
 	return all
 }
 
-// vmacsOf returns the macvlans of the instances that have one, by name, and those of their VIPs on
-// other interfaces. Those without a name of their own are vrrp.51 or, for IPv6, vrrp6.51; further
+// vmacsOf returns the macvlans, or ipvlans, of the instances that have one, by name, and those of
+// their VIPs on other interfaces. Those without a name of their own are vrrp.51 or, for IPv6, vrrp6.51; further
 // ones of that virtual router, on other interfaces, vrrp.51.2 and so on.
 func vmacsOf(cfg *config.Config) (map[string]*netif.Macvlan, map[string][]netif.Macvlan) {
 	all, addrs := map[string]*netif.Macvlan{}, map[string][]netif.Macvlan{}
@@ -115,10 +115,15 @@ func vmacsOf(cfg *config.Config) (map[string]*netif.Macvlan, map[string][]netif.
 				Name: free(addrPrefix, i), Parent: device, MAC: virtualMAC(i),
 			})
 		}
-		if i.VMAC == nil {
+		var m *netif.Macvlan
+		switch {
+		case i.VMAC != nil:
+			m = &netif.Macvlan{Name: i.VMAC.Name, Parent: i.VMAC.Parent, MAC: virtualMAC(i)}
+		case i.IPVLAN != nil:
+			m = &netif.Macvlan{Name: i.IPVLAN.Name, IPVLAN: cmp.Or(i.IPVLAN.Mode, "bridge")}
+		default:
 			continue
 		}
-		m := &netif.Macvlan{Name: i.VMAC.Name, Parent: i.VMAC.Parent, MAC: virtualMAC(i)}
 		if m.Parent == "" {
 			m.Parent = i.Interface
 		}

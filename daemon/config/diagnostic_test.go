@@ -63,8 +63,6 @@ var diagnosticCases = []saying{
 		`5:17: error: track_interface "eth1": expected { after the keyword`}},
 	{"twice", instance, "priority 7\npriority 8", []string{
 		`6:1: warning: priority: expected once in vrrp_instance; this one replaces line 5`}},
-	{"no effect yet", instance, "use_ipvlan x", []string{
-		`5:1: warning: use_ipvlan: has no effect yet in this version`}},
 	{"no effect needed", instance, "debug 2", []string{
 		`5:1: note: debug: has no effect: -D says how much is logged`}},
 	{"refused", instance, "no_virtual_ipaddress", []string{

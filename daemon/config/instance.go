@@ -50,7 +50,7 @@ func instanceTable() *table[instanceBlock] {
 			"step_down_if_vip_deleted", "strict_mode"},
 			electionRules()...),
 		transportKeywords(),
-		pendingBut([]string{"use_vmac", "vmac_xmit_base", "use_vmac_addr", "vrf"},
+		pendingBut([]string{"use_vmac", "vmac_xmit_base", "use_vmac_addr", "vrf", "use_ipvlan"},
 			macvlanKeywords()...),
 		addressKeywords(),
 		routeKeywords(),

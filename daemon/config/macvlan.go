@@ -18,7 +18,7 @@ func macvlanKeywords() []keyword[instanceBlock] {
 			"macvlans for VIPs on other interfaces too"),
 		{
 			name: "use_ipvlan", usage: "[NAME] [IP] [bridge|private|vepa]",
-			doc: "VIPs on an ipvlan", otherwise: "off", set: setIPVLAN, write: writeIPVLAN,
+			doc: "VIPs on an ipvlan; it needs no address of its own, as adverts are those of interface", otherwise: "off", set: setIPVLAN, write: writeIPVLAN,
 		},
 		leaf("vrf", "", deviceName(), func(b *b) *string { return &b.VRF },
 			"routing domain of unicast adverts").as(otherwise[b]("the interface's")),

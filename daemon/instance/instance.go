@@ -214,7 +214,7 @@ func (c Config) validate() error {
 func (c Config) validateVMAC() error {
 	names, parents := map[string]bool{c.Interface: true}, map[string]bool{}
 	for i, v := range c.macvlans() {
-		if v.Name == "" || v.Parent == "" || v.MAC == (netif.MAC{}) || names[v.Name] {
+		if !v.Valid() || names[v.Name] {
 			return fmt.Errorf(
 				"macvlan %s: want a name, another interface under it and an address", v)
 		}

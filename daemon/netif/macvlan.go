@@ -12,13 +12,71 @@ import (
 
 // Macvlan is an interface with a MAC address of its own on top of another one. It passes on to the
 // parent what comes from its own address elsewhere, as adverts of another master do (bridge mode).
+//
+// It may be an ipvlan instead, which has the MAC address of its parent.
 type Macvlan struct {
 	Name, Parent string
-	MAC          MAC
+	// MAC is zero for an ipvlan.
+	MAC MAC
+	// IPVLAN is what an ipvlan, of layer 2, does with packets between those of one parent: bridge,
+	// private or vepa. Empty is that it is none.
+	IPVLAN string `json:",omitempty"`
 }
 
-// String returns, for example, "vrrp.51 on eth0 with 00:00:5e:00:01:33".
-func (m Macvlan) String() string { return fmt.Sprintf("%s on %s with %s", m.Name, m.Parent, m.MAC) }
+// String returns, for example, "vrrp.51 on eth0 with 00:00:5e:00:01:33", or with "as ipvlan bridge"
+// in the place of the address.
+func (m Macvlan) String() string {
+	if m.IPVLAN != "" {
+		return fmt.Sprintf("%s on %s as ipvlan %s", m.Name, m.Parent, m.IPVLAN)
+	}
+	return fmt.Sprintf("%s on %s with %s", m.Name, m.Parent, m.MAC)
+}
+
+// Valid says whether it is one or the other, between two interfaces that have names.
+func (m Macvlan) Valid() bool {
+	return m.Name != "" && m.Parent != "" && (m.MAC == MAC{}) == (m.IPVLAN != "")
+}
+
+// kind is the kernel's word for such an interface.
+func (m Macvlan) kind() string {
+	if m.IPVLAN != "" {
+		return "ipvlan"
+	}
+	return "macvlan"
+}
+
+// is reports whether a link is this one, wherever its parent is.
+func (m Macvlan) is(link netlink.Link) bool {
+	if link.Type() != m.kind() {
+		return false
+	}
+	if v, ok := link.(*netlink.IPVlan); ok {
+		return v.Mode == netlink.IPVLAN_MODE_L2 && v.Flag == m.flag()
+	}
+	return slices.Equal(link.Attrs().HardwareAddr, m.MAC[:])
+}
+
+// flag is IPVLAN in the kernel's terms.
+func (m Macvlan) flag() netlink.IPVlanFlag {
+	switch m.IPVLAN {
+	case "private":
+		return netlink.IPVLAN_FLAG_PRIVATE
+	case "vepa":
+		return netlink.IPVLAN_FLAG_VEPA
+	}
+	return netlink.IPVLAN_FLAG_BRIDGE
+}
+
+// link is what the kernel is asked for.
+func (m Macvlan) link(parent int) netlink.Link {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex = m.Name, parent
+	if m.IPVLAN != "" {
+		return &netlink.IPVlan{LinkAttrs: attrs, Mode: netlink.IPVLAN_MODE_L2, Flag: m.flag()}
+	}
+	attrs.HardwareAddr = m.MAC[:]
+	return &netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}
+}
 
 // macvlanSettings keep the virtual router apart from its parent: it answers for its own addresses
 // only, takes packets for which the parent has the route back, and makes up no address.
@@ -37,14 +95,15 @@ func ParentSettings() []Setting {
 // PutMacvlan makes the interface and sets it up. One that is there as it should be is left alone;
 // one that an earlier life has left otherwise is replaced. Any other interface of its name is an error.
 //
-// Equivalent to: `ip link add NAME link PARENT address MAC type macvlan mode bridge`.
+// Equivalent to: `ip link add NAME link PARENT address MAC type macvlan mode bridge`, or
+// `ip link add NAME link PARENT type ipvlan mode l2 bridge`.
 func (h *Host) PutMacvlan(m Macvlan) error {
 	parent, err := h.nl.LinkByName(m.Parent)
 	if err == nil {
 		err = h.putMacvlan(m, parent.Attrs().Index)
 	}
 	if err != nil {
-		return fmt.Errorf("add macvlan %s: %w", m, err)
+		return fmt.Errorf("add %s %s: %w", m.kind(), m, err)
 	}
 	return nil
 }
@@ -55,9 +114,9 @@ func (h *Host) putMacvlan(m Macvlan, parent int) error {
 	case isGone(err):
 	case err != nil:
 		return err
-	case link.Type() != "macvlan":
+	case link.Type() != "macvlan" && link.Type() != "ipvlan":
 		return fmt.Errorf("there is a %s of that name", link.Type())
-	case link.Attrs().ParentIndex == parent && slices.Equal(link.Attrs().HardwareAddr, m.MAC[:]):
+	case link.Attrs().ParentIndex == parent && m.is(link):
 		if link.Attrs().RawFlags&unix.IFF_UP != 0 {
 			return nil
 		}
@@ -67,9 +126,7 @@ func (h *Host) putMacvlan(m Macvlan, parent int) error {
 			return err
 		}
 	}
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.ParentIndex, attrs.HardwareAddr = m.Name, parent, m.MAC[:]
-	link = &netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}
+	link = m.link(parent)
 	if err := h.nl.LinkAdd(link); err != nil {
 		return err
 	}
@@ -96,17 +153,16 @@ func (h *Host) prepareMacvlan(m Macvlan) error {
 }
 
 // DropMacvlan removes the interface with all that it has. One that is not there is no error; one
-// that is not a macvlan with that MAC address is left alone.
+// that is not a macvlan with that MAC address, or such an ipvlan, is left alone.
 //
 // Equivalent to: `ip link del NAME`.
 func (h *Host) DropMacvlan(m Macvlan) error {
 	link, err := h.nl.LinkByName(m.Name)
-	if err == nil && link.Type() == "macvlan" &&
-		slices.Equal(link.Attrs().HardwareAddr, m.MAC[:]) {
+	if err == nil && m.is(link) {
 		err = h.nl.LinkDel(link)
 	}
 	if err != nil && !isGone(err) {
-		return fmt.Errorf("remove macvlan %s: %w", m, err)
+		return fmt.Errorf("remove %s %s: %w", m.kind(), m, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package netif_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -83,6 +84,59 @@ func TestMacvlan(t *testing.T) {
 	m.Name, m.Parent = "vrrp.51", "nowhere0"
 	if err := node.Host.PutMacvlan(m); err == nil {
 		t.Error("PutMacvlan on nothing: no error")
+	}
+}
+
+// TestIPVLAN makes an ipvlan, finds one of another mode and a macvlan in its place, and removes it.
+func TestIPVLAN(t *testing.T) {
+	node, _ := netiftest.Pair(t)
+	m := netif.Macvlan{Name: "vrrp.51", Parent: "eth0", IPVLAN: "private"}
+	err := node.Host.PutMacvlan(m)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skip(err)
+	}
+	ok(t, err)
+	check := func(what string, want netlink.Link) {
+		t.Helper()
+		node.Do(func() {
+			link, err := netlink.LinkByName(m.Name)
+			switch want := want.(type) {
+			case nil:
+				if err == nil {
+					t.Errorf("%s: there is a %s", what, link.Type())
+				}
+			case *netlink.IPVlan:
+				got, is := link.(*netlink.IPVlan)
+				if !is || got.Mode != want.Mode || got.Flag != want.Flag {
+					t.Errorf("%s: got %v, expected %v", what, link, want)
+				}
+			}
+		})
+	}
+	ok(t, node.Host.PutMacvlan(m)) // present
+	check("made", &netlink.IPVlan{Flag: netlink.IPVLAN_FLAG_PRIVATE})
+	other := m
+	other.IPVLAN = "vepa"
+	ok(t, node.Host.DropMacvlan(other)) // not it
+	ok(t, node.Host.PutMacvlan(other))
+	check("replaced", &netlink.IPVlan{Flag: netlink.IPVLAN_FLAG_VEPA})
+	ok(t, node.Host.DropMacvlan(other))
+	macvlan := netif.Macvlan{Name: m.Name, Parent: m.Parent, MAC: netif.VirtualMAC(51, false)}
+	ok(t, node.Host.PutMacvlan(macvlan))
+	ok(t, node.Host.DropMacvlan(m)) // not it
+	m.IPVLAN = "bridge"
+	ok(t, node.Host.PutMacvlan(m))
+	check("in place of a macvlan", &netlink.IPVlan{Flag: netlink.IPVLAN_FLAG_BRIDGE})
+	for range 2 { // the second time it is gone
+		ok(t, node.Host.DropMacvlan(m))
+	}
+	check("removed", nil)
+	for _, bad := range []netif.Macvlan{{}, {Name: "x", Parent: "y"},
+		{Name: "x", Parent: "y", IPVLAN: "bridge", MAC: netif.VirtualMAC(1, false)},
+		{Name: "x", IPVLAN: "bridge"}} {
+		if bad.Valid() {
+			t.Errorf("%v: expected not to be valid", bad)
+		}
 	}
 }
 
