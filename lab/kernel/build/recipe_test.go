@@ -87,7 +87,8 @@ func TestOwnRecipe(t *testing.T) {
 		}
 		names = append(names, name)
 	}
-	want := []string{"UML_TIME_TRAVEL_SUPPORT", "IP_VS", "NF_TABLES_INET", "NF_TABLES_IPV4"}
+	want := []string{"UML_TIME_TRAVEL_SUPPORT", "IP_VS", "NF_TABLES_INET", "NF_TABLES_IPV4",
+		"MACVLAN", "IPVLAN"}
 	for _, s := range schedulers {
 		want = append(want, "IP_VS_"+s)
 	}
