@@ -37,6 +37,7 @@ func (d *decoder) buildInstances(r *root, c *Config) {
 	}
 	d.checkVRIDs(c.Instances)
 	d.checkVIPs(c.Instances)
+	d.checkStacks(c.Instances)
 }
 
 // addInstance completes an instance that has been read. It keeps nothing of how it was written.
@@ -67,6 +68,11 @@ func (d *decoder) completeInstance(r *root, b *instanceBlock) {
 	b.GARP.settle()
 	if b.VMAC != nil {
 		b.VMAC.AdvertsOnParent = b.xmitBase
+	}
+	if b.VMAC != nil && b.IPVLAN != nil {
+		d.warn(b.node.placeOf("use_ipvlan"), "use_ipvlan of %s: expected none beside use_vmac; it is "+
+			"left out", b.Name)
+		b.IPVLAN = nil
 	}
 	d.completeVIPs(b)
 	d.completeElection(r, b)

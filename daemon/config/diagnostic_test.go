@@ -23,6 +23,12 @@ const (
 		"virtual_ipaddress { 10.0.0.2/24 }\n}\n%"
 )
 
+// besideA is an instance beside one with a line, on the same interface, with room for one more.
+func besideA(line string) string {
+	return strings.Replace(instance, "%", line, 1) + "\nvrrp_instance B {\ninterface eth0\n" +
+		"virtual_router_id 2\nvirtual_ipaddress { 10.0.0.2/24 }\n%\n}"
+}
+
 // TestDiagnostics has one case for each thing that can be said, with the whole of what is said.
 func TestDiagnostics(t *testing.T) { checkAll(t, diagnosticCases) }
 
@@ -63,6 +69,22 @@ var diagnosticCases = []saying{
 		`5:17: error: track_interface "eth1": expected { after the keyword`}},
 	{"twice", instance, "priority 7\npriority 8", []string{
 		`6:1: warning: priority: expected once in vrrp_instance; this one replaces line 5`}},
+	{"address of an ipvlan", instance, "use_ipvlan x 10.0.0.9/24 vepa", []string{
+		`5:14: note: use_ipvlan "10.0.0.9/24": has no effect: adverts are sent from interface, ` +
+			`with its address`}},
+	{"no mode of an ipvlan", instance, "use_ipvlan x l3", []string{
+		`5:14: error: use_ipvlan "l3": expected [NAME] [IP] [bridge|private|vepa]`}},
+	{"ipvlan and macvlan", instance, "use_ipvlan\nuse_vmac", []string{
+		`5:1: warning: use_ipvlan of A: expected none beside use_vmac; it is left out`}},
+	{"ipvlans on one interface", besideA("use_ipvlan "), "use_ipvlan y", nil},
+	{"ipvlan beside a macvlan", besideA("use_vmac"), "use_ipvlan", []string{
+		`7:1: error: use_ipvlan of B: expected use_vmac, as A has it on eth0, which is for one of ` +
+			`them (line 1)`}},
+	{"ipvlans of two modes", besideA("use_ipvlan private"), "use_ipvlan", []string{
+		`7:1: error: use_ipvlan of B: expected private, as that of A on eth0, where it is the same ` +
+			`for all (line 1)`}},
+	{"ipvlans of one name", besideA("use_ipvlan x"), "use_ipvlan x", []string{
+		`7:1: error: use_ipvlan of B: expected another name than x, which A has (line 1)`}},
 	{"no effect needed", instance, "debug 2", []string{
 		`5:1: note: debug: has no effect: -D says how much is logged`}},
 	{"refused", instance, "no_virtual_ipaddress", []string{

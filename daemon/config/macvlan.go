@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 )
@@ -18,7 +20,9 @@ func macvlanKeywords() []keyword[instanceBlock] {
 			"macvlans for VIPs on other interfaces too"),
 		{
 			name: "use_ipvlan", usage: "[NAME] [IP] [bridge|private|vepa]",
-			doc: "VIPs on an ipvlan; it needs no address of its own, as adverts are those of interface", otherwise: "off", set: setIPVLAN, write: writeIPVLAN,
+			doc: "VIPs on an ipvlan; IP has no effect, as adverts are sent from interface, with its " +
+				"address",
+			otherwise: "off", set: setIPVLAN, write: writeIPVLAN,
 		},
 		leaf("vrf", "", deviceName(), func(b *b) *string { return &b.VRF },
 			"routing domain of unicast adverts").as(otherwise[b]("the interface's")),
@@ -96,6 +100,8 @@ func setIPVLAN(d *decoder, b *instanceBlock, n *Node) {
 		case w.Text == "bridge" || w.Text == "private" || w.Text == "vepa":
 			b.IPVLAN.Mode = w.Text
 		case bad == "":
+			d.note(w.Pos, "use_ipvlan %q: has no effect: adverts are sent from interface, with its "+
+				"address", w.Text)
 			b.IPVLAN.Address = p
 		case isDevice(w.Text) && b.IPVLAN.Name == "":
 			b.IPVLAN.Name = w.Text
@@ -113,4 +119,65 @@ func writeIPVLAN(p *printer, _ *keyword[instanceBlock], b, _ *instanceBlock) {
 		}
 		p.statement(false, "use_ipvlan", ws)
 	}
+}
+
+// stacked is an interface that an instance has made on another one.
+type stacked struct {
+	// name is empty if it is made up. Mode is empty for a macvlan.
+	keyword, name, parent, mode string
+	by                          *Instance
+}
+
+// checkStacks checks that instances do not get in each other's way: an interface has macvlans or
+// ipvlans, all ipvlans on it pass packets on alike, and each has a name of its own.
+func (d *decoder) checkStacks(is []Instance) {
+	on, named := map[string]stacked{}, map[string]stacked{}
+	for i := range is {
+		for _, s := range stacksOf(&is[i]) {
+			d.checkStack(s, on, named)
+		}
+	}
+}
+
+// checkStack checks one beside the first on each interface and the first of each name.
+func (d *decoder) checkStack(s stacked, on, named map[string]stacked) {
+	differ := func(first stacked, format string, args ...any) {
+		at, before := s.by.Pos, first.by.Pos
+		d.failTwice(at, before, "%s of %s: expected %s (%s)", s.keyword, s.by.Name,
+			fmt.Sprintf(format, args...), see(at, before))
+	}
+	first, more := on[s.parent]
+	switch {
+	case !more:
+		on[s.parent] = s
+	case first.keyword != s.keyword:
+		differ(first, "%s, as %s has it on %s, which is for one of them", first.keyword,
+			first.by.Name, s.parent)
+	case first.mode != s.mode:
+		differ(first, "%s, as that of %s on %s, where it is the same for all", first.mode,
+			first.by.Name, s.parent)
+	}
+	if first, taken := named[s.name]; taken {
+		differ(first, "another name than %s, which %s has", s.name, first.by.Name)
+	} else if s.name != "" {
+		named[s.name] = s
+	}
+}
+
+// stacksOf returns what the instance has made.
+func stacksOf(n *Instance) []stacked {
+	var all []stacked
+	switch {
+	case n.VMAC != nil:
+		all = append(all, stacked{"use_vmac", n.VMAC.Name, cmp.Or(n.VMAC.Parent, n.Interface), "", n})
+	case n.IPVLAN != nil:
+		mode := cmp.Or(n.IPVLAN.Mode, "bridge")
+		all = append(all, stacked{"use_ipvlan", n.IPVLAN.Name, n.Interface, mode, n})
+	}
+	for _, v := range slices.Concat(n.VIPs, n.ExcludedVIPs) {
+		if (v.UseVMAC || n.VMACForAll) && v.Device != n.Interface {
+			all = append(all, stacked{"use_vmac", "", v.Device, "", n})
+		}
+	}
+	return all
 }
