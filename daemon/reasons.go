@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tandemlb/tandem/daemon/instance"
+	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
@@ -38,7 +39,8 @@ func tyingSettings() []setting {
 		{"unicast", restart, func(c *c) any { return c.Router.Unicast }, false},
 		{"multicast group", restart, func(c *c) any { return c.Group }, false},
 		{"unicast_ttl", restart, func(c *c) any { return c.UnicastTTL }, false},
-		{"use_vmac", restart, func(c *c) any { return printed(c.VMAC) }, false},
+		{"use_vmac", restart, func(c *c) any { return made("macvlan", c.VMAC) }, false},
+		{"use_ipvlan", restart, func(c *c) any { return made("ipvlan", c.VMAC) }, false},
 		{"use_vmac_addr", restart, func(c *c) any { return fmt.Sprint(c.AddrVMACs) }, false},
 		{"vrf", restart, func(c *c) any { return c.VRF }, false},
 		{"vmac_xmit_base", restart, func(c *c) any { return c.AdvertsOnParent }, false},
@@ -109,12 +111,12 @@ func masterSettings() []setting {
 	}
 }
 
-// printed is the text of what a pointer points to.
-func printed[T any](p *T) string {
-	if p == nil {
+// made is the text of an interface of that kind; another is none.
+func made(kind string, m *netif.Macvlan) string {
+	if m == nil || m.Kind() != kind {
 		return "none"
 	}
-	return fmt.Sprintf("%+v", *p)
+	return m.String()
 }
 
 // limitsOf is the TTLs that peers may have.

@@ -89,9 +89,9 @@ func paceGroups(cfg *config.Config) []instance.PaceGroup {
 	return all
 }
 
-// vmacsOf returns the macvlans, or ipvlans, of the instances that have one, by name, and those of
-// their VIPs on other interfaces. Those without a name of their own are vrrp.51 or, for IPv6, vrrp6.51; further
-// ones of that virtual router, on other interfaces, vrrp.51.2 and so on.
+// vmacsOf returns the macvlans, or ipvlans, of the instances that have one, by name, and the
+// macvlans of their VIPs on other interfaces. Those without a name of their own are vrrp.51 or, for
+// IPv6, vrrp6.51; further ones of that virtual router, on other interfaces, vrrp.51.2 and so on.
 func vmacsOf(cfg *config.Config) (map[string]*netif.Macvlan, map[string][]netif.Macvlan) {
 	all, addrs := map[string]*netif.Macvlan{}, map[string][]netif.Macvlan{}
 	prefix := cmp.Or(cfg.Global.Adverts.VMACPrefix, "vrrp")

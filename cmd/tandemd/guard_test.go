@@ -33,14 +33,17 @@ func startGuarded(t *testing.T) *guarded {
 // worker returns the number of the worker.
 func (g *guarded) worker() int {
 	g.t.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", g.process.Process.Pid))
+	lists, err := filepath.Glob("/proc/[0-9]*/status") // not every kernel lists a process's children
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	parent := fmt.Sprintf("\nPPid:\t%d\n", g.process.Process.Pid)
 	var children []string
 	for _, list := range lists {
-		text, _ := os.ReadFile(list) // a thread may end meanwhile
-		children = append(children, strings.Fields(string(text))...)
+		text, _ := os.ReadFile(list) // a process may end meanwhile
+		if strings.Contains(string(text), parent) {
+			children = append(children, filepath.Base(filepath.Dir(list)))
+		}
 	}
 	if len(children) != 1 {
 		g.t.Fatalf("children of the guard: got %q, want one", children)
@@ -121,21 +124,33 @@ func TestGuardDies(t *testing.T) {
 // TestAllDie kills both, and cleans up behind them.
 func TestAllDie(t *testing.T) {
 	g := startGuarded(t)
+	g.killAll()
+	g.cleanUp()
+	if hasVIP(t, g.node) {
+		t.Error("after --cleanup: expected the VIP to be gone")
+	}
+}
+
+// killAll kills the worker and the guard.
+func (g *guarded) killAll() {
+	g.t.Helper()
 	worker := g.worker()
 	g.kill(worker) // not reaped as long as the guard is stopped
 	g.kill(g.process.Process.Pid)
 	_ = g.process.Wait() // it was killed
-	waitFor(t, "no worker is left", func() bool { return unix.Kill(worker, 0) != nil })
+	waitFor(g.t, "no worker is left", func() bool { return unix.Kill(worker, 0) != nil })
+}
+
+// cleanUp runs --cleanup.
+func (g *guarded) cleanUp() {
+	g.t.Helper()
 	cleanup := exec.Command("/proc/self/exe", append(g.args, "--cleanup")...)
 	cleanup.Env = append(os.Environ(), asDaemon+"=1")
 	cleanup.Stderr = g.log
 	var err error
 	g.node.Do(func() { err = cleanup.Run() })
 	if err != nil {
-		t.Errorf("clean up: %v", err)
-	}
-	if hasVIP(t, g.node) {
-		t.Error("after --cleanup: expected the VIP to be gone")
+		g.t.Errorf("clean up: %v", err)
 	}
 }
 

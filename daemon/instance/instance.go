@@ -216,14 +216,14 @@ func (c Config) validateVMAC() error {
 	for i, v := range c.macvlans() {
 		if !v.Valid() || names[v.Name] {
 			return fmt.Errorf(
-				"macvlan %s: want a name, another interface under it and an address", v)
+				"%s %s: want a name, another interface under it and an address", v.Kind(), v)
 		}
 		names[v.Name] = true
 		if c.VMAC != nil && i == 0 { // Interface has it, wherever it is
 			continue
 		}
 		if parents[v.Parent] || v.Parent == c.Interface {
-			return fmt.Errorf("macvlan %s: want one for each other interface", v)
+			return fmt.Errorf("%s %s: want one for each other interface", v.Kind(), v)
 		}
 		parents[v.Parent] = true
 	}

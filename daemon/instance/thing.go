@@ -130,14 +130,14 @@ func guide(l Link) (Guide, error) {
 	return nil, errors.New("the link has no routes")
 }
 
-// macvlanOn is the interface of a virtual router.
+// macvlanOn is the interface of a virtual router, a macvlan or an ipvlan.
 type macvlanOn struct {
 	link Link
 	vmac netif.Macvlan
 }
 
 // String returns, for example, "macvlan vrrp.51 on eth0 with 00:00:5e:00:01:33".
-func (m macvlanOn) String() string { return "macvlan " + m.vmac.String() }
+func (m macvlanOn) String() string { return m.vmac.Kind() + " " + m.vmac.String() }
 
 func (m macvlanOn) put(time.Duration) error {
 	s, err := stacker(m.link)
@@ -271,7 +271,7 @@ func setter(l Link) (Setter, error) {
 func (c Config) settings() []HeldSetting {
 	var all []HeldSetting
 	for _, v := range c.macvlans() {
-		for _, s := range netif.ParentSettings() {
+		for _, s := range v.ParentSettings() {
 			if h := (HeldSetting{Device: v.Parent, Setting: s}); !slices.Contains(all, h) {
 				all = append(all, h)
 			}

@@ -37,23 +37,27 @@ func (m Macvlan) Valid() bool {
 	return m.Name != "" && m.Parent != "" && (m.MAC == MAC{}) == (m.IPVLAN != "")
 }
 
-// kind is the kernel's word for such an interface.
-func (m Macvlan) kind() string {
+// Kind is the kernel's word for such an interface: ipvlan or macvlan.
+func (m Macvlan) Kind() string {
 	if m.IPVLAN != "" {
 		return "ipvlan"
 	}
 	return "macvlan"
 }
 
-// is reports whether a link is this one, wherever its parent is.
-func (m Macvlan) is(link netlink.Link) bool {
-	if link.Type() != m.kind() {
+// is reports whether a link on that parent is this one. How an ipvlan passes packets on does not
+// tell it from others: that is the same for all on one parent, and the last who says it decides.
+func (m Macvlan) is(link netlink.Link, parent int) bool {
+	if link.Type() != m.Kind() || link.Attrs().ParentIndex != parent {
 		return false
 	}
-	if v, ok := link.(*netlink.IPVlan); ok {
-		return v.Mode == netlink.IPVLAN_MODE_L2 && v.Flag == m.flag()
-	}
-	return slices.Equal(link.Attrs().HardwareAddr, m.MAC[:])
+	return m.IPVLAN != "" || slices.Equal(link.Attrs().HardwareAddr, m.MAC[:])
+}
+
+// passes reports whether an ipvlan passes packets on as m says. A macvlan always does.
+func (m Macvlan) passes(link netlink.Link) bool {
+	v, ok := link.(*netlink.IPVlan)
+	return !ok || v.Mode == netlink.IPVLAN_MODE_L2 && v.Flag == m.flag()
 }
 
 // flag is IPVLAN in the kernel's terms.
@@ -86,14 +90,20 @@ var macvlanSettings = []Setting{
 	{"ipv6", "addr_gen_mode", "1"}, {"ipv6", "accept_ra", "0"},
 }
 
-// ParentSettings are those of the parent while there is a macvlan: it is not to answer for the
-// macvlan's addresses with its own MAC address.
-func ParentSettings() []Setting {
+// ParentSettings are those of the parent while there is the interface. That of a macvlan is not to
+// answer for the macvlan's addresses with its own MAC address. That of an ipvlan is not to ask for
+// neighbors in the name of the ipvlan's addresses: the kernel gives the answer to the ipvlan alone,
+// and the parent, which sends what answers clients, would never learn where they are.
+func (m Macvlan) ParentSettings() []Setting {
+	if m.IPVLAN != "" {
+		return []Setting{{"ipv4", "arp_announce", "2"}}
+	}
 	return []Setting{{"ipv4", "arp_ignore", "1"}, {"ipv4", "arp_filter", "1"}}
 }
 
 // PutMacvlan makes the interface and sets it up. One that is there as it should be is left alone;
-// one that an earlier life has left otherwise is replaced. Any other interface of its name is an error.
+// one that an earlier life has left otherwise is replaced, or told how to pass packets on. Any other
+// interface of its name is an error.
 //
 // Equivalent to: `ip link add NAME link PARENT address MAC type macvlan mode bridge`, or
 // `ip link add NAME link PARENT type ipvlan mode l2 bridge`.
@@ -103,7 +113,7 @@ func (h *Host) PutMacvlan(m Macvlan) error {
 		err = h.putMacvlan(m, parent.Attrs().Index)
 	}
 	if err != nil {
-		return fmt.Errorf("add %s %s: %w", m.kind(), m, err)
+		return fmt.Errorf("add %s %s: %w", m.Kind(), m, err)
 	}
 	return nil
 }
@@ -116,11 +126,14 @@ func (h *Host) putMacvlan(m Macvlan, parent int) error {
 		return err
 	case link.Type() != "macvlan" && link.Type() != "ipvlan":
 		return fmt.Errorf("there is a %s of that name", link.Type())
-	case link.Attrs().ParentIndex == parent && m.is(link):
-		if link.Attrs().RawFlags&unix.IFF_UP != 0 {
-			return nil
+	case m.is(link, parent):
+		if !m.passes(link) {
+			err = h.nl.LinkModify(m.link(parent))
 		}
-		return h.nl.LinkSetUp(link)
+		if err == nil && link.Attrs().RawFlags&unix.IFF_UP == 0 {
+			err = h.nl.LinkSetUp(link)
+		}
+		return err
 	default:
 		if err := h.nl.LinkDel(link); err != nil {
 			return err
@@ -153,16 +166,31 @@ func (h *Host) prepareMacvlan(m Macvlan) error {
 }
 
 // DropMacvlan removes the interface with all that it has. One that is not there is no error; one
-// that is not a macvlan with that MAC address, or such an ipvlan, is left alone.
+// that is not a macvlan with that MAC address, or an ipvlan on that parent, is left alone.
 //
 // Equivalent to: `ip link del NAME`.
 func (h *Host) DropMacvlan(m Macvlan) error {
 	link, err := h.nl.LinkByName(m.Name)
-	if err == nil && m.is(link) {
-		err = h.nl.LinkDel(link)
+	if err == nil {
+		err = h.dropMacvlan(m, link)
 	}
 	if err != nil && !isGone(err) {
-		return fmt.Errorf("remove %s %s: %w", m.kind(), m, err)
+		return fmt.Errorf("remove %s %s: %w", m.Kind(), m, err)
 	}
 	return nil
+}
+
+func (h *Host) dropMacvlan(m Macvlan, link netlink.Link) error {
+	parent := link.Attrs().ParentIndex // a macvlan's MAC address is enough, wherever it is
+	if m.IPVLAN != "" {
+		under, err := h.nl.LinkByName(m.Parent)
+		if err != nil {
+			return err
+		}
+		parent = under.Attrs().Index
+	}
+	if !m.is(link, parent) {
+		return nil
+	}
+	return h.nl.LinkDel(link)
 }

@@ -1,10 +1,10 @@
 package netif_test
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,50 +87,66 @@ func TestMacvlan(t *testing.T) {
 	}
 }
 
-// TestIPVLAN makes an ipvlan, finds one of another mode and a macvlan in its place, and removes it.
-func TestIPVLAN(t *testing.T) {
-	node, _ := netiftest.Pair(t)
+// TestIPVLANKernel makes an ipvlan, and one in the place of what an earlier life has left, and
+// removes it; it leaves alone what is not it.
+func TestIPVLANKernel(t *testing.T) {
+	node, _ := netiftest.PairOn(t, 2)
+	node.NeedIPVLAN()
 	m := netif.Macvlan{Name: "vrrp.51", Parent: "eth0", IPVLAN: "private"}
-	err := node.Host.PutMacvlan(m)
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		t.Skip(err)
-	}
-	ok(t, err)
-	check := func(what string, want netlink.Link) {
+	address := netip.MustParsePrefix("192.168.1.1/24")
+	put := func(m netif.Macvlan, flag netlink.IPVlanFlag) {
 		t.Helper()
-		node.Do(func() {
-			link, err := netlink.LinkByName(m.Name)
-			switch want := want.(type) {
-			case nil:
-				if err == nil {
-					t.Errorf("%s: there is a %s", what, link.Type())
-				}
-			case *netlink.IPVlan:
-				got, is := link.(*netlink.IPVlan)
-				if !is || got.Mode != want.Mode || got.Flag != want.Flag {
-					t.Errorf("%s: got %v, expected %v", what, link, want)
-				}
-			}
-		})
+		ok(t, node.Host.PutMacvlan(m))
+		link, err := linkOf(node, m.Name)
+		ok(t, err)
+		v, is := link.(*netlink.IPVlan)
+		if !is || v.Mode != netlink.IPVLAN_MODE_L2 || v.Flag != flag {
+			t.Errorf("put %s: got %+v, expected mode l2 and flag %d", m, link, flag)
+		}
 	}
-	ok(t, node.Host.PutMacvlan(m)) // present
-	check("made", &netlink.IPVlan{Flag: netlink.IPVLAN_FLAG_PRIVATE})
-	other := m
-	other.IPVLAN = "vepa"
-	ok(t, node.Host.DropMacvlan(other)) // not it
-	ok(t, node.Host.PutMacvlan(other))
-	check("replaced", &netlink.IPVlan{Flag: netlink.IPVLAN_FLAG_VEPA})
-	ok(t, node.Host.DropMacvlan(other))
+	has := func(what string, want bool) {
+		t.Helper()
+		state, err := node.Host.Interface(m.Name).State()
+		ok(t, err)
+		if got := slices.Contains(state.Addrs, address); got != want {
+			t.Errorf("%s: the address is there %t, expected %t", what, got, want)
+		}
+	}
+	put(m, netlink.IPVLAN_FLAG_PRIVATE)
+	ok(t, node.Host.Interface(m.Name).AddAddr(address, 0))
+	put(m, netlink.IPVLAN_FLAG_PRIVATE)
+	m.IPVLAN = "vepa"
+	put(m, netlink.IPVLAN_FLAG_VEPA)
+	has("passing on otherwise", true)
 	macvlan := netif.Macvlan{Name: m.Name, Parent: m.Parent, MAC: netif.VirtualMAC(51, false)}
+	elsewhere, nowhere := m, m
+	elsewhere.Parent, nowhere.Parent = "eth1", "eth9"
+	for _, other := range []netif.Macvlan{macvlan, elsewhere, nowhere} {
+		ok(t, node.Host.DropMacvlan(other))
+		has("after removing "+other.String(), true)
+	}
+	put(elsewhere, netlink.IPVLAN_FLAG_VEPA)
+	has("on another parent", false)
+	ok(t, node.Host.DropMacvlan(elsewhere))
 	ok(t, node.Host.PutMacvlan(macvlan))
 	ok(t, node.Host.DropMacvlan(m)) // not it
 	m.IPVLAN = "bridge"
-	ok(t, node.Host.PutMacvlan(m))
-	check("in place of a macvlan", &netlink.IPVlan{Flag: netlink.IPVLAN_FLAG_BRIDGE})
-	for range 2 { // the second time it is gone
+	put(m, netlink.IPVLAN_FLAG_BRIDGE) // in the place of the macvlan
+	for range 2 {                      // the second time it is gone
 		ok(t, node.Host.DropMacvlan(m))
 	}
-	check("removed", nil)
+	if link, err := linkOf(node, m.Name); err == nil {
+		t.Errorf("removed: there is a %s", link.Type())
+	}
+}
+
+// linkOf returns the node's interface of that name.
+func linkOf(node *netiftest.Node, name string) (link netlink.Link, err error) {
+	node.Do(func() { link, err = netlink.LinkByName(name) })
+	return link, err
+}
+
+func TestMacvlanValid(t *testing.T) {
 	for _, bad := range []netif.Macvlan{{}, {Name: "x", Parent: "y"},
 		{Name: "x", Parent: "y", IPVLAN: "bridge", MAC: netif.VirtualMAC(1, false)},
 		{Name: "x", IPVLAN: "bridge"}} {
