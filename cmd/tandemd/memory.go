@@ -68,6 +68,7 @@ func tidy(ctx context.Context) {
 		p.adapt()
 		if h.spare(h.look()) {
 			debug.FreeOSMemory()
+			_ = leaveProgram() // it is as well as before
 		}
 	}
 }
