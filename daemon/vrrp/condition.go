@@ -69,13 +69,13 @@ type Condition struct {
 // so that nobody can fill the memory with them. A condition that is not noted again for as long as
 // the silence that makes a master dead is over. It is not safe for concurrent use.
 type Conditions struct {
-	cfg    Config
+	timing timing
 	active []Condition // by kind
 }
 
 // NewConditions returns the Conditions, none yet, of a router of that configuration, of which only
 // its intervals matter.
-func NewConditions(c Config) *Conditions { return &Conditions{cfg: c.withDefaults()} }
+func NewConditions(c Config) *Conditions { return &Conditions{timing: c.withDefaults().timing()} }
 
 // Note tells that the cause of a condition was seen at now. It reports whether the condition is
 // new; one whose time has run out counts as new only after Expire has said so.
@@ -144,7 +144,7 @@ func (c *Conditions) Active() []Condition { return slices.Clone(c.active) }
 // end returns when a is over if it is not noted again. The sender's interval counts when it is
 // longer than one's own: a slow peer is not well between two adverts.
 func (c *Conditions) end(a Condition) time.Time {
-	return a.Last.Add(c.cfg.down(max(c.cfg.Interval, a.Evidence.Interval)))
+	return a.Last.Add(c.timing.down(max(c.timing.interval, a.Evidence.Interval)))
 }
 
 // condition returns what adverts that are refused for r, or believed in spite of it, say about the

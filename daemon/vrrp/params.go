@@ -230,7 +230,11 @@ func (c Config) skew(master time.Duration) time.Duration { return c.skewOf(c.Pri
 
 // skewOf is the skew of another router of c's network.
 func (c Config) skewOf(priority uint8, master time.Duration) time.Duration {
-	if c.Version == V2 {
+	return skewIn(c.Version, priority, master)
+}
+
+func skewIn(v Version, priority uint8, master time.Duration) time.Duration {
+	if v == V2 {
 		master = time.Second
 	}
 	return time.Duration(256-int(priority)) * master / 256
@@ -248,8 +252,21 @@ func (c Config) succession(master time.Duration) time.Duration {
 // down is the silence after which the master is taken for dead.
 //
 // RFC 9568, Section 6.1: "Active_Down_Interval: (3 * Active_Adver_Interval) + Skew_time".
-func (c Config) down(master time.Duration) time.Duration {
-	return time.Duration(c.DownAdverts)*master + c.skew(master)
+func (c Config) down(master time.Duration) time.Duration { return c.timing().down(master) }
+
+// timing is what of a Config says how long a silence may be: a sixth of it.
+type timing struct {
+	version     Version
+	priority    uint8
+	downAdverts int
+	interval    time.Duration
+}
+
+func (c Config) timing() timing { return timing{c.Version, c.Priority, c.DownAdverts, c.Interval} }
+
+// down is Config's.
+func (t timing) down(master time.Duration) time.Duration {
+	return time.Duration(t.downAdverts)*master + skewIn(t.version, t.priority, master)
 }
 
 // grace is the silence after which a Machine that has reason to doubt its own clock or its group's
