@@ -132,15 +132,22 @@ func groupSubject(name string) notify.Subject {
 // follow returns what is to be called with the transitions of a group's router: each is told, and
 // what they make of the group once all its members are in one state.
 func (t *telling) follow(g instance.Group) func(instance.Transition) {
-	states := map[string]vrrp.State{}
+	name, members := g.Name, len(g.Members) // and nothing that would keep g
+	var states map[string]vrrp.State        // of the members; nil without a group
+	if name != "" {
+		states = map[string]vrrp.State{}
+	}
 	var group vrrp.State
 	return func(tr instance.Transition) {
 		t.settle(notify.Event{
 			Subject:  notify.Subject{Kind: notify.Instance, Name: tr.Instance},
 			Priority: int(tr.Priority), Time: tr.Time, Reason: t.reason(tr),
 		}, tr.To)
+		if name == "" {
+			return
+		}
 		states[tr.Instance] = tr.To
-		if g.Name == "" || len(states) < len(g.Members) || tr.To == group {
+		if len(states) < members || tr.To == group {
 			return
 		}
 		for _, s := range states {
@@ -150,7 +157,7 @@ func (t *telling) follow(g instance.Group) func(instance.Transition) {
 		}
 		group = tr.To
 		t.settle(notify.Event{
-			Subject: groupSubject(g.Name), Time: tr.Time, Reason: tr.Reason.String(),
+			Subject: groupSubject(name), Time: tr.Time, Reason: tr.Reason.String(),
 		}, tr.To)
 	}
 }

@@ -163,6 +163,12 @@ vrrp_instance A {
     notify "/bin/any a" nobody
     notify_master /bin/master
 }
+vrrp_instance B {
+    interface eth0
+    virtual_router_id 2
+    virtual_ipaddress { 10.0.0.2 }
+    smtp_alert off
+}
 virtual_server 10.0.0.1 80 {
     protocol TCP
     quorum_up /bin/up
@@ -181,7 +187,7 @@ virtual_server 10.0.0.1 80 {
 		Rules: map[notify.Subject]notify.Rules{
 			{Kind: notify.Instance, Name: "A"}: {Mail: true, Master: script("/bin/master"),
 				Any: &notify.Script{Args: []string{"/bin/any", "a"}, User: "nobody"}},
-			{Kind: notify.Condition, Name: "A"}:     {Mail: true},
+			{Kind: notify.Condition, Name: "B"}:     {}, // A is as all
 			{Kind: notify.Condition}:                {Mail: true},
 			{Kind: notify.VirtualService, Name: vs}: {Up: script("/bin/up")},
 			{Kind: notify.RealServer, Name: "[10.0.0.9]:tcp:80", Service: vs}: {

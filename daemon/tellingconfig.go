@@ -23,14 +23,19 @@ func notifications(cfg *config.Config) notify.Config {
 	}
 	mails, alerts := c.Mail.Server != "", &cfg.Global.Alerts
 	vrrp := on(false, alerts.VRRP, alerts.All)
+	others := notify.Rules{Mail: mails && vrrp}
+	c.Rules[conditionSubject("")] = others
 	for i := range cfg.Instances {
 		n := &cfg.Instances[i].Notify
 		r := transitionRules(cfg, n)
 		r.Mail = mails && on(vrrp, n.Mail)
-		c.Rules[notify.Subject{Kind: notify.Instance, Name: cfg.Instances[i].Name}] = r
-		c.Rules[conditionSubject(cfg.Instances[i].Name)] = notify.Rules{Mail: r.Mail}
+		if r != (notify.Rules{}) { // of a thousand most have none
+			c.Rules[notify.Subject{Kind: notify.Instance, Name: cfg.Instances[i].Name}] = r
+		}
+		if own := (notify.Rules{Mail: r.Mail}); own != others {
+			c.Rules[conditionSubject(cfg.Instances[i].Name)] = own
+		}
 	}
-	c.Rules[conditionSubject("")] = notify.Rules{Mail: mails && vrrp}
 	for i := range cfg.SyncGroups {
 		n := &cfg.SyncGroups[i].Notify
 		r := transitionRules(cfg, n)
@@ -57,13 +62,15 @@ func conditionSubject(name string) notify.Subject {
 	return notify.Subject{Kind: notify.Condition, Name: name}
 }
 
-// priorityTellers are the instances whose changes of priority are told. A sync group decides for
-// those of its members that do as all instances do.
+// priorityTellers are the instances whose changes of priority are told; others are false or not
+// there. A sync group decides for those of its members that do as all instances do.
 func priorityTellers(cfg *config.Config) map[string]bool {
 	all := cfg.Global.Adverts.PriorityChanges
-	tellers := make(map[string]bool, len(cfg.Instances))
+	tellers := map[string]bool{}
 	for i := range cfg.Instances {
-		tellers[cfg.Instances[i].Name] = cfg.Instances[i].Rules.PriorityChanges
+		if cfg.Instances[i].Rules.PriorityChanges {
+			tellers[cfg.Instances[i].Name] = true
+		}
 	}
 	for i := range cfg.SyncGroups {
 		for _, name := range cfg.SyncGroups[i].Members {
