@@ -238,16 +238,16 @@ func (r *Runner) claim(m *member) {
 	if r.claims == nil {
 		return
 	}
-	if c := r.claiming(m); !reflect.DeepEqual(c, m.claimed) {
-		m.claimed = c
+	if c := r.claiming(m); m.claimed == nil || !reflect.DeepEqual(c, *m.claimed) {
+		m.claimed = &c
 		r.claims(c)
 	}
 }
 
 // reclaim tells what a step may have changed of what m claims.
 func (r *Runner) reclaim(m *member, machine *vrrp.Machine) {
-	was := &m.claimed
-	if m.holds && (was.Priority != machine.Priority() || was.Source != m.source ||
+	was := m.claimed
+	if m.holds && (was == nil || was.Priority != machine.Priority() || was.Source != m.source ||
 		was.Index != m.link.Index) {
 		r.claim(m)
 	}
@@ -263,7 +263,7 @@ func (r *Runner) settled(m *member, s settled) {
 		r.keeper.tell(order{verb: orderRestore, member: m.index, deleted: m.deleted})
 	}
 	m.unseen, m.deleted = false, nil
-	if m.holds || m.claimed.Held {
+	if m.holds || m.claimed != nil && m.claimed.Held {
 		r.claim(m)
 	}
 }

@@ -14,10 +14,10 @@ import (
 // holding is what one member holds as a master.
 type holding struct {
 	cfg      *Config
-	links    map[string]Link // by device, of the VIPs
-	things   []thing         // in the order in which they are added
-	stale    []thing         // what it had and is not to have any more, until that is removed
-	lease    time.Duration   // zero: for ever
+	links    []deviceLink  // of the VIPs
+	things   []thing       // in the order in which they are added
+	stale    []thing       // what it had and is not to have any more, until that is removed
+	lease    time.Duration // zero: for ever
 	wanted   bool
 	settled  bool      // the kernel has accepted the last change
 	turn     uint64    // of the last change
@@ -38,14 +38,30 @@ type holding struct {
 func newHolding(c *Config, links Links) *holding {
 	h := &holding{
 		cfg: c, things: c.things(links), lease: max(c.Lease, 0), settled: true,
-		links: map[string]Link{}, lapsed: func(Lease, error) {}, rival: func(netif.Rival) {},
+		lapsed: func(Lease, error) {}, rival: func(netif.Rival) {},
 	}
 	for _, v := range c.located() {
-		if h.links[v.Device] == nil {
-			h.links[v.Device] = links(v.Device)
+		if h.link(v.Device) == nil {
+			h.links = append(h.links, deviceLink{v.Device, links(v.Device)})
 		}
 	}
 	return h
+}
+
+// deviceLink is the Link of a device.
+type deviceLink struct {
+	device string
+	Link
+}
+
+// link returns the one of a device that has VIPs; nil if it has none.
+func (h *holding) link(device string) Link {
+	for _, l := range h.links {
+		if l.device == device {
+			return l.Link
+		}
+	}
+	return nil
 }
 
 // want adds everything, or removes it.
@@ -128,11 +144,11 @@ func (h *holding) takeLease() {
 
 // renewer returns what renews the addresses, if there are any.
 func (h *holding) renewer() (Renewer, bool) {
-	for _, l := range h.links {
-		r, ok := l.(Renewer)
-		return r, ok
+	if len(h.links) == 0 {
+		return nil, false
 	}
-	return nil, false
+	r, ok := h.links[0].Link.(Renewer)
+	return r, ok
 }
 
 // unlease ends what renews the addresses.
@@ -295,7 +311,7 @@ func (h *holding) burstsOf(vips []VIP, repeat int) []burst {
 	for _, v := range vips {
 		addr := v.Prefix.Addr()
 		i := slices.IndexFunc(bursts, func(b burst) bool {
-			return b.link == h.links[v.Device] && b.addrs[0].Is6() == addr.Is6()
+			return b.link == h.link(v.Device) && b.addrs[0].Is6() == addr.Is6()
 		})
 		if i < 0 {
 			i = len(bursts)
@@ -311,7 +327,7 @@ func (h *holding) burstsOf(vips []VIP, repeat int) []burst {
 
 // newBurst returns one without addresses yet.
 func (h *holding) newBurst(device string, ipv6 bool) burst {
-	b := burst{link: h.links[device], pacer: &h.paces}
+	b := burst{link: h.link(device), pacer: &h.paces}
 	if p, ok := b.link.(Pacer); ok {
 		b.pacer = p
 	}

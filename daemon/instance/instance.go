@@ -384,12 +384,17 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// addresses returns all that the master has.
-func (c Config) addresses() []VIP { return slices.Concat(c.VIPs, c.Excluded) }
+// addresses returns all that the master has. They may be c's own, which are not to be changed.
+func (c Config) addresses() []VIP {
+	if len(c.Excluded) == 0 {
+		return c.VIPs
+	}
+	return slices.Concat(c.VIPs, c.Excluded)
+}
 
 // located returns the same, each with its device.
 func (c Config) located() []VIP {
-	vips := c.addresses()
+	vips := slices.Concat(c.VIPs, c.Excluded)
 	for i := range vips {
 		vips[i].Device = c.locate(vips[i].Device)
 	}

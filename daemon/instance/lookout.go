@@ -293,8 +293,8 @@ func (h *holding) guard() error {
 	var ends []func()
 	var errs []error
 	for device, addrs := range vips {
-		scout, ok := h.links[device].(Scout)
-		spotter, spots := h.links[device].(Spotter)
+		scout, ok := h.link(device).(Scout)
+		spotter, spots := h.link(device).(Spotter)
 		if !ok || !spots {
 			continue
 		}

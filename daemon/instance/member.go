@@ -25,7 +25,7 @@ type member struct {
 	link     netif.State                 // as last looked at
 	latest   atomic.Pointer[netif.State] // as last reported
 	view     atomic.Pointer[view]        // of cfg
-	watched  map[string]bool             // devices
+	watched  []string                    // devices
 	routed   bool                        // routes and rules are watched
 	source   netip.Addr
 	sock     Socket // nil: closed
@@ -53,7 +53,7 @@ type member struct {
 	deleted     []place                // what that said was deleted
 	before      map[HeldSetting]string // what settings were
 	stale       []Config               // earlier ones, until what is only theirs is gone
-	claimed     Claim                  // as last told
+	claimed     *Claim                 // as last told; nil: nothing was
 
 	// The rest is under Runner.mu. Differences are the conditions of adverts that are believed.
 	status                  Status
@@ -64,7 +64,7 @@ type member struct {
 }
 
 func newMember(index int, group string, c *Config, link Link) *member {
-	m := &member{index: index, cfg: c, ties: tiesOf(*c), iface: link, watched: map[string]bool{}}
+	m := &member{index: index, cfg: c, ties: tiesOf(*c), iface: link}
 	m.view.Store(viewOf(c))
 	m.conditions, m.differences = vrrp.NewConditions(c.Router), vrrp.NewConditions(c.Router)
 	m.status = Status{

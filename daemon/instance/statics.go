@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -142,7 +141,10 @@ func (k *Statics) succeed() error {
 			k.groups[t.String()] = append(k.groups[t.String()], name)
 		}
 	}
-	k.devices = slices.Collect(maps.Keys(viewOf(&c).vips))
+	k.devices = nil
+	for _, d := range viewOf(&c).devices {
+		k.devices = append(k.devices, d.name)
+	}
 	return k.clear()
 }
 

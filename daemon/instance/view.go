@@ -14,8 +14,34 @@ import (
 // goroutines that watch may read it.
 type view struct {
 	cfg *Config
-	// vips are those that are put back at once, by device: all devices that are watched.
-	vips map[string][]netip.Prefix
+	// devices are all that are watched. There are few: a map of them would be as large as all else
+	// that a member is.
+	devices []devicePart
+}
+
+// devicePart is a device with those of the VIPs that are put back at once.
+type devicePart struct {
+	name string
+	vips []netip.Prefix
+}
+
+// vips returns the VIPs of a device that are put back at once.
+func (v *view) vips(device string) []netip.Prefix {
+	i := slices.IndexFunc(v.devices, func(p devicePart) bool { return p.name == device })
+	if i < 0 {
+		return nil
+	}
+	return v.devices[i].vips
+}
+
+// add adds VIPs to those of a device, which need not be any.
+func (v *view) add(device string, vips ...netip.Prefix) {
+	i := slices.IndexFunc(v.devices, func(p devicePart) bool { return p.name == device })
+	if i < 0 {
+		i = len(v.devices)
+		v.devices = append(v.devices, devicePart{name: device})
+	}
+	v.devices[i].vips = append(v.devices[i].vips, vips...)
 }
 
 // digest is what a member makes of a State. While it stays the same there is no news: of a thousand
@@ -43,17 +69,16 @@ func (g *gap) add(p netip.Prefix) {
 }
 
 func viewOf(c *Config) *view {
-	v := &view{cfg: c, vips: map[string][]netip.Prefix{}}
+	v := &view{cfg: c}
 	for _, vip := range c.located() {
 		if !vip.NoTrack {
-			p := vip.Options.Listed(vip.Prefix)
-			v.vips[vip.Device] = append(v.vips[vip.Device], p)
+			v.add(vip.Device, vip.Options.Listed(vip.Prefix))
 		}
 	}
 	for _, r := range c.Routes {
 		for _, h := range r.Hops {
 			if h.Device != "" {
-				v.vips[h.Device] = append(v.vips[h.Device], nil...)
+				v.add(h.Device)
 			}
 		}
 	}
@@ -71,7 +96,7 @@ func (v *view) digest(device string, s netif.State) digest {
 // missing returns which of the VIPs that belong on the device are not there.
 func (v *view) missing(device string, s netif.State) gap {
 	const few = 8
-	vips := v.vips[device]
+	vips := v.vips(device)
 	if len(vips) <= few {
 		var missing gap
 		for _, p := range vips {
@@ -102,7 +127,7 @@ func (v *view) missing(device string, s netif.State) gap {
 func (v *view) deleted(device string, s netif.State) []place {
 	var all []place
 	for _, p := range s.Deleted {
-		if slices.Contains(v.vips[device], p) {
+		if slices.Contains(v.vips(device), p) {
 			all = append(all, place{device, p})
 		}
 	}
@@ -163,10 +188,10 @@ func (r *Runner) newsOf(m *member, device string) func(netif.State) {
 // watchAll watches the devices of m that are not watched yet.
 func (r *Runner) watchAll(m *member, tasks *crew) {
 	begin := func(device string, link Link) {
-		if m.watched[device] {
+		if slices.Contains(m.watched, device) {
 			return
 		}
-		m.watched[device] = true
+		m.watched = append(m.watched, device)
 		if f, ok := link.(Follower); ok {
 			r.follow(m, device, link, f, tasks)
 			return
@@ -174,8 +199,8 @@ func (r *Runner) watchAll(m *member, tasks *crew) {
 		tasks.Go(func() { r.watch(tasks.watching, m, device, link) })
 	}
 	begin(m.cfg.Interface, m.iface)
-	for device := range m.view.Load().vips {
-		begin(device, r.links(device))
+	for _, d := range m.view.Load().devices {
+		begin(d.name, r.links(d.name))
 	}
 	r.followRouting(m, tasks)
 }
