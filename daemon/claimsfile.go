@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -41,16 +43,35 @@ func (f claimsFile) save(claims []guard.Claim) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(savedClaims{os.Getpid(), started, claims})
-	if err != nil {
-		return fmt.Errorf("write claims: %w", err)
-	}
-	// It is private: it has the passwords of adverts.
 	temporary := filepath.Join(filepath.Dir(f.path), "."+filepath.Base(f.path))
-	if err := os.WriteFile(temporary, text, 0o600); err != nil {
+	// It is private: it has the passwords of adverts.
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
 		return err
 	}
+	err = writeClaims(file, savedClaims{os.Getpid(), started, claims})
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("write claims: %w", err)
+	}
 	return os.Rename(temporary, f.path)
+}
+
+// writeClaims writes s as JSON, one claim after the other: a text of all of those of a thousand
+// instances would be most of what a guard takes.
+func writeClaims(w io.Writer, s savedClaims) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, `{"pid":%d,"started":%d,"claims":[`, s.PID, s.Started)
+	lines := json.NewEncoder(b)
+	for i, c := range s.Claims {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := lines.Encode(c); err != nil {
+			return err
+		}
+	}
+	b.WriteString("]}\n")
+	return b.Flush() // with the first error of all
 }
 
 // clean withdraws what the file names, and removes it. No file is no error; one whose guard runs is

@@ -1,12 +1,15 @@
 package daemon
 
 import (
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tandemlb/tandem/daemon/guard"
 )
@@ -18,7 +21,10 @@ func TestClaimsFile(t *testing.T) {
 	if err := file.clean(n, slog.Default()); err != nil {
 		t.Errorf("clean without a file: %v", err)
 	}
-	if err := file.save([]guard.Claim{{Name: "VI_1", Held: []byte(`{"Addresses":null}`)}}); err != nil {
+	claims := []guard.Claim{
+		{Name: "VI_1", Held: []byte(`{"Addresses":null}`)}, {Name: "VI_2", Held: []byte(`{}`)},
+	}
+	if err := file.save(claims); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(file.path)
@@ -31,6 +37,13 @@ func TestClaimsFile(t *testing.T) {
 	text, err := os.ReadFile(file.path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var saved savedClaims
+	if err := json.Unmarshal(text, &saved); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(claims, saved.Claims); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 	// The same process number, but of another process.
 	dead := strings.Replace(string(text), `"started":`, `"started":1`, 1)

@@ -15,43 +15,43 @@ import (
 // to resign for it and to take back what it holds. It is JSON both ways.
 type Claim struct {
 	// Instance is the name of the instance, Group that of its sync group, if any.
-	Instance, Group string
+	Instance, Group string `json:",omitzero"`
 	// Held is whether it may have anything. Without it the other fields say what it had.
-	Held bool
+	Held bool `json:",omitzero"`
 	// Interface carries the adverts; Index is the kernel's number for it when that was claimed.
-	Interface string
-	Index     int
+	Interface string `json:",omitzero"`
+	Index     int    `json:",omitzero"`
 	// Version to Advertised are what its adverts say.
-	Version  vrrp.Version
-	VRID     uint8
-	Priority uint8
-	Interval time.Duration
+	Version  vrrp.Version  `json:",omitzero"`
+	VRID     uint8         `json:",omitzero"`
+	Priority uint8         `json:",omitzero"`
+	Interval time.Duration `json:",omitzero"`
 	// DownAdverts is how many of them may be missing; see vrrp.Config.
-	DownAdverts int
-	Auth        vrrp.AuthType
-	Password    vrrp.Password
-	Checksum    vrrp.ChecksumForm
-	Advertised  []netip.Addr
+	DownAdverts int               `json:",omitzero"`
+	Auth        vrrp.AuthType     `json:",omitzero"`
+	Password    vrrp.Password     `json:",omitzero"`
+	Checksum    vrrp.ChecksumForm `json:",omitzero"`
+	Advertised  []netip.Addr      `json:",omitzero"`
 	// Source is where they come from, Dest the multicast group that they go to; invalid if they go
 	// to Peers instead.
-	Source, Dest netip.Addr
-	Peers        []netip.Addr
+	Source, Dest netip.Addr   `json:",omitzero"`
+	Peers        []netip.Addr `json:",omitzero"`
 	// TTL to VRF are of adverts to Peers; see Config.
-	TTL         uint8
-	OldChecksum OldChecksum
-	VRF         string
+	TTL         uint8       `json:",omitzero"`
+	OldChecksum OldChecksum `json:",omitzero"`
+	VRF         string      `json:",omitzero"`
 	// Addresses are held, advertised or not, each with its device; then Routes and Rules.
-	Addresses []VIP
-	Routes    []netif.Route
-	Rules     []netif.Rule
+	Addresses []VIP         `json:",omitzero"`
+	Routes    []netif.Route `json:",omitzero"`
+	Rules     []netif.Rule  `json:",omitzero"`
 	// Macvlans are what some of the addresses are on. MAC is where adverts by multicast come from;
 	// zero is the interface's own.
-	Macvlans []netif.Macvlan
-	MAC      netif.MAC
+	Macvlans []netif.Macvlan `json:",omitzero"`
+	MAC      netif.MAC       `json:",omitzero"`
 	// Shields keep the network away from addresses.
-	Shields []netif.Shield
+	Shields []netif.Shield `json:",omitzero"`
 	// Settings are held with them.
-	Settings []HeldSetting
+	Settings []HeldSetting `json:",omitzero"`
 }
 
 // HeldSetting is a setting of a device, and what it was before.

@@ -32,14 +32,14 @@ const (
 // VIP is an address that the master has.
 type VIP struct {
 	// Prefix is the address and its prefix length, /32 by custom.
-	Prefix netip.Prefix
+	Prefix netip.Prefix `json:",omitzero"`
 	// Device is the interface that gets it; empty is the instance's own.
-	Device string
+	Device string `json:",omitzero"`
 	// Options are its finer points.
-	Options netif.AddrOptions
+	Options netif.AddrOptions `json:",omitzero"`
 	// NoTrack leaves it to the next renewal, or repair, to put it back when somebody has deleted
 	// it; without it that happens at once.
-	NoTrack bool
+	NoTrack bool `json:",omitzero"`
 }
 
 // OldChecksum says what the checksum of unicast adverts of VRRPv3 over IPv4 covers: very old

@@ -15,23 +15,23 @@ import (
 // without any.
 type AddrOptions struct {
 	// Label is the IPv4 label, eth0:1; empty is the interface's name.
-	Label string
+	Label string `json:",omitzero"`
 	// Scope is the kernel's number: 0 global, 200 site, 253 link, 254 host, 255 nowhere. IPv6
 	// addresses have the scope that they are of.
-	Scope uint8
+	Scope uint8 `json:",omitzero"`
 	// Broadcast is the IPv4 broadcast address; invalid is none.
-	Broadcast netip.Addr
+	Broadcast netip.Addr `json:",omitzero"`
 	// Peer is the far end of a point-to-point address; invalid is none.
-	Peer netip.Addr
+	Peer netip.Addr `json:",omitzero"`
 	// DAD has an IPv6 address checked for duplicates before it can be used; without it, it can be
 	// used at once.
-	DAD bool
+	DAD bool `json:",omitzero"`
 	// Home to AutoJoin are the kernel's flags of these names.
-	Home, ManageTemporary, NoPrefixRoute, AutoJoin bool
+	Home, ManageTemporary, NoPrefixRoute, AutoJoin bool `json:",omitzero"`
 	// Deprecated has the address not be chosen as a source, PreferredFor after that time. Zero of
 	// both is that it may be chosen as long as it is there.
-	Deprecated   bool
-	PreferredFor time.Duration
+	Deprecated   bool          `json:",omitzero"`
+	PreferredFor time.Duration `json:",omitzero"`
 }
 
 // AddAddr adds the address with its prefix length, or renews it: a second call is no error. With a
