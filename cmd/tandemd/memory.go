@@ -41,8 +41,9 @@ func startFreely() {
 const (
 	// tidyEvery is how often a process looks at what it has done and what it needs for it.
 	tidyEvery = 2 * time.Second
-	// wholeCalm is after how many calm looks memory is given back if muchFree bytes are free, and more
-	// than a quarter of what is used: a garbage collection always leaves some.
+	// wholeCalm is after how many calm looks memory is given back once more, and then every so many if
+	// muchFree bytes are free, and more than a quarter of what is used: a garbage collection always
+	// leaves some.
 	wholeCalm, muchFree = 4, 1 << 20
 	// busyCycles is how many garbage collections in that time are a burst of work.
 	busyCycles = 4
@@ -68,7 +69,7 @@ func tidy(ctx context.Context) {
 		p.adapt()
 		if h.spare(h.look()) {
 			debug.FreeOSMemory()
-			_ = leaveProgram() // it is as well as before
+			_ = leaveProgram() // if it stays, all is as it was
 		}
 	}
 }
@@ -91,7 +92,8 @@ func (h *heap) look() view {
 }
 
 // spare reports whether it is time to give memory back: a burst of work has just passed, or its
-// wake has, or much is free that is not in use for a while already.
+// wake has, which may be work of its own, as when a router becomes master, or much is free that is
+// not in use for a while already.
 func (h *heap) spare(v view) bool {
 	many := v.cycles-h.cycles >= busyCycles
 	h.cycles = v.cycles
@@ -100,7 +102,8 @@ func (h *heap) spare(v view) bool {
 		return false
 	}
 	h.calm++
-	return h.calm == 1 || h.calm%wholeCalm == 0 && v.free > max(muchFree, v.used/4)
+	return h.calm == 1 || h.calm == wholeCalm ||
+		h.calm%wholeCalm == 0 && v.free > max(muchFree, v.used/4)
 }
 
 // processors is how many of them may be at work for the process at once.

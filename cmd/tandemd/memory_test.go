@@ -30,11 +30,15 @@ func TestSpare(t *testing.T) {
 		{view{12, 10 * mb, 50 * mb}, true}, // it has passed
 		{view{12, 10 * mb, mb}, false},
 		{view{13, 10 * mb, 8 * mb}, false},
-		{view{13, 10 * mb, 8 * mb}, true}, // its wake
+		{view{13, 10 * mb, 0}, true}, // its wake
 		{view{14, 10 * mb, 8 * mb}, false},
 		{view{14, 10 * mb, 8 * mb}, false},
 		{view{14, 10 * mb, 8 * mb}, false},
 		{view{14, 10 * mb, 2 * mb}, false}, // less than a quarter
+		{view{14, 10 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 3 * mb}, true},
 		{view{18, 10 * mb, 8 * mb}, false}, // a burst
 		{view{18, 10 * mb, 0}, true},
 	} {
