@@ -89,6 +89,11 @@ func (p *pair) program(n *lab.Node) string {
 	return filepath.Join(p.dir, n.Name(), filepath.Base(p.director.Path))
 }
 
+// copyPiece is how much of a program is written at once, as dpkg does: of a file in larger pieces the
+// kernel keeps larger ones, up to 2 MB, and a process that touches a byte of one has mapped all of it.
+// Pieces that the kernel reads from a disk, when a program is started, are not larger either.
+const copyPiece = 32 << 10
+
 // copyProgram makes an executable copy of a file, whose directory is made.
 func copyProgram(from, to string) error {
 	text, err := os.ReadFile(from)
@@ -98,7 +103,16 @@ func copyProgram(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return fmt.Errorf("copy program: %w", err)
 	}
-	if err := os.WriteFile(to, text, 0o755); err != nil {
+	file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755)
+	if err != nil {
+		return fmt.Errorf("copy program: %w", err)
+	}
+	for piece := range slices.Chunk(text, copyPiece) {
+		if _, err = file.Write(piece); err != nil {
+			break
+		}
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("copy program: %w", err)
 	}
 	return nil
