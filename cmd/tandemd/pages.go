@@ -10,10 +10,10 @@ import (
 )
 
 // leaveProgram has the process let go of the pages of its own program. A start goes through much of
-// it that is not needed again, and the kernel maps 16 pages for each one that is touched: of 18 MB
-// that leaves some 14 in use, of which daily work needs a third. They stay in the kernel's cache, and
-// each 64 KB that are needed are back after a page fault of about a microsecond. Pages that are
-// locked stay, see no_swap; that is no error.
+// it that is not needed again, and the kernel maps 64 KB, or the piece of the file that its cache
+// keeps as one, for each page that is touched: of 18 MB that leaves some 14 in use, of which daily
+// work needs a third. They stay in the cache, and what is needed comes back by page faults, of a
+// few microseconds each. Pages that are locked stay, see no_swap; that is no error.
 //
 // Equivalent to: madvise(MADV_DONTNEED) on the program's mappings.
 func leaveProgram() error {
