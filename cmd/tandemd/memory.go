@@ -69,7 +69,9 @@ func tidy(ctx context.Context) {
 		p.adapt()
 		if h.spare(h.look()) {
 			debug.FreeOSMemory()
-			_ = leaveProgram() // if it stays, all is as it was
+			if h.calm >= wholeCalm { // not in a start, which the guard is calm in
+				_ = leaveProgram() // if it stays, all is as it was
+			}
 		}
 	}
 }
