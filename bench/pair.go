@@ -89,9 +89,9 @@ func (p *pair) program(n *lab.Node) string {
 	return filepath.Join(p.dir, n.Name(), filepath.Base(p.director.Path))
 }
 
-// copyPiece is how much of a program is written at once, as dpkg does: of a file in larger pieces the
-// kernel keeps larger ones, up to 2 MB, and a process that touches a byte of one has mapped all of it.
-// Pieces that the kernel reads from a disk, when a program is started, are not larger either.
+// copyPiece is how much of a program is written at once: of a file that is written in larger pieces the
+// kernel keeps larger ones, up to 2 MB, and a process that touches a byte of one has mapped all of it. A
+// program that was read from a disk takes as much memory as one that is written in pieces of this size.
 const copyPiece = 32 << 10
 
 // copyProgram makes an executable copy of a file, whose directory is made.
