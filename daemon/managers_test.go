@@ -167,18 +167,26 @@ type serving struct {
 	t      *testing.T
 	file   string
 	reload chan struct{}
-	log    *console
-	end    func()
+	// reloaded gets a word when a reload is over.
+	reloaded chan struct{}
+	log      *console
+	end      func()
 }
 
 // serve runs a director until the test, or end of what it returns.
 func serve(t *testing.T, node *netiftest.Node, text string) *serving {
 	t.Helper()
-	s := &serving{t: t, file: write(t, text), reload: make(chan struct{}), log: &console{}}
+	s := &serving{t: t, file: write(t, text), reload: make(chan struct{}),
+		reloaded: make(chan struct{}, 16), log: &console{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go node.Do(func() {
 		ended <- Run(ctx, Options{File: s.file, Reload: s.reload, Version: "test",
+			Reloading: func(under bool) {
+				if !under {
+					s.reloaded <- struct{}{}
+				}
+			},
 			Log: slog.New(slog.NewTextHandler(s.log, nil))})
 	})
 	s.end = func() {
@@ -197,16 +205,22 @@ func serve(t *testing.T, node *netiftest.Node, text string) *serving {
 	return s
 }
 
-// change has the director run another configuration.
+// change has the director run another configuration, and waits until it does.
 func (s *serving) change(text string) {
 	s.t.Helper()
 	if err := os.WriteFile(s.file, []byte(text), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
+	limit := time.After(patience)
 	select {
 	case s.reload <- struct{}{}:
-	case <-time.After(patience):
-		s.t.Fatalf("reload: not within %s", patience)
+	case <-limit:
+		s.t.Fatalf("reload: not begun within %s", patience)
+	}
+	select {
+	case <-s.reloaded:
+	case <-limit:
+		s.t.Fatalf("reload: not over within %s", patience)
 	}
 }
 
