@@ -263,13 +263,9 @@ func (r *outageRun) inject(ctx context.Context) (reports.Window, time.Duration, 
 	}
 	outer := r.topology.VIPs[0].RouterID
 	fromMaster := func(h heard) bool { return !h.sent && h.router == outer }
-	last, ok := s.before(time.Now(), fromMaster)
-	if !ok {
-		return none, 0, errors.New("measure outage: the backup hears no advert")
-	}
-	due := last.Add(r.order.Advert * phaseShare / 10)
-	for !due.After(time.Now()) {
-		due = due.Add(r.order.Advert)
+	due, err := r.awaitPhase(ctx, s, fromMaster)
+	if err != nil {
+		return none, 0, err
 	}
 	fault, err := faults.New(r.order.Case.Kind, r.order.Case.Target, nil)
 	if err != nil {
@@ -286,6 +282,29 @@ func (r *outageRun) inject(ctx context.Context) (reports.Window, time.Duration, 
 	if err := wait(ctx, w.To-r.lab.Now()); err != nil {
 		return none, 0, err
 	}
-	last, _ = s.before(at, fromMaster)
+	last, _ := s.before(at, fromMaster)
 	return w, at.Sub(last), nil
+}
+
+// awaitPhase waits for an advert and returns when the fault is due after it: adverts come a little later
+// than their interval, so that none before the last tells.
+func (r *outageRun) awaitPhase(
+	ctx context.Context, s *sniffer, fromMaster func(heard) bool,
+) (time.Time, error) {
+	first, ok := s.before(time.Now(), fromMaster)
+	if !ok {
+		return time.Time{}, errors.New("measure outage: the backup hears no advert")
+	}
+	last := first
+	for range 30 { // three adverts
+		due := last.Add(r.order.Advert * phaseShare / 10)
+		if last.After(first) && due.After(time.Now()) {
+			return due, nil
+		}
+		if err := wait(ctx, r.order.Advert/10); err != nil {
+			return time.Time{}, err
+		}
+		last, _ = s.before(time.Now(), fromMaster)
+	}
+	return time.Time{}, errors.New("measure outage: the backup hears no advert any more")
 }
