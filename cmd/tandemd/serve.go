@@ -56,7 +56,8 @@ func watch(c command, stdout, stderr io.Writer) int {
 	handed := make(chan os.Signal, 8)
 	signal.Notify(handed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, sigJSON)
 	defer signal.Stop(handed)
-	debug.SetGCPercent(guardGC)
+	// A collection costs as much as all else that the guard does until its worker runs.
+	defer time.AfterFunc(tidyEvery, func() { debug.SetGCPercent(guardGC) }).Stop()
 	go tidy(ctx)
 	out := newLogWriter(stderr)
 	defer out.Close(logPatience)
