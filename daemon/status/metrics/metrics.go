@@ -1,102 +1,69 @@
 // Package metrics is the view of a status.Snapshot for Prometheus. Labels are names of the
 // configuration and words of fixed sets, so that their number is bounded by the configuration,
-// whatever is heard on the network. It never keeps anything between two scrapes.
+// whatever is heard on the network. It keeps nothing between two scrapes, and nothing before the
+// first.
 package metrics
 
 import (
+	"compress/gzip"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tandemlb/tandem/daemon/status"
 )
 
-// New returns a Collector that takes a snapshot for each scrape; take must not be nil, and may be
-// called by several goroutines at once.
-func New(take func() *status.Snapshot) prometheus.Collector { return &collector{take} }
+// atOnce is how many askers are answered at the same time.
+const atOnce = 4
 
-// Handler answers each GET with the metrics of a new snapshot, and those of the Go runtime and the
-// process, in the format that the asker prefers. At most four are answered at once.
+// Handler answers each request with the metrics of a new snapshot, and those of the process,
+// compressed if the asker takes gzip. Four are answered at once, others are told to come again
+// (503). Take must not be nil nor return nil, and may be called by several goroutines at once.
 func Handler(take func() *status.Snapshot) http.Handler {
-	r := prometheus.NewRegistry()
-	r.MustRegister(New(take), runtimeCollector(), processCollector())
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{
-		ErrorHandling:       promhttp.ContinueOnError,
-		MaxRequestsInFlight: 4,
-		Timeout:             10 * time.Second,
+	room := make(chan struct{}, atOnce)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case room <- struct{}{}:
+			defer func() { <-room }()
+		default:
+			http.Error(w, "others are being answered; try again", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", contentType)
+		var to io.Writer = w
+		if takesGzip(r.Header) {
+			w.Header().Set("Content-Encoding", "gzip")
+			packed := gzip.NewWriter(w)
+			defer packed.Close() // an asker that has gone is no error of ours
+			to = packed
+		}
+		s := take()
+		_ = write(to, s, slices.Concat(families(), processFamilies())) // as above
 	})
 }
 
-// metric is one name, with its labels in order.
-type metric struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
-}
-
-func counter(name, help string, labels ...string) metric {
-	return describe(prometheus.CounterValue, name+"_total", help, labels)
-}
-
-func gauge(name, help string, labels ...string) metric {
-	return describe(prometheus.GaugeValue, name, help, labels)
-}
-
-func describe(kind prometheus.ValueType, name, help string, labels []string) metric {
-	return metric{prometheus.NewDesc("tandem_"+name, help, labels, nil), kind}
-}
-
-// collector makes a snapshot into metrics.
-type collector struct{ take func() *status.Snapshot }
-
-// Describe describes no metric, which makes the collector an unchecked one: instances come and go.
-func (c *collector) Describe(chan<- *prometheus.Desc) {}
-
-// Collect sends the metrics of a new snapshot.
-func (c *collector) Collect(to chan<- prometheus.Metric) {
-	s := c.take()
-	out := &sink{to: to}
-	out.daemon(s)
-	for i := range s.Instances {
-		out.instance(&s.Instances[i])
+// takesGzip reports whether who sent the header can read what gzip has packed (RFC 9110, section
+// 12.5.3).
+func takesGzip(h http.Header) bool {
+	for coding := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		name, weight, _ := strings.Cut(coding, ";")
+		if strings.TrimSpace(name) == "gzip" {
+			q := strings.TrimRight(strings.ReplaceAll(weight, " ", ""), "0")
+			return q != "q=" && q != "q=0."
+		}
 	}
-	out.trackers(s.Trackers)
-	for i := range s.Services {
-		out.service(&s.Services[i])
-	}
-	out.table(s.Table)
-	out.notify(&s.Notify)
+	return false
 }
 
-// sink takes metrics.
-type sink struct{ to chan<- prometheus.Metric }
+// Write writes the metrics of a snapshot, which must not be nil, in Prometheus' text format. It
+// returns the error of w.
+func Write(w io.Writer, s *status.Snapshot) error { return write(w, s, families()) }
 
-// put sends one value. Text that is not UTF-8, which would spoil the whole scrape, is mended.
-func (s *sink) put(m metric, value float64, labels ...string) {
-	for i, l := range labels {
-		labels[i] = strings.ToValidUTF8(l, "?")
-	}
-	got, err := prometheus.NewConstMetric(m.desc, m.kind, value, labels...)
-	if err != nil {
-		got = prometheus.NewInvalidMetric(m.desc, err)
-	}
-	s.to <- got
-}
-
-// truth is 1 or 0.
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// seconds is t since 1970, 0 if it is not known.
-func seconds(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.UnixMilli()) / 1000
+// families are all metrics of a snapshot, in the order in which they are written.
+func families() []family {
+	return slices.Concat(
+		daemonFamilies(), instanceFamilies(), trackerFamilies(),
+		serviceFamilies(), serverFamilies(), tableFamilies(), notifyFamilies(),
+	)
 }

@@ -2,19 +2,22 @@ package metrics_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"flag"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"github.com/tandemlb/tandem/daemon/status"
 	"github.com/tandemlb/tandem/daemon/status/metrics"
@@ -36,31 +39,27 @@ func fixture(t *testing.T, name string) func() *status.Snapshot {
 	return func() *status.Snapshot { return s }
 }
 
-func registry(t *testing.T, take func() *status.Snapshot) *prometheus.Registry {
+// written returns the metrics of a snapshot, which Prometheus' own reader must take.
+func written(t *testing.T, s *status.Snapshot) string {
 	t.Helper()
-	r := prometheus.NewPedanticRegistry()
-	if err := r.Register(metrics.New(take)); err != nil {
+	var text bytes.Buffer
+	if err := metrics.Write(&text, s); err != nil {
 		t.Fatal(err)
 	}
-	return r
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	if _, err := parser.TextToMetricFamilies(bytes.NewReader(text.Bytes())); err != nil {
+		t.Fatalf("%v in\n%s", err, text.String())
+	}
+	return text.String()
 }
 
 func TestGolden(t *testing.T) {
 	for _, name := range []string{"healthy", "troubled", "empty"} {
 		t.Run(name, func(t *testing.T) {
-			families, err := registry(t, fixture(t, name)).Gather()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got bytes.Buffer
-			for _, f := range families {
-				if _, err := expfmt.MetricFamilyToText(&got, f); err != nil {
-					t.Fatal(err)
-				}
-			}
+			got := written(t, fixture(t, name)())
 			golden := filepath.Join("testdata", name+".prom")
 			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -68,16 +67,30 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			if diff := cmp.Diff(string(want), got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
+			noTwice(t, got)
 		})
 	}
 }
 
-// TestLint has the names judged as promtool does.
+// noTwice checks that no two values have the same name and labels.
+func noTwice(t *testing.T, text string) {
+	t.Helper()
+	seen := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		of := line[:strings.LastIndexByte(line, ' ')]
+		if seen[of] {
+			t.Errorf("%s is there twice", of)
+		}
+		seen[of] = true
+	}
+}
+
+// TestLint has the names judged as promtool does, those of the process too.
 func TestLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(registry(t, fixture(t, "troubled")))
+	problems, err := promlint.New(answer(t, fixture(t, "troubled"), "").Body).Lint()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,24 +102,98 @@ func TestLint(t *testing.T) {
 // TestBadText does not let one name spoil the scrape.
 func TestBadText(t *testing.T) {
 	s := *fixture(t, "healthy")()
-	s.Instances[0].Name = "a\xff\"\n"
-	r := registry(t, func() *status.Snapshot { return &s })
-	got, err := testutil.GatherAndCount(r, "tandem_vrrp_state")
-	if err != nil || got != 2 {
-		t.Errorf("got %d instances, %v; want 2", got, err)
+	s.Instances[0].Name = "a\xff\"\n\\"
+	if want := `tandem_vrrp_state{instance="a?\"\n\\"} 2`; !strings.Contains(written(t, &s), want) {
+		t.Errorf("no %s in\n%s", want, written(t, &s))
 	}
 }
 
-func TestHandler(t *testing.T) {
+// answer is what the handler answers who accepts a coding.
+func answer(t *testing.T, take func() *status.Snapshot, accept string) *http.Response {
+	t.Helper()
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	metrics.Handler(fixture(t, "healthy")).ServeHTTP(w, r)
+	if accept != "" {
+		r.Header.Set("Accept-Encoding", accept)
+	}
+	metrics.Handler(take).ServeHTTP(w, r)
+	return w.Result()
+}
+
+func TestHandler(t *testing.T) {
+	got := answer(t, fixture(t, "healthy"), "")
+	if media := got.Header.Get("Content-Type"); !strings.Contains(media, "version=0.0.4") {
+		t.Errorf("content type %q", media)
+	}
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, want := range []string{
 		"tandem_vrrp_state{instance=\"VI_1\"} 2\n", "\ngo_goroutines ", "\nprocess_open_fds ",
+		"\nprocess_resident_memory_bytes ", "\nprocess_cpu_seconds_total ",
 	} {
-		if !strings.Contains(w.Body.String(), want) {
-			t.Errorf("status %d: no %q in\n%s", w.Code, want, w.Body)
+		if !strings.Contains(string(text), want) {
+			t.Errorf("status %d: no %q in\n%s", got.StatusCode, want, text)
 		}
+	}
+}
+
+func TestGzip(t *testing.T) {
+	for accept, want := range map[string]bool{
+		"gzip": true, "deflate, gzip;q=0.5": true, "gzip;q=0": false, "gzip; q=0.000": false,
+		"gzip;q=0.010": true, "identity": false, "": false,
+	} {
+		got := answer(t, fixture(t, "healthy"), accept)
+		if packed := got.Header.Get("Content-Encoding") == "gzip"; packed != want {
+			t.Errorf("%q: packed is %v", accept, packed)
+		}
+		if !want {
+			continue
+		}
+		unpacked, err := gzip.NewReader(got.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(unpacked)
+		if err != nil || !strings.Contains(string(text), "tandem_vrrp_state{") {
+			t.Errorf("%q: %v in\n%s", accept, err, text)
+		}
+	}
+}
+
+// TestFull has the fifth who asks at once told to come again, and the next one answered.
+func TestFull(t *testing.T) {
+	taken, end := make(chan struct{}), make(chan struct{})
+	h := metrics.Handler(func() *status.Snapshot {
+		taken <- struct{}{}
+		<-end
+		return &status.Snapshot{}
+	})
+	ask := func() int {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		return w.Code
+	}
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			if got := ask(); got != http.StatusOK {
+				t.Errorf("one of four: status %d", got)
+			}
+		})
+	}
+	for range 4 {
+		<-taken
+	}
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("fifth: status %d", got)
+	}
+	close(end)
+	asking.Wait()
+	go func() { <-taken }()
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("later: status %d", got)
 	}
 }
 
