@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// saidForm is a line of what String writes.
-var saidForm = regexp.MustCompile(`^(.*?):(\d+):(\d+): (note|warning|error): (.*)$`)
+// saidForm is a line of what String writes. It is compiled by those few who read such lines, not at
+// each start of the daemon.
+const saidForm = `^(.*?):(\d+):(\d+): (note|warning|error): (.*)$`
 
 // severityNames are the severities by their names.
 var severityNames = map[string]Severity{"note": Note, "warning": Warning, "error": Error}
@@ -22,8 +23,9 @@ func ParseDiagnostics(text string) Diagnostics {
 		}
 		steps = nil
 	}
+	form := regexp.MustCompile(saidForm)
 	for line := range strings.Lines(text) {
-		d, ok := parseDiagnostic(strings.TrimSuffix(line, "\n"))
+		d, ok := parseDiagnostic(form, strings.TrimSuffix(line, "\n"))
 		switch {
 		case !ok:
 		case d.isStep():
@@ -37,9 +39,9 @@ func ParseDiagnostics(text string) Diagnostics {
 	return ds
 }
 
-// parseDiagnostic reads one line.
-func parseDiagnostic(line string) (Diagnostic, bool) {
-	m := saidForm.FindStringSubmatch(line)
+// parseDiagnostic reads one line of the form.
+func parseDiagnostic(form *regexp.Regexp, line string) (Diagnostic, bool) {
+	m := form.FindStringSubmatch(line)
 	if m == nil {
 		return Diagnostic{}, false
 	}
