@@ -30,6 +30,8 @@ const (
 	Nftables
 	// NftablesBridge: packet filter tables of the bridge family.
 	NftablesBridge
+	// Tunnels: interfaces that unpack IP in IP, GRE and GUE.
+	Tunnels
 	// RealTime: the kernel's clock is the wall's; what needs CPU time to pass (starvation, stalls)
 	// means nothing on a virtual clock.
 	RealTime
@@ -50,6 +52,7 @@ var capabilityNames = map[Capability]string{
 	Netem:          "netem",
 	Nftables:       "nftables",
 	NftablesBridge: "nftables-bridge",
+	Tunnels:        "tunnels",
 	RealTime:       "real-time",
 	VirtualTime:    "virtual-time",
 }

@@ -112,8 +112,8 @@ func (n *Node) Handle() *netlink.Handle { return n.handle }
 // and process; at most max, all that are kept if max is 0.
 func (n *Node) Tail(max int) []string { return n.journal.tail(max, nil) }
 
-// configure raises the node's links and gives them addresses and the default route. It may be
-// repeated.
+// configure raises the node's links and gives them addresses and the default route, and what
+// answerAlone says. It may be repeated.
 //
 // Equivalent to: `ip link set lo up; ip addr replace 192.168.1.2/24 dev eth0; ip link set eth0 up;
 // …; ip route replace default via 192.168.2.1`.
@@ -134,6 +134,9 @@ func (n *Node) configure() error {
 		if err := n.configureLink(p); err != nil {
 			return err
 		}
+	}
+	if err := n.answerAlone(device(indexes["lo"])); err != nil {
+		return err
 	}
 	return n.setGateway()
 }

@@ -110,6 +110,9 @@ func (c *confWriter) service(t topology.Topology, s topology.Service) {
 		}
 		c.open("real_server %s %d", node.Links[0].Addr.Addr(), d.Port)
 		c.line("weight %d", d.Weight)
+		if d.Forward != topology.Masq {
+			c.line("lvs_method %s", methodOf(d.Forward))
+		}
 		if d.Upper > 0 {
 			c.line("uthreshold %d", d.Upper)
 		}
@@ -120,6 +123,22 @@ func (c *confWriter) service(t topology.Topology, s topology.Service) {
 		c.close()
 	}
 	c.close()
+}
+
+// methodOf is a way of forwarding as keepalived.conf has it.
+func methodOf(f topology.Forward) string {
+	switch f {
+	case topology.Masq:
+	case topology.Route:
+		return "DR"
+	case topology.IPIP:
+		return "TUN type ipip"
+	case topology.GUE:
+		return fmt.Sprintf("TUN type gue port %d", topology.GUEPort)
+	case topology.GRE:
+		return "TUN type gre"
+	}
+	return "NAT"
 }
 
 // seconds prints a time as keepalived.conf has it: decimal seconds.

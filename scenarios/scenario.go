@@ -86,6 +86,9 @@ func Needs(s Scenario) []lab.Capability {
 	if len(s.Topology.Services) > 0 {
 		needs = append(needs, lab.IPVS)
 	}
+	if s.Topology.Tunnels() {
+		needs = append(needs, lab.Tunnels)
+	}
 	for _, c := range append(s.Needs[:len(s.Needs):len(s.Needs)], needsOfFaults(s)...) {
 		if !slices.Contains(needs, c) {
 			needs = append(needs, c)

@@ -82,6 +82,9 @@ func serviceItem(s Service) yaml.MapItem {
 	}
 	m = append(m, section("real_servers", s.RealServers, func(d Destination) yaml.MapItem {
 		item := yaml.MapSlice{{Key: "port", Value: d.Port}, {Key: "weight", Value: d.Weight}}
+		if d.Forward != Masq {
+			item = append(item, yaml.MapItem{Key: "forward", Value: d.Forward.String()})
+		}
 		if d.Upper != 0 {
 			item = append(item, yaml.MapItem{Key: "uthreshold", Value: d.Upper})
 		}

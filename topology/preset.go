@@ -3,14 +3,15 @@ package topology
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tandemlb/tandem/internal/strict"
 )
 
-// Presets returns the names of the presets, the default fig7 last. They are the figures of
-// DESIGN.md, section 1.
-func Presets() []string { return []string{"fig5", "fig6", "fig7"} }
+// Presets returns the names of the presets: the figures of DESIGN.md, section 1, of which fig7 is the
+// default, and what varies one thing of it.
+func Presets() []string { return []string{"fig5", "fig6", "fig7", "fig7-dr", "fig7-tun"} }
 
 // Preset returns a new copy of the preset of that name. The error for an unknown name lists the
 // names there are.
@@ -22,6 +23,10 @@ func Preset(name string) (Topology, error) {
 		return fig6(), nil
 	case "fig7":
 		return fig7(), nil
+	case "fig7-dr":
+		return fig7DR(), nil
+	case "fig7-tun":
+		return fig7Tun(), nil
 	}
 	return Topology{}, fmt.Errorf("find preset %q: expected %s%s", name,
 		strict.OneOf(Presets()), strict.DidYouMean(name, Presets()))
@@ -96,6 +101,62 @@ func fig7() Topology {
 	}
 	t.Nodes = append(t.Nodes, webServers()...)
 	return t
+}
+
+// fig7DR is fig7 by LVS-DR: all are on one network, and real servers answer clients by themselves.
+//
+//	client1 .100 ─┬─ 192.168.1.0/24 ─┬─ .2 lb1 (150)
+//	client2 .101 ─┘                  ├─ .3 lb2 (100)
+//	                                 ├─ .1 VIP outer
+//	                                 └─ .11 web1, .12 web2, .13 web3
+func fig7DR() Topology {
+	t := fig5()
+	t.Name = "fig7-dr"
+	t.Doc = "Two directors keep a virtual IP and hand requests on to three real servers, which answer " +
+		"clients by themselves (LVS-DR)."
+	t.Nodes = slices.Insert(t.Nodes, 1,
+		Node{Name: "client2", Role: Client, Links: links("client", "192.168.1.101/24")})
+	for i := 1; i <= 3; i++ {
+		t.Nodes = append(t.Nodes, Node{Name: fmt.Sprintf("web%d", i), Role: RealServer,
+			Links: links("client", fmt.Sprintf("192.168.1.%d/24", 10+i))})
+	}
+	t.Services = []Service{webServiceBy(Route)}
+	return t
+}
+
+// fig7Tun is fig7 by LVS-TUN: what directors hand on comes to the real servers inside of other packets,
+// through another network than that by which they answer clients by themselves.
+//
+//	              192.168.1.0/24                   192.168.2.0/24
+//	client1 .100 ─┬─ .2 ────── lb1 (150) ────── .2 ─┐
+//	client2 .101 ─┤  .1 VIP outer                   │
+//	              ├─ .3 ────── lb2 (100) ────── .3 ─┤
+//	              └─ .11 ──── web1 to web3 ─── .11 ─┘
+func fig7Tun() Topology {
+	t := fig7()
+	t.Name = "fig7-tun"
+	t.Doc = "Two directors keep a virtual IP and send requests through tunnels to three real servers, " +
+		"which answer clients by themselves (LVS-TUN)."
+	t.VIPs = t.VIPs[:1]
+	for i := range t.Nodes {
+		if n := &t.Nodes[i]; n.Role == RealServer {
+			own := n.Links[0].Addr.Addr().As4()
+			n.Gateway = netip.Addr{}
+			n.Links = append(n.Links, links("server", n.Links[0].Addr.String(),
+				"client", fmt.Sprintf("192.168.1.%d/24", own[3]))[1])
+		}
+	}
+	t.Services = []Service{webServiceBy(IPIP)}
+	return t
+}
+
+// webServiceBy is the web service handed on in another way.
+func webServiceBy(f Forward) Service {
+	s := webService()
+	for i := range s.RealServers {
+		s.RealServers[i].Forward = f
+	}
+	return s
 }
 
 func clientSide() Network {

@@ -153,6 +153,8 @@ func (d *decoder) destination(r *Destination, n ast.Node, path string) {
 	d.Object(n, path, []strict.Field{
 		strict.Key("port", d.Number(&port, 1, 65535)),
 		strict.Key("weight", d.Number(&r.Weight, 0, maxWeight)),
+		strict.Key("forward", strict.Scalar(d.Decoder, &r.Forward, strict.OneOf(forwardNames),
+			ParseForward)),
 		strict.Key("uthreshold", d.Number(&r.Upper, 0, maxThreshold)),
 		strict.Key("lthreshold", d.Number(&r.Lower, 0, maxThreshold)),
 	})

@@ -49,6 +49,7 @@ func (v *validation) service(i int) {
 	}
 	for j, d := range s.RealServers {
 		v.destination(path+".real_servers."+d.Node, d, s.RealServers[:j])
+		v.forward(path+".real_servers."+d.Node+".forward", s, d)
 	}
 	v.check(path+".check", s.Check)
 }

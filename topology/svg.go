@@ -266,6 +266,11 @@ func facts(t *Topology) []string {
 			if r.Weight != 1 {
 				server += fmt.Sprintf(" weight %d", r.Weight)
 			}
+			if common, one := s.forward(); !one {
+				server += " by " + r.Forward.String()
+			} else if len(servers) == len(s.RealServers)-1 && common != Masq {
+				server += " by " + common.String()
+			}
 			servers = append(servers, server)
 		}
 		line := fmt.Sprintf("service %s, %s over %s", s.Addr, s.Scheduler, strings.Join(servers, ", "))

@@ -106,7 +106,7 @@ type VRRP struct {
 	Password string
 }
 
-// Service is one virtual service by LVS-NAT.
+// Service is one virtual service.
 type Service struct {
 	// Addr is the virtual service's address and port: a VIP's, or a director's own address where the
 	// topology has no VIPs.
@@ -132,6 +132,8 @@ type Destination struct {
 	Node   string
 	Port   uint16
 	Weight int
+	// Forward is how directors hand it connections.
+	Forward Forward
 	// Upper is the number of connections from which on it gets no new ones; 0: any. Lower is the one
 	// below which it gets some again, at most Upper; 0: three quarters of Upper.
 	Upper, Lower int

@@ -275,7 +275,11 @@ func (v *validation) gateway(n *Node) {
 	}
 	switch n.Role {
 	case RealServer:
-		v.wayBack(n, path)
+		if v.AnswersAlone(n.Name) {
+			v.alone(n, "nodes."+n.Name+".links")
+		} else {
+			v.wayBack(n, path)
+		}
 	case Client:
 		v.wayThere(n, path)
 	}

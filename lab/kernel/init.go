@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -212,6 +213,9 @@ type guestProgram struct {
 
 // startGuestProgram prepares the guest as the spec wants it and starts the program.
 func startGuestProgram(s spec, out *frameWriter) (*guestProgram, error) {
+	if err := omitTunnels(); err != nil {
+		return nil, err
+	}
 	if s.Modules != "" {
 		if err := loadModules(s.Modules, guestModules); err != nil {
 			return nil, err
@@ -238,6 +242,18 @@ func startGuestProgram(s spec, out *frameWriter) (*guestProgram, error) {
 		f.Close()
 	}
 	return p, nil
+}
+
+// omitTunnels has new namespaces come without half a dozen interfaces of tunnels that nobody has
+// asked for. A kernel that cannot leave them out keeps them.
+//
+// Source: Documentation/admin-guide/sysctl/net.rst, fb_tunnels_only_for_init_net.
+func omitTunnels() error {
+	err := os.WriteFile("/proc/sys/net/core/fb_tunnels_only_for_init_net", []byte("2"), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // connect gives the program pipes where the host has pipes and files, and a terminal where it has a

@@ -16,7 +16,7 @@ import (
 // on the host. A name that the kernel's package does not have is built in or not to be had: probing
 // finds out which.
 var guestModules = []string{
-	"veth", "bridge", "macvlan", "ipvlan", "dummy", "tun", "ifb",
+	"veth", "bridge", "macvlan", "ipvlan", "dummy", "tun", "ifb", "ipip", "ip_gre", "fou",
 	"sch_netem", "sch_tbf", "sch_ingress", "act_mirred", "act_skbedit", "cls_u32",
 	"nf_tables", "nft_compat", "nf_conntrack",
 	"ip_vs",

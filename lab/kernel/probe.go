@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -51,6 +52,7 @@ func probes() map[lab.Capability]probe {
 		lab.IPVS:           {"balancing: virtual services", needModules, true, probeIPVS},
 		lab.Netem:          {"delay, loss and reordering", needModules, true, probeNetem},
 		lab.Nftables:       {"no_accept, forward guard", needModules, true, probeNftables(nftables.TableFamilyINet)},
+		lab.Tunnels:        {"real servers behind tunnels (LVS-TUN)", needModules, true, probeTunnels},
 		lab.NftablesBridge: {"partitions", needModules, true, probeNftables(nftables.TableFamilyBridge)},
 		lab.RealTime:       {"faults that take CPU time", "use --time real", false, probeClock(false)},
 		lab.VirtualTime:    {"long runs", "use --time virtual", false, probeClock(true)},
@@ -260,4 +262,23 @@ func LookTool(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("find %s: %w", name, exec.ErrNotFound)
+}
+
+// probeTunnels makes what unpacks each kind.
+func probeTunnels() error {
+	attrs := func(name string) netlink.LinkAttrs {
+		a := netlink.NewLinkAttrs()
+		a.Name = name
+		return a
+	}
+	own := net.IPv4(192, 0, 2, 1)
+	for _, link := range []netlink.Link{
+		&netlink.Iptun{LinkAttrs: attrs("probe-ipip"), Local: own},
+		&netlink.Gretun{LinkAttrs: attrs("probe-gre"), Local: own},
+	} {
+		if err := netlink.LinkAdd(link); err != nil {
+			return fmt.Errorf("add link of type %s: %w", link.Type(), err)
+		}
+	}
+	return lab.ListenGUE()
 }
