@@ -83,7 +83,7 @@ const CarryOutName = "carry-out"
 
 // guestEnv is the environment in a guest: no more than this, so that nothing of this machine's can
 // make two runs differ.
-var guestEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+var guestEnv = []string{"PATH=" + kernel.SystemPath}
 
 // measureOutage measures an outage on virtual time, in a guest of its own.
 func measureOutage(ctx context.Context, o OutageOrder) (Outage, error) {

@@ -96,7 +96,7 @@ func tandemd(t *testing.T) scenarios.Director {
 	t.Helper()
 	if os.Getenv("TANDEM_TANDEMD") == "" {
 		path := filepath.Join(t.TempDir(), "tandemd")
-		build := exec.Command("go", "build", "-o", path, "../cmd/tandemd")
+		build := exec.Command("go", "build", "-trimpath", "-o", path, "../cmd/tandemd")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("build tandemd: %v\n%s", err, out)

@@ -77,7 +77,7 @@ func buildTandemd() (env []string, clean func(), err error) {
 	}
 	clean = func() { os.RemoveAll(dir) }
 	path := filepath.Join(dir, "tandemd")
-	build := exec.Command("go", "build", "-o", path, "../cmd/tandemd")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "../cmd/tandemd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, clean, fmt.Errorf("build tandemd: %w\n%s", err, out)

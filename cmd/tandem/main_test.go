@@ -56,7 +56,7 @@ func tandemd(t *testing.T) string {
 		return path
 	}
 	path := filepath.Join(t.TempDir(), "tandemd")
-	build := exec.Command("go", "build", "-o", path, "../tandemd")
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "../tandemd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build tandemd: %v\n%s", err, out)

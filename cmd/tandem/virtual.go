@@ -30,7 +30,7 @@ const directorDir = "/dev/shm/director"
 const guestDir = "/dev/shm/run"
 
 // guestEnv is the environment of such a drill: no more than this, for the same reason.
-var guestEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+var guestEnv = []string{"PATH=" + kernel.SystemPath}
 
 // order is what a drill in a guest of its own is told, as JSON.
 type order struct {

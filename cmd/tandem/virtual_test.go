@@ -125,6 +125,11 @@ func TestVirtualSameSeedSameRun(t *testing.T) {
 	burn(t)
 	t.Setenv("TANDEM_TEST_PADDING", string(bytes.Repeat([]byte("x"), 5000)))
 	moveTandemd(t)
+	elsewhere := filepath.Join(t.TempDir(), strings.Repeat("elsewhere", 10))
+	if err := os.Mkdir(elsewhere, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", elsewhere)
 	again := drillVirtual(t, append(names, "--repeat", "2")...)
 	if len(first) != len(names) || len(again) != 2*len(names) {
 		t.Fatalf("%d and %d runs, want %d and %d", len(first), len(again), len(names), 2*len(names))

@@ -92,7 +92,7 @@ func buildPrograms() (env []string, clean func() error, err error) {
 		return nil, clean, err
 	}
 	clean = func() error { return os.RemoveAll(dir) }
-	build := exec.Command("go", "build", "-o", dir, "./saboteur", "../../cmd/tandemd")
+	build := exec.Command("go", "build", "-trimpath", "-o", dir, "./saboteur", "../../cmd/tandemd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, clean, fmt.Errorf("build: %w\n%s", err, out)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -111,13 +112,24 @@ type spec struct {
 	Rows, Columns uint16
 }
 
-// programs are the executables that the spec names: its own, and those that variables point to.
+// programs are the executables that the spec names, by their paths on the host: its own, and those
+// that variables point to.
 func (s spec) programs() []string {
-	paths := []string{s.Path}
+	paths := []string{s.onHost(s.Path)}
 	for _, v := range s.Env {
 		if _, value, _ := strings.Cut(v, "="); filepath.IsAbs(value) {
-			paths = append(paths, value)
+			paths = append(paths, s.onHost(value))
 		}
 	}
 	return paths
+}
+
+// onHost is where the host has what the guest has at a path.
+func (s spec) onHost(path string) string {
+	for _, m := range slices.Concat(s.Mounts, s.Seen) {
+		if within(path, m[1]) {
+			return m[0] + strings.TrimPrefix(path, m[1])
+		}
+	}
+	return path
 }

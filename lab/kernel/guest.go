@@ -33,6 +33,9 @@ type Guest struct {
 	// Time is the clock, Seed where the randomness of a virtual one starts.
 	Time Time
 	Seed uint64
+	// Program and Dir are where the guest has the program and its working directory; "": where they are
+	// on the host. Where they differ, Mounts or Seen say what is there.
+	Program, Dir string
 	// Args are the program's arguments without its name; nil: this process's.
 	Args []string
 	// Env is its environment; nil: this process's.
@@ -81,7 +84,7 @@ func (g Guest) Run(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("boot guest: %w", err)
 	}
 	s.Modules = im.Modules
-	m, err := g.boot(ctx, im, s)
+	m, err := g.boot(ctx, im, &s)
 	if err != nil {
 		return 0, err
 	}
@@ -108,6 +111,13 @@ func (g Guest) spec() (spec, error) {
 	s := spec{Path: self, Args: os.Args, Dir: dir, Env: g.Env, Virtual: g.Time == VirtualTime}
 	if g.Args != nil {
 		s.Args = append([]string{os.Args[0]}, g.Args...)
+	}
+	if g.Program != "" {
+		s.Path = g.Program
+		s.Args = append([]string{g.Program}, s.Args[1:]...)
+	}
+	if g.Dir != "" {
+		s.Dir = g.Dir
 	}
 	if g.Env == nil {
 		s.Env = os.Environ()

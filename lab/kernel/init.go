@@ -82,11 +82,14 @@ func serveGuest() error {
 	return out.write(frameExit, []byte{byte(status)})
 }
 
+// specPoint is where a guest on virtual time mounts the directory of its spec while it reads that.
+const specPoint = "/dev/shm/spec"
+
 // receiveSpec says that the guest is up and reads what it shall run: from a file where the kernel's
-// arguments name one, which the host removes as soon as the guest is up, else from the line.
+// arguments name its directory, which the host removes as soon as the guest is up, else from the line.
 func receiveSpec(orders io.Reader, out *frameWriter) (spec, error) {
-	name := os.Getenv(specVariable)
-	if name == "" {
+	dir := os.Getenv(specVariable)
+	if dir == "" {
 		if err := out.write(frameReady, nil); err != nil {
 			return spec{}, err
 		}
@@ -96,8 +99,17 @@ func receiveSpec(orders io.Reader, out *frameWriter) (spec, error) {
 		}
 		return parseSpec(payload, err)
 	}
-	payload, err := os.ReadFile(name)
+	if err := mountDirectory([2]string{dir, specPoint}, unix.MS_RDONLY); err != nil {
+		return spec{}, err
+	}
+	payload, err := os.ReadFile(filepath.Join(specPoint, specName))
 	s, err := parseSpec(payload, err)
+	if err == nil {
+		err = unix.Unmount(specPoint, 0)
+	}
+	if err == nil {
+		err = os.Remove(specPoint)
+	}
 	if err != nil {
 		return spec{}, err
 	}

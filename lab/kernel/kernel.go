@@ -195,6 +195,13 @@ func sourceTree(dir string) string {
 // RunTests runs a test binary's tests in a kernel that has what they need, and returns their exit
 // status: here by run where this kernel has it, else by this same binary in a guest. A TestMain calls
 // it after Init and lab.Main. The status is not zero where there is an error.
+//
+// On virtual time a suite does the same wherever it is started: from every directory, with every
+// environment. The guest has PATH, HOME, TMPDIR and TZ with fixed values; of this process's environment and
+// Options.Env it has the variables TANDEM_* and those of Go's runtime (GODEBUG, GOGC, GOMAXPROCS,
+// GOMEMLIMIT, GOTRACEBACK), and no other. It has the test binary, the source tree and what TANDEM_*
+// point to at fixed paths, and arguments that name files there follow. For the same to the last
+// byte, two binaries must be the same too: built with -trimpath.
 func RunTests(ctx context.Context, o Options, run func() int) (int, error) {
 	stay, err := o.stay()
 	if err != nil {
@@ -203,7 +210,12 @@ func RunTests(ctx context.Context, o Options, run func() int) (int, error) {
 	if stay {
 		return run(), nil
 	}
-	status, err := RunInGuest(ctx, o)
+	var status int
+	if o.Time == VirtualTime {
+		status, err = o.runSuite(ctx)
+	} else {
+		status, err = RunInGuest(ctx, o)
+	}
 	if err != nil {
 		return 2, err
 	}

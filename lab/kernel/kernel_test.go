@@ -45,6 +45,10 @@ func TestMain(m *testing.M) {
 
 // runInGuest runs this program in a guest, on the clock that TANDEM_TIME asks for.
 func runInGuest() (int, error) {
+	if os.Getenv(roleVariable) == "suite" {
+		return kernel.RunTests(context.Background(), kernel.Options{Time: kernel.VirtualTime, Seed: 1},
+			func() int { return 98 })
+	}
 	clock, err := kernel.TimeFromEnvironment()
 	if err != nil || clock == kernel.RealTime {
 		return kernel.RunInGuest(context.Background(), kernel.Options{})
@@ -76,6 +80,8 @@ func playInGuest(role string) int {
 		return 3
 	case "clock":
 		return tellTime()
+	case "suite":
+		return tellPlace()
 	case "spin":
 		fmt.Println("up")
 		time.Sleep(time.Second) // so that others can hand the line on

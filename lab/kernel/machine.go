@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -21,8 +22,8 @@ import (
 // guestVariable tells a process that it lives in a guest: "init" for the first one, "program" below.
 const guestVariable = "TANDEM_GUEST"
 
-// specVariable tells the first process of a guest on virtual time where its spec is: a file, because
-// when a frame on a line arrives is not the same every time.
+// specVariable tells the first process of a guest on virtual time which directory of the host has its
+// spec: a file, because when a frame on a line arrives is not the same every time.
 const specVariable = "TANDEM_SPEC"
 
 // bootLimit is how long a guest may take until it is up: 100 times what it takes on a quiet machine.
@@ -45,6 +46,7 @@ type machine struct {
 	results  io.Reader
 	console  *console
 	ours     []*os.File    // our ends of the lines
+	given    []*os.File    // directories that the guest mounts
 	programs []string      // whose functions a hung guest can be told by
 	dir      string        // User Mode Linux's own state and the spec, not needed once it is up
 	gone     chan struct{} // closed when the kernel's process has ended
@@ -58,8 +60,8 @@ type machine struct {
 }
 
 // boot starts a guest with the image and waits until it is up. Its life hangs on this process; see
-// startContained.
-func (g Guest) boot(ctx context.Context, im Image, s spec) (*machine, error) {
+// startContained. In the spec, the sources of mounts become what openMounts says.
+func (g Guest) boot(ctx context.Context, im Image, s *spec) (*machine, error) {
 	dir, err := os.MkdirTemp("", "tandem-guest-")
 	if err != nil {
 		return nil, fmt.Errorf("boot guest: %w", err)
@@ -69,7 +71,10 @@ func (g Guest) boot(ctx context.Context, im Image, s spec) (*machine, error) {
 	if m.console, err = newConsole(dir); err != nil {
 		return nil, fmt.Errorf("boot guest: %w", err)
 	}
-	err = m.leaveSpec(s)
+	err = m.openMounts(s)
+	if err == nil {
+		err = m.leaveSpec(*s)
+	}
 	if err == nil {
 		err = m.start(im, g.Seed)
 	}
@@ -97,7 +102,37 @@ func (m *machine) leaveSpec(s spec) error {
 	return os.WriteFile(m.specFile(), b, 0o600)
 }
 
-func (m *machine) specFile() string { return filepath.Join(m.dir, "spec") }
+func (m *machine) specFile() string { return filepath.Join(m.dir, specName) }
+
+// The descriptors of the guest's kernel: of the directory that holds the spec of a virtual guest, and of
+// the first directory that it mounts. Before them are the lines.
+const (
+	specDescriptor  = 5
+	mountDescriptor = 7
+	// specName is the spec's in its directory.
+	specName = "spec"
+)
+
+// behind is the path by which a guest's kernel has the directory behind one of its descriptors on the
+// host. It is the same wherever that directory is: already the length of a path that init reads decides
+// what memory it allocates, by which system calls, and when all else happens on virtual time.
+func behind(descriptor int) string { return fmt.Sprintf("/proc/self/fd/%d/.", descriptor) }
+
+// openMounts opens the directories that the guest shall mount, and has the spec name them as behind
+// descriptors.
+func (m *machine) openMounts(s *spec) error {
+	for _, list := range [][][2]string{s.Mounts, s.Seen} {
+		for i, mount := range list {
+			f, err := os.OpenFile(mount[0], unix.O_PATH|unix.O_DIRECTORY, 0)
+			if err != nil {
+				return fmt.Errorf("mount on %s: %w", mount[1], err)
+			}
+			list[i][0] = behind(mountDescriptor + len(m.given))
+			m.given = append(m.given, f)
+		}
+	}
+	return nil
+}
 
 // syscallCost is what each system call takes of virtual time: what polls without sleeping gets on.
 const syscallCost = time.Microsecond
@@ -111,7 +146,7 @@ func (m *machine) arguments(seed uint64) ([]string, error) {
 	args := []string{
 		"mem=1G", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
 		"init=" + self, "con=null", "con0=null,fd:1", "con1=fd:3,fd:4",
-		"pty.legacy_count=0", "uml_dir=" + m.dir + "/", guestVariable + "=init",
+		"pty.legacy_count=0", "uml_dir=./", guestVariable + "=init",
 	}
 	if !m.virtual {
 		return append(args, "quiet", "con2=fd:5,fd:6"), nil
@@ -119,7 +154,7 @@ func (m *machine) arguments(seed uint64) ([]string, error) {
 	return append(args, "loglevel=7", "print-fatal-signals=1", "time-travel=inf-cpu",
 		fmt.Sprintf("time-travel-start=%d", VirtualEpoch.UnixNano()),
 		fmt.Sprintf("syscall_cost=%d", syscallCost.Nanoseconds()),
-		fmt.Sprintf("random_seed=%d", seed), specVariable+"="+m.specFile()), nil
+		fmt.Sprintf("random_seed=%d", seed), specVariable+"="+behind(specDescriptor)), nil
 }
 
 // start runs the kernel on a thread that lives as long as it, because a parent-death signal is sent
@@ -135,7 +170,8 @@ func (m *machine) start(im Image, seed uint64) error {
 	}
 	m.cmd = exec.Command(im.Program, args...)
 	m.cmd.Stdout, m.cmd.Stderr = m.console.file, m.console.file
-	m.cmd.ExtraFiles = theirs
+	m.cmd.ExtraFiles = append(theirs, m.given...)
+	m.cmd.Dir = m.dir
 	m.cmd.Env = append(os.Environ(), "TMPDIR="+memoryDir())
 	started := make(chan error, 1)
 	go func() {
@@ -176,7 +212,7 @@ func (m *machine) startContained() error {
 	}
 	loose := exec.Command(m.cmd.Path, m.cmd.Args[1:]...)
 	loose.Stdout, loose.Stderr = m.cmd.Stdout, m.cmd.Stderr
-	loose.ExtraFiles, loose.Env = m.cmd.ExtraFiles, m.cmd.Env
+	loose.ExtraFiles, loose.Env, loose.Dir = m.cmd.ExtraFiles, m.cmd.Env, m.cmd.Dir
 	loose.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	m.cmd = loose
 	return m.cmd.Start()
@@ -204,7 +240,8 @@ func (m *machine) openLines() ([]*os.File, error) {
 	return theirs, nil
 }
 
-// openVirtualLines makes line 1 of a pipe, for signals, and a file without a name, for results.
+// openVirtualLines makes line 1 of a pipe, for signals, and a file without a name, for results. What
+// follows is the spec's directory in the place of line 2.
 func (m *machine) openVirtualLines() ([]*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -223,12 +260,16 @@ func (m *machine) openVirtualLines() ([]*os.File, error) {
 	}
 	m.ours = append(m.ours, read)
 	m.results = &follower{file: read, gone: m.gone}
-	return []*os.File{r, write}, os.Remove(name)
+	dir, err := os.Open(m.dir)
+	if err != nil {
+		return nil, err
+	}
+	return []*os.File{r, write, dir, nil}, os.Remove(name)
 }
 
-// close releases our ends of the lines, once the guest is gone.
+// close releases our ends of the lines, and what else is open for a guest that is gone.
 func (m *machine) close() {
-	for _, f := range m.ours {
+	for _, f := range slices.Concat(m.ours, m.given) {
 		f.Close()
 	}
 	m.console.file.Close()
