@@ -94,7 +94,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	if o.Dump != nil {
-		if _, err := io.WriteString(o.Dump, cfg.String()); err != nil {
+		if err := cfg.Write(o.Dump); err != nil {
 			return fmt.Errorf("dump configuration: %w", err)
 		}
 	}

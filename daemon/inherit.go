@@ -62,9 +62,9 @@ func bequeath(l *guard.Ledger, cfg *config.Config) error {
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
 	if err == nil {
-		_, err = io.WriteString(w, cfg.String())
+		err = errors.Join(cfg.Write(w), w.Close())
 	}
-	if err = errors.Join(err, w.Close()); err != nil {
+	if err != nil {
 		return fmt.Errorf("note configuration: %w", err)
 	}
 	return l.Note(noteConfig, packed.Bytes())

@@ -37,7 +37,7 @@ func test(c command, stdout, stderr io.Writer) int {
 		err = found.write(out, c.format)
 	}
 	if err == nil && c.dump && found.verdict != daemon.Unusable {
-		_, err = io.WriteString(stdout, found.config.String())
+		err = found.config.Write(stdout)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "tandemd: write what -t says: %v\n", err)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"iter"
 	"net/netip"
 	"time"
 )
@@ -35,7 +36,7 @@ func checkerBlocks() []keyword[realBlock] {
 			d.noArguments(n)
 			addCheck(d, r, c, k, n)
 		}, doc).as(isLate).as(isMany).
-			as(writes(inner, newCheck, func(r *b) []checkBlock { return blocksOf(r, k) }, nil))
+			as(writesInTurn(inner, newCheck, func(r *b) iter.Seq[checkBlock] { return blocksOf(r, k) }, nil))
 	}
 	return []keyword[b]{
 		checker(CheckTCP, "a connection can be made"),

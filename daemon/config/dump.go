@@ -1,6 +1,10 @@
 package config
 
 import (
+	"bufio"
+	"io"
+	"iter"
+	"slices"
 	"strings"
 )
 
@@ -8,9 +12,17 @@ import (
 // spelled out, the rest where it is not the default. Parsed again it gives the same Config, but for
 // places.
 func (c *Config) String() string {
-	var p printer
+	var b strings.Builder
+	_ = c.Write(&b) // it takes everything
+	return b.String()
+}
+
+// Write writes what String returns, piece by piece: of a large configuration there is never the whole
+// text. The error is the first of w.
+func (c *Config) Write(w io.Writer) error {
+	p := printer{w: bufio.NewWriter(w), spare: map[any]any{}}
 	theLanguage().root.write(&p, c.blocks(), &root{})
-	return p.b.String()
+	return p.w.Flush()
 }
 
 // blocks turns a Config back into what it was built of.
@@ -19,6 +31,7 @@ func (c *Config) blocks() *root {
 		global: c.Global, scripts: c.Scripts, files: c.Files, processes: c.Processes, bfds: c.BFDs,
 		trackGroups: c.TrackGroups, garpGroups: c.GARPGroups, addresses: c.Addresses,
 		routes: c.Routes, rules: c.Rules, serverGroups: c.ServerGroups, tls: c.TLS,
+		built: c.VirtualServers,
 	}
 	for _, g := range c.SyncGroups {
 		b := groupBlock{SyncGroup: g}
@@ -35,32 +48,47 @@ func (c *Config) blocks() *root {
 		b.xmitBase = i.VMAC != nil && i.VMAC.AdvertsOnParent
 		r.instances = append(r.instances, b)
 	}
-	for _, s := range c.VirtualServers {
-		r.servers = append(r.servers, blockOfServer(s))
-	}
 	return r
 }
 
-func blockOfServer(s VirtualServer) serverBlock {
-	b := newServer(nil)
-	b.VirtualServer, b.timing.alpha = s, s.Alpha
-	for _, rs := range s.RealServers {
-		r := realBlock{RealServer: rs, timing: newServer(nil).timing}
-		r.timing.alpha = rs.Alpha
-		b.reals = append(b.reals, r)
-	}
-	return b
-}
-
-// blocksOf are the checks of one kind as blocks.
-func blocksOf(r *realBlock, kind CheckKind) []checkBlock {
-	var bs []checkBlock
-	for i := range r.Checks {
-		if r.Checks[i].Kind == kind {
-			bs = append(bs, blockOfCheck(&r.Checks[i]))
+// blocksOfServers are the virtual servers that were built as blocks.
+func blocksOfServers(r *root) iter.Seq[serverBlock] {
+	return func(yield func(serverBlock) bool) {
+		for i := range r.built {
+			b := newServer(nil)
+			b.VirtualServer, b.timing.alpha = r.built[i], r.built[i].Alpha
+			if !yield(b) {
+				return
+			}
 		}
 	}
-	return bs
+}
+
+// blocksOfReals are the real servers as blocks.
+func blocksOfReals(s *serverBlock) iter.Seq[realBlock] {
+	return func(yield func(realBlock) bool) {
+		for i := range s.RealServers {
+			b := realBlock{RealServer: s.RealServers[i], timing: newServer(nil).timing}
+			b.timing.alpha = b.RealServer.Alpha
+			if !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// blocksOf are the checks of one kind as blocks; nil if there are none.
+func blocksOf(r *realBlock, kind CheckKind) iter.Seq[checkBlock] {
+	if !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Kind == kind }) {
+		return nil
+	}
+	return func(yield func(checkBlock) bool) {
+		for i := range r.Checks {
+			if r.Checks[i].Kind == kind && !yield(blockOfCheck(&r.Checks[i])) {
+				return
+			}
+		}
+	}
 }
 
 func blockOfCheck(c *Check) checkBlock {
@@ -98,49 +126,51 @@ func blockOfCheck(c *Check) checkBlock {
 
 // printer writes statements, indented by the blocks they are in.
 type printer struct {
-	b     strings.Builder
+	w     *bufio.Writer // keeps its first error
 	depth int
+	// spare are the blocks, by their table, whose memory the next one may have; see writesInTurn.
+	spare map[any]any
 }
 
 // statement writes a keyword, unless it is empty, and its arguments. Those of a script keep their
 // meaning by its rules.
 func (p *printer) statement(script bool, keyword string, args []string) {
 	for range p.depth {
-		p.b.WriteString("    ")
+		_, _ = p.w.WriteString("    ")
 	}
-	p.b.WriteString(keyword)
+	_, _ = p.w.WriteString(keyword)
 	for i, w := range args {
 		if i > 0 || keyword != "" {
-			p.b.WriteByte(' ')
+			_ = p.w.WriteByte(' ')
 		}
 		if script {
-			p.b.WriteString(quoteScript(w))
+			_, _ = p.w.WriteString(quoteScript(w))
 		} else {
-			p.b.WriteString(quoteIfNeeded(w))
+			_, _ = p.w.WriteString(quoteIfNeeded(w))
 		}
 	}
-	p.b.WriteByte('\n')
+	_ = p.w.WriteByte('\n')
 }
 
 func (p *printer) block(inside func(), head ...string) {
 	for range p.depth {
-		p.b.WriteString("    ")
+		_, _ = p.w.WriteString("    ")
 	}
 	for i, w := range head {
 		if i > 0 {
 			w = quoteIfNeeded(w)
 		}
-		p.b.WriteString(w)
-		p.b.WriteByte(' ')
+		_, _ = p.w.WriteString(w)
+		_ = p.w.WriteByte(' ')
 	}
-	p.b.WriteString("{\n")
+	_, _ = p.w.WriteString("{\n")
 	p.depth++
 	inside()
 	p.depth--
 	for range p.depth {
-		p.b.WriteString("    ")
+		_, _ = p.w.WriteString("    ")
 	}
-	p.b.WriteString("}\n")
+	_, _ = p.w.WriteString("}\n")
 }
 
 // quoteIfNeeded quotes what would not be one word.

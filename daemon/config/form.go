@@ -121,6 +121,9 @@ func parseSeconds(s string) (time.Duration, bool) {
 }
 
 func inSeconds(d time.Duration) string {
+	if d%time.Second == 0 {
+		return strconv.Itoa(int(d / time.Second))
+	}
 	s := fmt.Sprintf("%d.%09d", d/time.Second, d%time.Second)
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
@@ -138,7 +141,7 @@ var truthWords = []string{"on", "off", "true", "false", "yes", "no"}
 func boolean() form[bool] {
 	one := single("on or off, true or false, yes or no",
 		func(s string) (bool, bool) { v, ok := truths[s]; return v, ok },
-		func(v bool) string { return map[bool]string{true: "true", false: "false"}[v] })
+		strconv.FormatBool)
 	one.choices = truthWords
 	return orNothing(one, true, "")
 }

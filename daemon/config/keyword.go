@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -250,15 +251,15 @@ func leaf[T, V any](name, def string, f form[V], at func(*T) *V, doc string) key
 		k.preset = func(t *T) { *at(t) = v }
 	}
 	k.write = func(p *printer, k *keyword[T], t, base *T) {
-		v := *at(t)
-		words := f.words(v)
-		switch {
-		case words == nil:
-		case k.support != Works && same(words, f.words(*at(base))):
-		case def == "" && !k.inherits && reflect.ValueOf(&v).Elem().IsZero():
-		default:
-			p.statement(k.script, name, words)
+		v := at(t)
+		if def == "" && !k.inherits && reflect.ValueOf(v).Elem().IsZero() {
+			return
 		}
+		words := f.words(*v)
+		if words == nil || k.support != Works && same(words, f.words(*at(base))) {
+			return
+		}
+		p.statement(k.script, name, words)
 	}
 	return k
 }
@@ -368,20 +369,44 @@ func passing[T, U any](
 func writes[T, U any](
 	inner *table[U], make func(*T) U, all func(*T) []U, head func(*U) []string,
 ) func(*keyword[T]) {
+	return writesInTurn(inner, make, func(t *T) iter.Seq[U] { return slices.Values(all(t)) }, head)
+}
+
+// writesInTurn is writes for blocks of which there may be thousands: each is made when the one before
+// it has been written, and has its memory. Nil blocks are none.
+func writesInTurn[T, U any](
+	inner *table[U], make func(*T) U, all func(*T) iter.Seq[U], head func(*U) []string,
+) func(*keyword[T]) {
 	return func(k *keyword[T]) {
 		name := k.name
 		k.write = func(p *printer, _ *keyword[T], t, _ *T) {
-			us := all(t)
-			for i := range us {
-				words := []string{name}
-				if head != nil {
-					words = append(words, head(&us[i])...)
-				}
-				base := make(t)
-				p.block(func() { inner.write(p, &us[i], &base) }, words...)
+			if blocks := all(t); blocks != nil {
+				inner.writeBlocks(p, name, blocks, head, make(t))
 			}
 		}
 	}
+}
+
+// writeBlocks writes blocks of that name, with the words of head, unless it is nil, after it.
+func (tab *table[U]) writeBlocks(
+	p *printer, name string, blocks iter.Seq[U], head func(*U) []string, base U,
+) {
+	type memory struct{ block, base U }
+	m, _ := p.spare[tab].(*memory)
+	if m == nil {
+		m = new(memory)
+	}
+	delete(p.spare, tab) // a block may be in one of its own kind
+	m.base = base
+	inside := func() { tab.write(p, &m.block, &m.base) }
+	words := []string{name}
+	for m.block = range blocks {
+		if head != nil {
+			words = append(words[:1], head(&m.block)...)
+		}
+		p.block(inside, words...)
+	}
+	p.spare[tab] = m
 }
 
 // as changes a keyword: a short way to set its rarer fields inside a table.

@@ -21,10 +21,12 @@ type language struct {
 
 // root is the whole file while it is read.
 type root struct {
-	global       Global
-	instances    []*instanceBlock
-	groups       []groupBlock
-	servers      []serverBlock
+	global    Global
+	instances []*instanceBlock
+	groups    []groupBlock
+	servers   []serverBlock
+	// built are the virtual servers of a Config that is written.
+	built        []VirtualServer
 	serverGroups []ServerGroup
 	scripts      []ScriptTracker
 	files        []FileTracker
@@ -122,7 +124,7 @@ func serverKeyword() keyword[root] {
 	servers := serverTable()
 	return nested("virtual_server", servers, newServer, addServer,
 		"one service and its real servers").as(isMany).
-		as(writes(servers, newServer, func(r *root) []serverBlock { return r.servers }, headOfServer))
+		as(writesInTurn(servers, newServer, blocksOfServers, headOfServer))
 }
 
 // processWideKeywords stand outside of all blocks.

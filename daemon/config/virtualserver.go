@@ -47,7 +47,7 @@ func serverTable() *table[serverBlock] {
 	inner := realTable()
 	reals := passing("real_server", inner, newReal, addReal, "a server that does the work").
 		as(isLate).as(isMany).
-		as(writes(inner, newReal, func(s *serverBlock) []realBlock { return s.reals }, headOfReal))
+		as(writesInTurn(inner, newReal, blocksOfReals, headOfReal))
 	return newTable("virtual_server",
 		serviceKeywords(),
 		persistenceKeywords(),
