@@ -43,8 +43,9 @@ type services struct {
 
 	mu    sync.Mutex
 	index pool.Index
-	// up and said are what the checks said last, by ID; said has no weights that are as configured.
-	up   map[string]bool
+	// down are the IDs of the checks that are, said is what the others say of the weight; what is as
+	// configured is not in it.
+	down map[string]bool
 	said map[string]check.Weight
 	all  map[pool.Name]*service
 	// overrides are the weights by operators, whether their real servers are there or not.
@@ -66,11 +67,12 @@ type services struct {
 // service is a virtual server and what is known of it.
 type service struct {
 	config *config.VirtualServer
-	// State's health has each real server that has checks.
 	pool.State
 	// destinations are those wanted; see pool.Services.
 	destinations []ipvs.Destination
-	// since says of each real server since when it has been up or down, as far as is known.
+	// first is since when its real servers have been up or down, but for those in since; zero before
+	// anything is known.
+	first time.Time
 	since map[netip.AddrPort]time.Time
 }
 
@@ -81,7 +83,7 @@ func servicesOf(
 	cfg *config.Config, table ipvs.Table, keep bool, log *slog.Logger,
 ) (*services, error) {
 	s := &services{table: table, log: log, draining: make(chan struct{}, 1),
-		up: map[string]bool{}, said: map[string]check.Weight{}}
+		down: map[string]bool{}, said: map[string]check.Weight{}}
 	s.checks = check.NewRunner(s.report)
 	s.told.set = track.New(s.news)
 	s.told.set.Log = log
@@ -201,15 +203,15 @@ func (s *services) decideAll(
 func (s *services) know(index pool.Index) {
 	s.index = index
 	s.suspend(s.config.VirtualServers, index) // there may have been news since
-	states := s.checks.States()
-	s.up = make(map[string]bool, len(states))
+	s.down = map[string]bool{}
 	clear(s.said)
-	for _, state := range states {
-		s.up[state.ID] = state.Up
+	s.checks.Each(func(state check.State) {
 		if state.Up {
 			s.weigh(state.ID, state.Weight)
+		} else {
+			s.down[state.ID] = true
 		}
-	}
+	})
 }
 
 // weigh keeps what a check has said of the weight.
@@ -251,21 +253,17 @@ func (s *services) setService(
 
 // learn has a virtual server know what its checks say. was is nil for a new one.
 func (s *services) learn(v *service, was *service, now time.Time) {
-	v.Health, v.Weights = s.index.HealthOf(v.config, s.up), s.index.WeightsOf(v.config, s.said)
+	name := pool.NameOf(v.config)
+	v.Health, v.Weights = s.index.HealthOf(name, s.down), s.index.WeightsOf(name, s.said)
 	var before pool.Health
 	if was != nil {
 		before = was.Health
 	}
-	if was != nil && was.since != nil && pool.SameServers(was.config, v.config) {
-		v.since = was.since // was is nobody's any more
-	} else {
-		v.since = make(map[netip.AddrPort]time.Time, len(v.config.RealServers))
-	}
 	for i := range v.config.RealServers {
 		rs := &v.config.RealServers[i]
 		s.logServer(v.config, rs.Address, before.Up(rs), v.Health.Up(rs), nil)
-		v.since[rs.Address] = was.stood(rs, v.Health.Up(rs), now)
 	}
+	v.stand(was, now)
 }
 
 // report takes a change of one check, or a failure that changes nothing. One whose real server has
@@ -283,15 +281,19 @@ func (s *services) report(r check.Report) {
 		return
 	}
 	rs := v.server(id.Server)
-	before, weight := v.Health[id.Server], v.Weight(rs)
-	s.up[r.ID] = r.Change == check.Up
+	before, weight := v.Health.Up(rs), v.Weight(rs)
+	if r.Change == check.Down {
+		s.down[r.ID] = true
+	} else {
+		delete(s.down, r.ID)
+	}
 	s.weigh(r.ID, r.Weight)
 	if s.note != nil {
-		s.note(r.ID, !s.up[r.ID])
+		s.note(r.ID, s.down[r.ID])
 	}
-	s.index.Note(v.Health, id, s.up)
-	s.index.Weigh(v.Weights, id, rs.Weight, s.said)
-	now, heavy := v.Health[id.Server], v.Weight(rs)
+	s.index.Note(v.Health, id.Service, rs, s.down)
+	s.index.Weigh(v.Weights, id.Service, rs, s.said)
+	now, heavy := v.Health.Up(rs), v.Weight(rs)
 	if now != before {
 		s.logServer(v.config, id.Server, before, now, r.Err)
 		v.since[id.Server] = r.At

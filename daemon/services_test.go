@@ -129,9 +129,9 @@ func (b *bench) logged(want string) {
 // tell reports a change of the check of that server.
 func (b *bench) tell(server string, change check.Change, err error) {
 	b.t.Helper()
-	for id := range b.up {
-		if strings.Contains(id, server+": ") {
-			b.report(check.Report{ID: id, Change: change, Err: err})
+	for _, state := range b.checks.States() {
+		if strings.Contains(state.ID, server+": ") {
+			b.report(check.Report{ID: state.ID, Change: change, Err: err})
 			return
 		}
 	}
@@ -381,9 +381,9 @@ func TestServicesForgetChecks(t *testing.T) {
 		b := newBench(t, twoServers, false)
 		defer func() { _ = b.stop() }()
 		var late check.Report
-		for id := range b.up {
-			if strings.Contains(id, second.String()) {
-				late = check.Report{ID: id, Change: check.Down}
+		for _, state := range b.checks.States() {
+			if strings.Contains(state.ID, second.String()) {
+				late = check.Report{ID: state.ID, Change: check.Down}
 			}
 		}
 		b.reload(lessServers)

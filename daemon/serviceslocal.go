@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 
+	"github.com/tandemlb/tandem/daemon/check"
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/netif"
 	"github.com/tandemlb/tandem/daemon/pool"
@@ -41,11 +42,11 @@ func (s *services) here(now netif.Here) {
 		return
 	}
 	var failed []string
-	for _, state := range s.checks.States() {
+	s.checks.Each(func(state check.State) {
 		if state.Err != nil {
 			failed = append(failed, state.ID)
 		}
-	}
+	})
 	s.checks.Recheck(failed...)
 }
 

@@ -15,15 +15,37 @@ import (
 	"github.com/tandemlb/tandem/daemon/status"
 )
 
-// stood returns since when a real server, now up or not, has been so; was may be nil.
-func (v *service) stood(rs *config.RealServer, up bool, now time.Time) time.Time {
-	if v == nil {
-		return now
+// stand works out since when the real servers have been up or down. was is nil for a new service.
+func (v *service) stand(was *service, now time.Time) {
+	v.first, v.since = now, map[netip.AddrPort]time.Time{}
+	if was == nil || was.first.IsZero() {
+		return
 	}
-	if since, known := v.since[rs.Address]; known && v.Health.Up(rs) == up {
+	v.first = was.first
+	there := func(*config.RealServer) bool { return true }
+	if !pool.SameServers(was.config, v.config) {
+		had := make(map[netip.AddrPort]bool, len(was.config.RealServers))
+		for i := range was.config.RealServers {
+			had[was.config.RealServers[i].Address] = true
+		}
+		there = func(rs *config.RealServer) bool { return had[rs.Address] }
+	}
+	for i := range v.config.RealServers {
+		rs := &v.config.RealServers[i]
+		if since, changed := was.since[rs.Address]; !there(rs) || was.Health.Up(rs) != v.Health.Up(rs) {
+			v.since[rs.Address] = now
+		} else if changed {
+			v.since[rs.Address] = since
+		}
+	}
+}
+
+// stood returns since when a real server has been up or down; zero is not known.
+func (v *service) stood(rs *config.RealServer) time.Time {
+	if since, changed := v.since[rs.Address]; changed {
 		return since
 	}
-	return now
+	return v.first
 }
 
 // snapshot returns what there is to say of the virtual servers, in their order. A table that cannot
@@ -164,7 +186,7 @@ func (s *services) describe(
 		if c.all > 0 && s.away[name] {
 			c.failures = append(c.failures, "not checked while no address of the service is here")
 		}
-		server.Since, server.Reason = v.since[rs.Address], strings.Join(c.failures, "; ")
+		server.Since, server.Reason = v.stood(rs), strings.Join(c.failures, "; ")
 		switch {
 		case c.all > 0 && c.done < c.all:
 			server.Health = status.Unknown

@@ -105,7 +105,7 @@ func (k *knocks) abandon() {
 func (w *watch) plain() (TCP, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c, ok := w.task.Checker.(TCP)
+	c, ok := w.checker.(TCP)
 	if !ok || c.Bind.IsValid() || c.Bind.Port() != 0 || !c.Dialer.plain() ||
 		!c.Target.IsValid() || c.Target.Addr().Zone() != "" {
 		return TCP{}, false

@@ -77,14 +77,13 @@ type State struct {
 // goroutine.
 type Runner struct {
 	report func(Report)
-	queue  *queue
+	post   *post
 
 	mu      sync.Mutex
 	tasks   map[string]*watch
 	paused  map[string]bool // see Suspend
 	spread  spread
-	ctx     context.Context // of Run; nil before
-	over    bool
+	runs    bool           // Run is at work, and post complete
 	running sync.WaitGroup // tasks that are started and not ended
 
 	reporting sync.Mutex
@@ -94,8 +93,9 @@ type Runner struct {
 // goroutines of attempts; checks that have changes wait for it. It must not be nil. A task starts
 // with what its Params.Alpha says, which is not reported.
 func NewRunner(report func(Report)) *Runner {
-	return &Runner{report: report, queue: newQueue(), tasks: make(map[string]*watch),
-		spread: make(spread)}
+	r := &Runner{report: report, tasks: make(map[string]*watch), spread: make(spread)}
+	r.post = &post{send: r.send, queue: newQueue(), done: r.running.Done}
+	return r
 }
 
 // Set says which tasks there are from now on. One whose ID is known goes on as it stands, with the
@@ -124,12 +124,15 @@ func (r *Runner) Set(tasks []Task) error {
 		r.tasks = make(map[string]*watch, len(tasks)) // at its size at once
 	}
 	now := time.Now() // for thousands, to ask each time would take longer than all the rest
-	for _, t := range tasks {
+	known := make(map[terms]*terms)
+	for i := range tasks {
+		t := &tasks[i]
+		terms := shared(known, termsOf(t))
 		if w := r.tasks[t.ID]; w != nil {
-			w.set(t, now)
+			w.set(t.Checker, terms, now)
 			continue
 		}
-		w := newWatch(t, r.send, r.queue)
+		w := newWatch(t, terms, r.post)
 		w.paused = r.paused[t.ID]
 		r.tasks[t.ID] = w
 		r.start(w, now)
@@ -139,11 +142,11 @@ func (r *Runner) Set(tasks []Task) error {
 
 // start starts a task if Run is at work.
 func (r *Runner) start(w *watch, now time.Time) {
-	if r.ctx == nil || r.over {
+	if !r.runs {
 		return
 	}
 	r.running.Add(1)
-	w.start(r.ctx, now.Add(r.spread.next(w.task.Warmup)), r.running.Done)
+	w.start(now.Add(r.spread.next(w.terms.warmup)))
 }
 
 // AssumeDown makes the tasks of these IDs down, without a report, for one who knows that from
@@ -185,19 +188,29 @@ func (r *Runner) States() []State {
 	return states
 }
 
+// Each calls f with where each task stands, but for its Failures, in no order. It must not call the
+// Runner.
+func (r *Runner) Each(f func(State)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.tasks {
+		f(w.stands())
+	}
+}
+
 // Run carries out the tasks until ctx ends and all attempts under way have ended with it. It always
 // returns nil, and is called once.
 func (r *Runner) Run(ctx context.Context) error {
 	r.mu.Lock()
-	r.ctx = ctx
+	r.post.ctx, r.runs = ctx, true
 	now := time.Now()
 	for _, id := range slices.Sorted(maps.Keys(r.tasks)) {
 		r.start(r.tasks[id], now)
 	}
 	r.mu.Unlock()
-	r.queue.run(ctx)
+	r.post.queue.run(ctx)
 	r.mu.Lock()
-	r.over = true
+	r.runs = false
 	for _, w := range r.tasks {
 		w.end()
 	}

@@ -53,16 +53,16 @@ type Params struct {
 // first result decides. A fault on this side (Local) says nothing about the server, and changes
 // nothing: a director short of descriptors must not empty its pools.
 type Tracker struct {
-	// Params may be changed between two steps: what is known so far stays known.
-	Params   Params
-	up       bool
-	ran      bool
-	failures int
+	// Params are never nil, and only read: many Trackers may have the same. Others may take their
+	// place between two steps: what is known so far stays known.
+	Params   *Params
 	weight   Weight
+	failures int32
+	up, ran  bool
 }
 
 // NewTracker returns a Tracker without results: up, or down with Alpha.
-func NewTracker(p Params) Tracker {
+func NewTracker(p *Params) Tracker {
 	return Tracker{Params: p, up: !p.Alpha}
 }
 
@@ -88,7 +88,7 @@ func (t *Tracker) Step(now time.Time, result error) (Change, time.Time) {
 		return None, now.Add(t.Params.Interval)
 	}
 	t.failures++
-	if first || t.failures > t.Params.Retries {
+	if first || int(t.failures) > t.Params.Retries {
 		t.failures = 0
 		return t.turn(false), now.Add(t.Params.Interval)
 	}

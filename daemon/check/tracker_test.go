@@ -43,7 +43,7 @@ func TestTracker(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			const interval, retry = 60 * time.Second, time.Second
-			tracker := check.NewTracker(check.Params{
+			tracker := check.NewTracker(&check.Params{
 				Interval: interval, RetryInterval: retry, Retries: tt.retries, Alpha: tt.alpha,
 			})
 			now := time.Unix(0, 0)
@@ -81,7 +81,7 @@ func TestTrackerProperties(t *testing.T) {
 			Retries:       rapid.IntRange(0, 4).Draw(t, "retries"),
 			Alpha:         rapid.Bool().Draw(t, "alpha"),
 		}
-		tracker := check.NewTracker(p)
+		tracker := check.NewTracker(&p)
 		up, failed := !p.Alpha, 0
 		for i, ok := range rapid.SliceOf(rapid.Bool()).Draw(t, "results") {
 			var result error = errDown
@@ -110,9 +110,9 @@ func TestTrackerProperties(t *testing.T) {
 }
 
 func TestTrackerKeepsItsStateWhenParamsChange(t *testing.T) {
-	tracker := check.NewTracker(check.Params{Interval: time.Minute, Retries: 1})
+	tracker := check.NewTracker(&check.Params{Interval: time.Minute, Retries: 1})
 	tracker.Step(time.Now(), nil)
-	tracker.Params = check.Params{Interval: time.Second, Retries: 0, Alpha: true}
+	tracker.Params = &check.Params{Interval: time.Second, Retries: 0, Alpha: true}
 	if !tracker.Up() {
 		t.Error("new parameters brought the server down")
 	}

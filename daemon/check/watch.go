@@ -14,36 +14,77 @@ import (
 //	new ──────────▶ idle ◀──────────────▶ at work
 //	                 │ end        rest      │ end, and the attempt is over
 //	                 └───────▶ ended ◀──────┘
+//
+// There are thousands of watches: what many have in common is not in them.
 type watch struct {
-	send  func(Report)
-	queue *queue
+	*post
+
+	id    string
 	place int // in queue, counted from 1; 0: it does not wait. It is the queue's
 
 	mu      sync.Mutex
-	task    Task
-	tracker Tracker
-	state   State
+	checker Checker
+	terms   *terms
+	tracker Tracker // its Params are those of the terms
 
-	ctx    context.Context // nil before start
-	done   func()
-	due    time.Time          // of the attempt that is next, or at work
-	cancel context.CancelFunc // of the attempt under way
-	again  bool               // another attempt follows at once
-	sooner bool               // the task was changed: the next attempt may be due earlier
-	paused bool               // no attempts; see Suspend
-	void   bool               // the attempt under way counts for nothing
-	ended  bool
+	attempts uint64
+	failures map[Reason]uint64 // nil is none
+	err      error             // of the last attempt
+	at       time.Time         // the end of that
+
+	due     time.Time          // of the attempt that is next, or at work
+	cancel  context.CancelFunc // of the attempt under way
+	started bool
+	again   bool // another attempt follows at once
+	sooner  bool // the task was changed: the next attempt may be due earlier
+	paused  bool // no attempts; see Suspend
+	void    bool // the attempt under way counts for nothing
+	ended   bool
 }
 
-func newWatch(t Task, send func(Report), q *queue) *watch {
-	return &watch{send: send, queue: q, task: t, tracker: NewTracker(t.Params)}
+// post is what all watches of a Runner have in common.
+type post struct {
+	send  func(Report)
+	queue *queue
+	ctx   context.Context // set before the first start
+	done  func()          // called by each watch that was started, when it has ended
 }
 
-// start makes the first attempt when it is due, and calls done when the watch has ended.
-func (w *watch) start(ctx context.Context, due time.Time, done func()) {
+// terms are what many tasks have in common. Nothing changes them.
+type terms struct {
+	params          Params
+	timeout, warmup time.Duration
+	reportAll       bool
+}
+
+func termsOf(t *Task) terms { return terms{t.Params, t.Timeout, t.Warmup, t.ReportAll} }
+
+// shared returns those of known that are the same, or else makes them known.
+func shared(known map[terms]*terms, t terms) *terms {
+	if same := known[t]; same != nil {
+		return same
+	}
+	own := t
+	known[t] = &own
+	return &own
+}
+
+func newWatch(t *Task, terms *terms, p *post) *watch {
+	return &watch{post: p, id: t.ID, checker: t.Checker, terms: terms,
+		tracker: NewTracker(&terms.params)}
+}
+
+// task is what it does; its lock is held, or it has not been started.
+func (w *watch) task() Task {
+	return Task{ID: w.id, Checker: w.checker, Timeout: w.terms.timeout, Params: w.terms.params,
+		Warmup: w.terms.warmup, ReportAll: w.terms.reportAll}
+}
+
+// start makes the first attempt when it is due.
+func (w *watch) start(due time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ctx, w.done = ctx, done
+	w.started = true
 	w.due = due
 	w.queue.put(w)
 }
@@ -64,10 +105,10 @@ func (w *watch) end() {
 	}
 }
 
-func (w *watch) set(t Task, now time.Time) {
+func (w *watch) set(c Checker, terms *terms, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.task, w.tracker.Params = t, t.Params
+	w.checker, w.terms, w.tracker.Params = c, terms, &terms.params
 	w.sooner = true
 	w.rearm(now)
 }
@@ -75,7 +116,7 @@ func (w *watch) set(t Task, now time.Time) {
 func (w *watch) recheck() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ctx == nil || w.ended {
+	if !w.started || w.ended {
 		return
 	}
 	w.again = true
@@ -91,7 +132,7 @@ func (w *watch) rearm(now time.Time) {
 
 // arm waits for next, or for earlier if something says so.
 func (w *watch) arm(next, now time.Time) {
-	if soonest := now.Add(w.task.Params.Interval); w.sooner && soonest.Before(next) {
+	if soonest := now.Add(w.terms.params.Interval); w.sooner && soonest.Before(next) {
 		next = soonest
 	}
 	if w.again {
@@ -108,10 +149,22 @@ func (w *watch) arm(next, now time.Time) {
 func (w *watch) current() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := w.state
-	s.ID, s.Up, s.Weight = w.task.ID, w.tracker.Up(), w.tracker.Weight()
-	s.Failures = maps.Clone(s.Failures)
+	s := w.standing()
+	s.Failures = maps.Clone(w.failures)
 	return s
+}
+
+// stands is current without the failures.
+func (w *watch) stands() State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.standing()
+}
+
+// standing is stands for who holds the lock.
+func (w *watch) standing() State {
+	return State{ID: w.id, Up: w.tracker.Up(), Weight: w.tracker.Weight(), Attempts: w.attempts,
+		Err: w.err, At: w.at}
 }
 
 // attempt checks once, and reports what that changed. What the end cut short is no result.
@@ -141,7 +194,7 @@ func (w *watch) enter() (Task, bool) {
 		return Task{}, false
 	}
 	w.cancel = func() {} // what is not held yet needs no end
-	return w.task, true
+	return w.task(), true
 }
 
 // hold says what ends the attempt under way, in place of what did so before.
@@ -179,16 +232,16 @@ func (w *watch) note(weight Weight, err error, now time.Time) (Report, time.Time
 		w.void = false
 		return Report{}, now
 	}
-	w.state.Attempts++
-	w.state.Err, w.state.At = err, now
+	w.attempts++
+	w.err, w.at = err, now
 	if err != nil {
-		if w.state.Failures == nil {
-			w.state.Failures = make(map[Reason]uint64)
+		if w.failures == nil {
+			w.failures = make(map[Reason]uint64)
 		}
-		w.state.Failures[ReasonOf(err)]++
+		w.failures[ReasonOf(err)]++
 	}
 	change, next := w.tracker.StepWeight(now, weight, err)
-	r := Report{ID: w.task.ID, Change: change, Err: err, At: now}
+	r := Report{ID: w.id, Change: change, Err: err, At: now}
 	switch {
 	case change == Up:
 		r.Weight = weight
@@ -201,7 +254,7 @@ func (w *watch) note(weight Weight, err error, now time.Time) (Report, time.Time
 // inTurn takes from a next attempt that is a whole interval away the time that this one took and
 // was late by. So tasks that were spread once stay so, and attempts are an interval apart.
 func (w *watch) inTurn(now, next time.Time) time.Time {
-	interval := w.task.Params.Interval
+	interval := w.terms.params.Interval
 	if next.Sub(now) != interval {
 		return next
 	}

@@ -107,7 +107,7 @@ func TestFileState(t *testing.T) {
 }
 
 func TestTrackerWeights(t *testing.T) {
-	tracker := check.NewTracker(check.Params{Interval: time.Minute, Retries: 1})
+	tracker := check.NewTracker(&check.Params{Interval: time.Minute, Retries: 1})
 	for i, tt := range []struct {
 		weight check.Weight
 		result error

@@ -289,7 +289,7 @@ func TestWeights(t *testing.T) {
 		{"of no check", map[string]check.Weight{"x": exactly(4)}, "11=10 12=20", 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			weights := index.WeightsOf(&vs, tt.said)
+			weights := index.WeightsOf(pool.NameOf(&vs), tt.said)
 			if len(weights) != tt.other {
 				t.Errorf("weights %v, want %d", weights, tt.other)
 			}

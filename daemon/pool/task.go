@@ -15,36 +15,27 @@ import (
 // late.
 const grace = time.Second
 
-// Index says which real server each check is of, and which checks each real server has. Its zero
-// value knows none.
-type Index struct {
-	servers map[string]ID
-	checks  map[ID][]string
-}
-
 // Tasks returns the checks of all real servers, in the order of the configuration, and their
 // index. Their IDs say what is checked for whom, not where in the file, so that a check keeps its
 // past over a reload that changes others. An error names the first check that cannot be carried
 // out; see Faults.
 func Tasks(vss []config.VirtualServer, m Means) ([]check.Task, Index, error) {
-	servers, checks := count(vss)
-	tasks := make([]check.Task, 0, checks)
-	index := Index{servers: make(map[string]ID, checks), checks: make(map[ID][]string, servers)}
+	_, checks := count(vss)
+	tasks, ids := make([]check.Task, 0, checks), make([]string, 0, checks)
 	all := func(*config.Check) bool { return true }
-	err := eachCheck(vss, all, func(server ID, id string, c *config.Check) error {
+	err := eachCheck(vss, all, func(id string, c *config.Check) error {
 		checker, timeout, err := m.checker(c)
 		if err != nil {
 			return fmt.Errorf("check %s: %w", id, err)
 		}
 		tasks = append(tasks, task(id, c, checker, timeout, m.ReportAll))
-		index.servers[id] = server
-		index.checks[server] = append(index.checks[server], id)
+		ids = append(ids, id)
 		return nil
 	})
 	if err != nil {
 		return nil, Index{}, err
 	}
-	return tasks, index, nil
+	return tasks, newIndex(vss, ids), nil
 }
 
 // count returns how many real servers and checks there are.
@@ -139,7 +130,7 @@ func (m *Means) fault(c *config.Check) (Fault, bool) {
 func Known(vss []config.VirtualServer) (files, sessions map[string][]string) {
 	files, sessions = map[string][]string{}, map[string][]string{}
 	told := func(c *config.Check) bool { return known(c.Kind) }
-	_ = eachCheck(vss, told, func(_ ID, id string, c *config.Check) error {
+	_ = eachCheck(vss, told, func(id string, c *config.Check) error {
 		switch c.Kind {
 		case config.CheckFile:
 			files[c.File.Tracker] = append(files[c.File.Tracker], id)
@@ -151,70 +142,11 @@ func Known(vss []config.VirtualServer) (files, sessions map[string][]string) {
 	return files, sessions
 }
 
-// Server returns the real server that the check of that ID is of; false if it is of none.
-func (x Index) Server(id string) (ID, bool) {
-	server, known := x.servers[id]
-	return server, known
-}
-
-// Checks returns the IDs of the checks of a real server; they are only to be read.
-func (x Index) Checks(server ID) []string { return x.checks[server] }
-
-// Note puts into health whether the real server is up by its checks, which are up or not by their
-// IDs: it is if all are that were heard of. If none was, nothing is known of it.
-func (x Index) Note(health Health, server ID, up map[string]bool) {
-	all, known := true, false
-	for _, id := range x.checks[server] {
-		if u, heard := up[id]; heard {
-			all, known = all && u, true
-		}
-	}
-	if known {
-		health[server.Server] = all
-	}
-}
-
-// HealthOf returns the health of all real servers of a virtual service, likewise.
-func (x Index) HealthOf(vs *config.VirtualServer, up map[string]bool) Health {
-	health := make(Health, len(vs.RealServers))
-	name := NameOf(vs)
-	for i := range vs.RealServers {
-		x.Note(health, ID{name, vs.RealServers[i].Address}, up)
-	}
-	return health
-}
-
-// WeightsOf returns the weights of all real servers of a virtual service that its checks change, by
-// what those have said by their IDs.
-func (x Index) WeightsOf(vs *config.VirtualServer, said map[string]check.Weight) Weights {
-	weights := make(Weights)
-	name := NameOf(vs)
-	for i := range vs.RealServers {
-		x.Weigh(weights, ID{name, vs.RealServers[i].Address}, vs.RealServers[i].Weight, said)
-	}
-	return weights
-}
-
-// Weigh puts into weights that of one real server, or takes it out if it is as configured.
-func (x Index) Weigh(weights Weights, server ID, configured int, said map[string]check.Weight) {
-	var all []check.Weight
-	for _, id := range x.checks[server] {
-		if w := said[id]; w != (check.Weight{}) {
-			all = append(all, w)
-		}
-	}
-	if weight := check.EffectiveWeight(configured, all...); weight != configured {
-		weights[server.Server] = weight
-		return
-	}
-	delete(weights, server.Server)
-}
-
 // eachCheck calls f with each check of a kind that is wanted and its task's ID, until f returns an
 // error, and returns that.
 func eachCheck(
 	vss []config.VirtualServer, wanted func(*config.Check) bool,
-	f func(server ID, id string, c *config.Check) error,
+	f func(id string, c *config.Check) error,
 ) error {
 	var text []byte // of an ID, there may be thousands
 	for i := range vss {
@@ -222,7 +154,6 @@ func eachCheck(
 		service := NameOf(vs).String()
 		for j := range vs.RealServers {
 			rs := &vs.RealServers[j]
-			server := ID{NameOf(vs), rs.Address}
 			var seen map[string]int // nil where there is one check only
 			if len(rs.Checks) > 1 {
 				seen = make(map[string]int, len(rs.Checks))
@@ -233,14 +164,14 @@ func eachCheck(
 					continue
 				}
 				text = append(append(text[:0], service...), ", "...)
-				text = append(append(appendAddr(text, server.Server), ": "...), c.Kind.String()...)
+				text = append(append(appendAddr(text, rs.Address), ": "...), c.Kind.String()...)
 				id := string(appendWhat(append(text, ' '), c))
 				if seen != nil {
 					if seen[id]++; seen[id] > 1 {
 						id = fmt.Sprintf("%s #%d", id, seen[id])
 					}
 				}
-				if err := f(server, id, c); err != nil {
+				if err := f(id, c); err != nil {
 					return err
 				}
 			}

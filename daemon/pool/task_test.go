@@ -2,6 +2,8 @@ package pool_test
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,44 +93,96 @@ func TestTasksUnknownKind(t *testing.T) {
 
 func TestHealthOf(t *testing.T) {
 	vs := web(1, 1, 1)
-	vs.RealServers[0].Checks = append(vs.RealServers[0].Checks, httpCheck())
+	for i := range vs.RealServers {
+		vs.RealServers[i].Checks[0].Alpha = i == 2
+	}
+	second := httpCheck()
+	second.Alpha = false
+	vs.RealServers[0].Checks = append(vs.RealServers[0].Checks, second)
 	tasks, index, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second, other := tasks[0].ID, tasks[1].ID, tasks[2].ID
+	of := func(numbers ...int) map[string]bool {
+		down := map[string]bool{}
+		for _, n := range numbers {
+			down[tasks[n].ID] = true
+		}
+		return down
+	}
 	for _, tt := range []struct {
 		name string
-		up   map[string]bool
-		want string
+		down map[string]bool
+		// want are the health of each real server, and the same but for what is so anyway.
+		want, kept string
 	}{
-		{"nothing heard", nil, ""},
-		{"all checks up", map[string]bool{first: true, second: true}, "up ? ?"},
-		{"one of two down", map[string]bool{first: true, second: false}, "down ? ?"},
-		{"the other of two down", map[string]bool{first: false, second: true}, "down ? ?"},
-		{"one of two heard", map[string]bool{second: true}, "up ? ?"},
-		{"each server for itself", map[string]bool{first: false, other: true}, "down up ?"},
-		{"a check that is not configured", map[string]bool{"x": false}, ""},
+		{"before the first check", of(3), "up up down", "? ? ?"},
+		{"all checks up", nil, "up up up", "? ? up"},
+		{"one of two down", of(1), "down up up", "down ? up"},
+		{"the other of two down", of(0, 3), "down up down", "down ? ?"},
+		{"both down", of(0, 1), "down up up", "down ? up"},
+		{"each server for itself", of(2), "up down up", "? down up"},
+		{"a check that is not configured", map[string]bool{"x": true}, "up up up", "? ? up"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(health(tt.want), index.HealthOf(&vs, tt.up), addrPorts); diff != "" {
+			got := index.HealthOf(pool.NameOf(&vs), tt.down)
+			if diff := cmp.Diff(health(tt.kept), got, addrPorts); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			one := health(strings.Repeat("down ", len(vs.RealServers))) // what was before means nothing
+			var words []string
+			for i := range vs.RealServers {
+				rs := &vs.RealServers[i]
+				index.Note(one, pool.NameOf(&vs), rs, tt.down)
+				if got.Up(rs) != one.Up(rs) {
+					t.Errorf("%s: one by one %t, all %t", rs.Address, one.Up(rs), got.Up(rs))
+				}
+				words = append(words, map[bool]string{true: "up", false: "down"}[got.Up(rs)])
+			}
+			if diff := cmp.Diff(tt.want, strings.Join(words, " ")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
+	if got := index.HealthOf(pool.Name{Group: "other"}, of(0, 1, 2, 3)); len(got) != 0 {
+		t.Errorf("of no virtual server: got %v, want nothing", got)
+	}
 }
 
-func TestIndexServer(t *testing.T) {
-	vs := web(1, 1)
-	vs.RealServers[1].Checks = append(vs.RealServers[1].Checks, httpCheck())
-	tasks, index, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{})
+// TestIndex asks for the checks of real servers, and for the real servers of checks, of several
+// virtual servers, some of which have none.
+func TestIndex(t *testing.T) {
+	vss := []config.VirtualServer{web(), web(1, 1, 1), web(), web(1), web()}
+	for i := range vss {
+		vss[i].Address = netip.AddrPortFrom(vss[i].Address.Addr(), uint16(80+i))
+	}
+	vss[1].RealServers[0].Checks = nil
+	vss[1].RealServers[1].Checks = append(vss[1].RealServers[1].Checks, httpCheck())
+	tasks, index, err := pool.Tasks(vss, pool.Means{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, task := range tasks {
-		want := pool.ID{Service: pool.NameOf(&vs), Server: server(min(i, 1))}
-		if got, known := index.Server(task.ID); got != want || !known {
-			t.Errorf("check %s is of %v, want %v", task.ID, got, want)
+	id := func(service, server int) pool.ID {
+		return pool.ID{Service: pool.NameOf(&vss[service]),
+			Server: vss[service].RealServers[server].Address}
+	}
+	for i, want := range []pool.ID{id(1, 1), id(1, 1), id(1, 2), id(3, 0)} {
+		if got, known := index.Server(tasks[i].ID); got != want || !known {
+			t.Errorf("check %s is of %v, want %v", tasks[i].ID, got, want)
+		}
+	}
+	for _, tt := range []struct {
+		of   pool.ID
+		want []string
+	}{
+		{id(1, 0), nil}, {id(1, 1), []string{tasks[0].ID, tasks[1].ID}},
+		{id(1, 2), []string{tasks[2].ID}}, {id(3, 0), []string{tasks[3].ID}},
+		{pool.ID{Service: pool.NameOf(&vss[0]), Server: server(0)}, nil},
+		{pool.ID{Service: pool.NameOf(&vss[3]), Server: server(1)}, nil},
+		{pool.ID{}, nil},
+	} {
+		if got := index.Checks(tt.of); !slices.Equal(got, tt.want) {
+			t.Errorf("checks of %v: got %q, want %q", tt.of, got, tt.want)
 		}
 	}
 	for _, x := range []pool.Index{index, {}} {

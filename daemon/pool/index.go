@@ -1,0 +1,139 @@
+package pool
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/tandemlb/tandem/daemon/check"
+	"github.com/tandemlb/tandem/daemon/config"
+)
+
+// Index says which real server each check is of, and which checks each real server has. Its zero
+// value knows none. It has an ID and two numbers for each check, for there may be thousands.
+type Index struct {
+	// servers are the virtual servers of the configuration, which names has the numbers of.
+	servers []config.VirtualServer
+	names   map[Name]int
+	// first is the number of the first real server of each virtual server: they are counted through.
+	first []int
+	// ids are those of all checks in the order of the configuration, and end is the number of the
+	// check behind the last one of each real server.
+	ids []string
+	end []int32
+	// sorted are the numbers of all checks, sorted by their IDs.
+	sorted []int32
+}
+
+// newIndex returns the index of those virtual servers, whose checks have those IDs in their order.
+func newIndex(vss []config.VirtualServer, ids []string) Index {
+	x := Index{servers: vss, names: make(map[Name]int, len(vss)), first: make([]int, 0, len(vss)),
+		ids: ids, sorted: make([]int32, 0, len(ids))}
+	reals, _ := count(vss)
+	x.end = make([]int32, 0, reals)
+	last := int32(0)
+	for i := range vss {
+		x.names[NameOf(&vss[i])] = i
+		x.first = append(x.first, len(x.end))
+		for j := range vss[i].RealServers {
+			last += int32(len(vss[i].RealServers[j].Checks))
+			x.end = append(x.end, last)
+		}
+	}
+	for n := range ids {
+		x.sorted = append(x.sorted, int32(n))
+	}
+	slices.SortFunc(x.sorted, func(a, b int32) int { return strings.Compare(ids[a], ids[b]) })
+	return x
+}
+
+// Server returns the real server that the check of that ID is of; false if it is of none.
+func (x Index) Server(id string) (ID, bool) {
+	at, known := slices.BinarySearchFunc(x.sorted, id, func(n int32, id string) int {
+		return strings.Compare(x.ids[n], id)
+	})
+	if !known {
+		return ID{}, false
+	}
+	// The first real server that ends behind the check, and the last virtual server that begins
+	// before that.
+	real, _ := slices.BinarySearchFunc(x.end, x.sorted[at]+1, cmp.Compare)
+	i := sort.SearchInts(x.first, real+1) - 1
+	vs := &x.servers[i]
+	return ID{NameOf(vs), vs.RealServers[real-x.first[i]].Address}, true
+}
+
+// Checks returns the IDs of the checks of a real server; they are only to be read.
+func (x Index) Checks(server ID) []string {
+	i, known := x.names[server.Service]
+	if !known {
+		return nil
+	}
+	j := slices.IndexFunc(x.servers[i].RealServers, func(rs config.RealServer) bool {
+		return rs.Address == server.Server
+	})
+	if j < 0 {
+		return nil
+	}
+	return x.of(i, j)
+}
+
+// of returns the IDs of the checks of real server j of virtual server i.
+func (x Index) of(i, j int) []string {
+	real, begin := x.first[i]+j, int32(0)
+	if real > 0 {
+		begin = x.end[real-1]
+	}
+	return x.ids[begin:x.end[real]:x.end[real]]
+}
+
+// Note puts into health whether the real server is up by its checks: it is if none of their IDs is
+// in down.
+func (x Index) Note(health Health, service Name, rs *config.RealServer, down map[string]bool) {
+	health.note(rs, x.Checks(ID{service, rs.Address}), down)
+}
+
+// HealthOf returns the health of all real servers of a virtual server, likewise.
+func (x Index) HealthOf(service Name, down map[string]bool) Health {
+	health := make(Health)
+	if i, known := x.names[service]; known {
+		for j := range x.servers[i].RealServers {
+			health.note(&x.servers[i].RealServers[j], x.of(i, j), down)
+		}
+	}
+	return health
+}
+
+// WeightsOf returns the weights of all real servers of a virtual server that its checks change, by
+// what those have said by their IDs.
+func (x Index) WeightsOf(service Name, said map[string]check.Weight) Weights {
+	weights := make(Weights)
+	if i, known := x.names[service]; known && len(said) > 0 {
+		for j := range x.servers[i].RealServers {
+			weights.weigh(&x.servers[i].RealServers[j], x.of(i, j), said)
+		}
+	}
+	return weights
+}
+
+// Weigh puts into weights that of one real server, or takes it out if it is as configured.
+func (x Index) Weigh(
+	weights Weights, service Name, rs *config.RealServer, said map[string]check.Weight,
+) {
+	weights.weigh(rs, x.Checks(ID{service, rs.Address}), said)
+}
+
+func (w Weights) weigh(rs *config.RealServer, ids []string, said map[string]check.Weight) {
+	var all []check.Weight
+	for _, id := range ids {
+		if s := said[id]; s != (check.Weight{}) {
+			all = append(all, s)
+		}
+	}
+	if weight := check.EffectiveWeight(rs.Weight, all...); weight != rs.Weight {
+		w[rs.Address] = weight
+		return
+	}
+	delete(w, rs.Address)
+}
