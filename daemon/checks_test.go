@@ -99,7 +99,7 @@ weight 10
 }
 
 // withCheck is oneCheck with a check that has no words in the language yet.
-func withCheck(t *testing.T, c config.Check) *config.Config {
+func withCheck(t *testing.T, c config.CheckSettings) *config.Config {
 	t.Helper()
 	cfg := oneCheck(t, "TCP_CHECK {\n}", 80)
 	own := &cfg.VirtualServers[0].RealServers[0].Checks[0]
@@ -171,10 +171,11 @@ func TestMiscEndToEnd(t *testing.T) {
 	if err := os.WriteFile(path, []byte("#!/bin/sh\nexit $(cat "+status+")\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := newChecking(t, withCheck(t, config.Check{Kind: config.CheckMisc, Misc: &config.MiscCheck{
+	misc := &config.MiscCheck{
 		Script:  &config.Script{Args: []string{path}, Account: config.Account{User: "root"}},
 		Dynamic: true, Timeout: waitLimit,
-	}}))
+	}
+	c := newChecking(t, withCheck(t, config.CheckSettings{Kind: config.CheckMisc, Misc: misc}))
 	weight := func(w string) {
 		t.Helper()
 		until(t, "weight "+w, func() bool {
@@ -209,7 +210,7 @@ func put(t *testing.T, path, text string) {
 func TestFileCheckEndToEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "number")
 	put(t, path, "2")
-	cfg := withCheck(t, config.Check{Kind: config.CheckFile,
+	cfg := withCheck(t, config.CheckSettings{Kind: config.CheckFile,
 		File: &config.FileCheck{Tracker: "f", Weight: config.Weight{Value: -3}, HasWeight: true}})
 	cfg.VirtualServers[0].RealServers[0].Checks[0].DelayLoop = 3600e9
 	cfg.Files = []config.FileTracker{{Name: "f", File: path, Weight: config.Weight{Value: 1}}}
@@ -228,7 +229,7 @@ func TestFileCheckEndToEnd(t *testing.T) {
 
 // TestBFDCheckEndToEnd is told of a session. The check itself is due once an hour.
 func TestBFDCheckEndToEnd(t *testing.T) {
-	cfg := withCheck(t, config.Check{Kind: config.CheckBFD, BFD: "b"})
+	cfg := withCheck(t, config.CheckSettings{Kind: config.CheckBFD, BFD: "b"})
 	cfg.VirtualServers[0].RealServers[0].Checks[0].DelayLoop = 3600e9
 	cfg.BFDs = []config.BFD{{Name: "b"}}
 	c := newChecking(t, cfg)
@@ -343,7 +344,7 @@ func TestCheckCheckers(t *testing.T) {
 		t.Error("services: expected an error")
 	}
 	for _, kind := range []config.CheckKind{config.CheckMisc, config.CheckFile, config.CheckBFD} {
-		broken := withCheck(t, config.Check{Kind: kind, Misc: &config.MiscCheck{},
+		broken := withCheck(t, config.CheckSettings{Kind: kind, Misc: &config.MiscCheck{},
 			File: &config.FileCheck{}})
 		if ds := checkCheckers(broken); len(ds) > 0 {
 			t.Errorf("%s that lacks something: %s, want that left to the parser", kind, ds)
@@ -373,7 +374,7 @@ func TestChecksDiffer(t *testing.T) {
 
 // TestToldOf checks that only one of two trackers of a file makes it.
 func TestToldOf(t *testing.T) {
-	cfg := withCheck(t, config.Check{Kind: config.CheckFile,
+	cfg := withCheck(t, config.CheckSettings{Kind: config.CheckFile,
 		File: &config.FileCheck{Tracker: "f"}})
 	cfg.Files = []config.FileTracker{{Name: "f", File: "/x", Init: true, Overwrite: true},
 		{Name: "unused", File: "/y"}}

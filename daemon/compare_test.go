@@ -270,15 +270,15 @@ func largest() *config.Config {
 		for j := i * real / virtual; j < (i+1)*real/virtual; j++ {
 			a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 2, byte(j >> 8), byte(j)}), 80)
 			vs.RealServers = append(vs.RealServers, config.RealServer{
-				Pos: vs.Pos, Address: a, Weight: 1,
-				Checks: []config.Check{{
-					Pos: vs.Pos, Kind: config.CheckHTTP, Target: a, ConnectTimeout: 5 * time.Second,
+				Pos: vs.Pos, Address: a, Weight: 1, RealServerSettings: &config.RealServerSettings{},
+				Checks: []config.Check{{Pos: vs.Pos, Target: a, CheckSettings: &config.CheckSettings{
+					Kind: config.CheckHTTP, ConnectTimeout: 5 * time.Second,
 					DelayLoop: 10 * time.Second, Retry: 3, DelayBeforeRetry: time.Second,
 					HTTP: &config.HTTPCheck{Version: config.HTTP11, URLs: []config.URL{{
 						Path:   strings.Clone("/health"),
 						Status: []config.StatusRange{{First: 200, Last: 299}},
 					}}},
-				}},
+				}}},
 			})
 		}
 		cfg.VirtualServers = append(cfg.VirtualServers, vs)

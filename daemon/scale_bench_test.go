@@ -15,8 +15,8 @@ import (
 	"github.com/tandemlb/tandem/daemon/ipvs/ipvstest"
 )
 
-// writeFarm writes a configuration of so many real servers with a TCP_CHECK each, in so many virtual
-// servers, but for those whose number is left out.
+// writeFarm writes a configuration of so many real servers with a TCP_CHECK each, in so many
+// virtual servers, but for the one of that number.
 func writeFarm(b *testing.B, services, servers, without int) string {
 	b.Helper()
 	var text strings.Builder

@@ -43,8 +43,8 @@ type services struct {
 
 	mu    sync.Mutex
 	index pool.Index
-	// down are the IDs of the checks that are, said is what the others say of the weight; what is as
-	// configured is not in it.
+	// down are the IDs of the checks that are, said is what the others say of the weight; what is
+	// as configured is not in it.
 	down map[string]bool
 	said map[string]check.Weight
 	all  map[pool.Name]*service
@@ -70,8 +70,8 @@ type service struct {
 	pool.State
 	// destinations are those wanted; see pool.Services.
 	destinations []ipvs.Destination
-	// first is since when its real servers have been up or down, but for those in since; zero before
-	// anything is known.
+	// first is since when its real servers have been up or down, but for those in since; zero
+	// before anything is known.
 	first time.Time
 	since map[netip.AddrPort]time.Time
 }

@@ -406,8 +406,9 @@ func many(services, servers int) []config.VirtualServer {
 		vs := &vss[i%services]
 		target := netip.AddrPortFrom(addr, 80)
 		vs.RealServers = append(vs.RealServers, config.RealServer{Address: target, Weight: 1,
-			Checks: []config.Check{{Kind: config.CheckTCP, Target: target,
-				ConnectTimeout: time.Second, DelayLoop: time.Minute}}})
+			Checks: []config.Check{{Target: target, CheckSettings: &config.CheckSettings{
+				Kind: config.CheckTCP, ConnectTimeout: time.Second, DelayLoop: time.Minute}}},
+			RealServerSettings: &config.RealServerSettings{}})
 	}
 	return vss
 }

@@ -32,7 +32,8 @@ func (v *service) stand(was *service, now time.Time) {
 	}
 	for i := range v.config.RealServers {
 		rs := &v.config.RealServers[i]
-		if since, changed := was.since[rs.Address]; !there(rs) || was.Health.Up(rs) != v.Health.Up(rs) {
+		since, changed := was.since[rs.Address]
+		if !there(rs) || was.Health.Up(rs) != v.Health.Up(rs) {
 			v.since[rs.Address] = now
 		} else if changed {
 			v.since[rs.Address] = since

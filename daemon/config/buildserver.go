@@ -175,6 +175,7 @@ func (d *decoder) completeReals(s *serverBlock) {
 			continue
 		}
 		seen[r.Address] = r.Pos
+		r.RealServerSettings = d.sharedReal(r.settings)
 		s.RealServers = append(s.RealServers, r.RealServer)
 	}
 	if s.Mark != 0 && s.Family == 0 {
@@ -271,7 +272,7 @@ func (d *decoder) checkRealFamily(s *serverBlock, r *RealServer) {
 }
 
 func (d *decoder) completeReal(s *serverBlock, r *realBlock) {
-	port, forward := s.Address.Port(), s.ForwardOf(&r.RealServer)
+	port, forward := s.Address.Port(), cmp.Or(r.settings.Forward, s.Forward)
 	switch {
 	case r.Address.Port() == 0:
 		r.Address = netip.AddrPortFrom(r.Address.Addr(), port)
@@ -283,10 +284,10 @@ func (d *decoder) completeReal(s *serverBlock, r *realBlock) {
 	for i := range r.Checks {
 		d.completeCheck(s, r, &r.Checks[i])
 	}
-	if r.LowerThreshold > 0 && r.LowerThreshold >= r.UpperThreshold {
+	if t := &r.settings; t.LowerThreshold > 0 && t.LowerThreshold >= t.UpperThreshold {
 		d.warn(r.Pos, "lthreshold \"%d\": expected less than uthreshold, %d; it is left out",
-			r.LowerThreshold, r.UpperThreshold)
-		r.LowerThreshold = 0
+			t.LowerThreshold, t.UpperThreshold)
+		t.LowerThreshold = 0
 	}
 }
 

@@ -3,12 +3,13 @@ package config
 import (
 	"iter"
 	"net/netip"
+	"reflect"
 	"time"
 )
 
 // checkBlock is a Check while it is read.
 type checkBlock struct {
-	Check
+	CheckSettings
 	timing
 	connectIP, bindIP     netip.Addr
 	connectPort, bindPort uint16
@@ -36,7 +37,8 @@ func checkerBlocks() []keyword[realBlock] {
 			d.noArguments(n)
 			addCheck(d, r, c, k, n)
 		}, doc).as(isLate).as(isMany).
-			as(writesInTurn(inner, newCheck, func(r *b) iter.Seq[checkBlock] { return blocksOf(r, k) }, nil))
+			as(writesInTurn(inner, newCheck,
+				func(r *b) iter.Seq[checkBlock] { return blocksOf(r, k) }, nil))
 	}
 	return []keyword[b]{
 		checker(CheckTCP, "a connection can be made"),
@@ -234,35 +236,68 @@ func hostTable() *table[hostBlock] {
 
 // addCheck settles what does not need the addresses of the servers: see completeCheck.
 func addCheck(d *decoder, r *realBlock, c *checkBlock, k CheckKind, n *Node) {
-	c.Pos, c.Kind = n.Pos(), k
-	c.Target = netip.AddrPortFrom(c.connectIP, c.connectPort)
+	c.Kind = k
 	c.Bind = netip.AddrPortFrom(c.bindIP, c.bindPort)
-	c.ConnectTimeout, c.DelayLoop, c.Check.Alpha = c.connectTimeout, c.delayLoop, c.alpha
+	c.ConnectTimeout, c.DelayLoop, c.CheckSettings.Alpha = c.connectTimeout, c.delayLoop, c.alpha
 	c.Warmup = given(c.warmup, c.delayLoop)
-	retry, delay := 1, time.Second
+	retry, delay, last := 1, time.Second, d.lastCheck(k)
 	switch k {
 	case CheckHTTP, CheckSSL:
 		delay = 3 * time.Second
 		d.settleHTTP(c, n)
 	case CheckDNS:
 		retry, delay = 3, c.delayLoop
-		c.DNS = copied(c.dns)
+		c.DNS = shared(last.DNS, &c.dns)
 	case CheckMisc:
 		retry = 0
 		d.settleMisc(c, n)
 	case CheckSMTP:
-		c.SMTP = copied(c.smtp)
+		c.SMTP = shared(last.SMTP, &c.smtp)
 	case CheckUDP:
-		c.UDP = copied(c.udp)
+		c.UDP = shared(last.UDP, &c.udp)
 	case CheckFile:
 		d.need(n, "track_file")
-		c.File = copied(c.file)
+		c.File = shared(last.File, &c.file)
 	case CheckBFD:
 		d.need(n, "name")
 	case CheckTCP, CheckPing:
 	}
 	c.Retry, c.DelayBeforeRetry = given(c.retry, retry), given(c.retryDelay, delay)
-	r.Checks = append(r.Checks, c.Check)
+	r.Checks = append(r.Checks, Check{
+		Pos: n.Pos(), Target: netip.AddrPortFrom(c.connectIP, c.connectPort),
+		CheckSettings: d.sharedCheck(c.CheckSettings),
+	})
+}
+
+// sharedCheck returns those settings, or equal ones of the check of that kind before: mostly many
+// in a row are alike.
+func (d *decoder) sharedCheck(s CheckSettings) *CheckSettings {
+	if last := d.lastChecks[s.Kind]; last != nil && *last == s {
+		return last
+	}
+	if d.lastChecks == nil {
+		d.lastChecks = map[CheckKind]*CheckSettings{}
+	}
+	own := s // not for those that are shared
+	d.lastChecks[s.Kind] = &own
+	return &own
+}
+
+// lastCheck returns the settings of the check of a kind before; never nil.
+func (d *decoder) lastCheck(k CheckKind) *CheckSettings {
+	if last := d.lastChecks[k]; last != nil {
+		return last
+	}
+	return &CheckSettings{}
+}
+
+// shared keeps one part of a block without the rest: last, of the block before, if that is equal.
+func shared[V any](last, v *V) *V {
+	if last != nil && reflect.DeepEqual(last, v) {
+		return last
+	}
+	own := *v
+	return &own
 }
 
 func (d *decoder) settleMisc(c *checkBlock, n *Node) {
@@ -270,7 +305,7 @@ func (d *decoder) settleMisc(c *checkBlock, n *Node) {
 	if c.misc.Timeout == 0 {
 		c.misc.Timeout = c.delayLoop
 	}
-	c.Misc = copied(c.misc)
+	c.Misc = shared(d.lastCheck(CheckMisc).Misc, &c.misc)
 }
 
 // need says that a block lacks a keyword.
@@ -279,9 +314,6 @@ func (d *decoder) need(n *Node, keyword string) {
 		d.fail(n.Pos(), "%s: expected %s in it", quoteArgs(n), keyword)
 	}
 }
-
-// copied keeps one part of a block without the rest.
-func copied[V any](v V) *V { return &v }
 
 // given returns v, or what it is without having been given.
 func given[N int | time.Duration](v, otherwise N) N {

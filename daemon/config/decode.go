@@ -22,6 +22,9 @@ type decoder struct {
 	// reals and places are the memory of the virtual server read last, for the next one.
 	reals  []realBlock
 	places map[netip.AddrPort]Pos
+	// lastReal and lastChecks are the settings read last, of checks by their kind; see sharedReal.
+	lastReal   *RealServerSettings
+	lastChecks map[CheckKind]*CheckSettings
 }
 
 // mostSaid bounds what is said of one configuration, by severity.

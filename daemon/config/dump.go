@@ -17,8 +17,8 @@ func (c *Config) String() string {
 	return b.String()
 }
 
-// Write writes what String returns, piece by piece: of a large configuration there is never the whole
-// text. The error is the first of w.
+// Write writes what String returns, piece by piece: of a large configuration there is never the
+// whole text. The error is the first of w.
 func (c *Config) Write(w io.Writer) error {
 	p := printer{w: bufio.NewWriter(w), spare: map[any]any{}}
 	theLanguage().root.write(&p, c.blocks(), &root{})
@@ -68,8 +68,10 @@ func blocksOfServers(r *root) iter.Seq[serverBlock] {
 func blocksOfReals(s *serverBlock) iter.Seq[realBlock] {
 	return func(yield func(realBlock) bool) {
 		for i := range s.RealServers {
-			b := realBlock{RealServer: s.RealServers[i], timing: newServer(nil).timing}
-			b.timing.alpha = b.RealServer.Alpha
+			rs := s.RealServers[i]
+			b := realBlock{RealServer: rs, settings: *rs.RealServerSettings,
+				timing: newServer(nil).timing}
+			b.timing.alpha = b.settings.Alpha
 			if !yield(b) {
 				return
 			}
@@ -93,7 +95,7 @@ func blocksOf(r *realBlock, kind CheckKind) iter.Seq[checkBlock] {
 
 func blockOfCheck(c *Check) checkBlock {
 	b := checkBlock{
-		Check: *c,
+		CheckSettings: *c.CheckSettings,
 		timing: timing{
 			retry: c.Retry, delayLoop: c.DelayLoop, connectTimeout: c.ConnectTimeout,
 			retryDelay: c.DelayBeforeRetry, warmup: c.Warmup, alpha: c.Alpha,

@@ -47,7 +47,8 @@ func TestWriteTellsOfItsWriter(t *testing.T) {
 	}
 }
 
-// TestWriteMakesLittleGarbage writes few real servers and many: what is allocated for each is little.
+// TestWriteMakesLittleGarbage writes few real servers and many: what is allocated for each is
+// little.
 func TestWriteMakesLittleGarbage(t *testing.T) {
 	const most = 2048
 	of := func(reals int) uint64 {

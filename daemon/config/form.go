@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,10 @@ const fits = -1
 func single[V any](
 	usage string, parse func(string) (V, bool), format func(V) string,
 ) form[V] {
+	text := func(w Word) string { return w.Text }
+	if reflect.TypeFor[V]().Kind() == reflect.String {
+		text = Word.kept
+	}
 	return form[V]{
 		usage: usage,
 		parse: func(args []Word) (V, int) {
@@ -36,7 +41,7 @@ func single[V any](
 			if len(args) != 1 {
 				return zero, min(len(args), 1)
 			}
-			v, ok := parse(args[0].Text)
+			v, ok := parse(text(args[0]))
 			if !ok {
 				return zero, 0
 			}

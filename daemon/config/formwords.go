@@ -19,7 +19,7 @@ func words(usage string, first, last int) form[[]string] {
 				if w.Text == "" {
 					return nil, i
 				}
-				ws = append(ws, w.Text)
+				ws = append(ws, w.kept())
 			}
 			return ws, fits
 		},
@@ -168,9 +168,9 @@ func account() form[Account] {
 			case 0:
 				return Account{}, 0
 			case 1:
-				return Account{User: args[0].Text}, fits
+				return Account{User: args[0].kept()}, fits
 			case 2:
-				return Account{args[0].Text, args[1].Text}, fits
+				return Account{args[0].kept(), args[1].kept()}, fits
 			}
 			return Account{}, 2
 		},
@@ -219,7 +219,7 @@ func hostPort() form[HostPort] {
 			if len(args) == 0 {
 				return HostPort{}, 0
 			}
-			s := HostPort{Host: args[0].Text, Port: 25}
+			s := HostPort{Host: args[0].kept(), Port: 25}
 			if len(args) > 1 {
 				var bad int
 				if s.Port, bad = port.parse(args[1:]); bad != fits {

@@ -121,7 +121,7 @@ func mailList() keyword[global] {
 		d.noArguments(n)
 		for _, c := range n.Children {
 			for _, w := range c.Words {
-				g.Mail.To = append(g.Mail.To, w.Text)
+				g.Mail.To = append(g.Mail.To, w.kept())
 			}
 		}
 	}

@@ -134,5 +134,5 @@ func (d *decoder) settleHTTP(c *checkBlock, n *Node) {
 	if n.find("url") == nil {
 		d.fail(n.Pos(), "%s: expected a url in it", n.Keyword())
 	}
-	c.HTTP = copied(c.http)
+	c.HTTP = shared(d.lastCheck(c.Kind).HTTP, &c.http)
 }

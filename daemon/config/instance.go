@@ -315,7 +315,7 @@ func into[V any](f form[V], w Word, at *V) bool {
 }
 
 func parseTrackInterface(d *decoder, keyword string, ws []Word) (TrackInterface, bool) {
-	t := TrackInterface{Name: ws[0].Text}
+	t := TrackInterface{Name: ws[0].kept()}
 	if !isDevice(t.Name) {
 		d.fail(ws[0].Pos, "%s %q: expected the name of an interface", keyword, t.Name)
 		return t, false

@@ -372,8 +372,8 @@ func writes[T, U any](
 	return writesInTurn(inner, make, func(t *T) iter.Seq[U] { return slices.Values(all(t)) }, head)
 }
 
-// writesInTurn is writes for blocks of which there may be thousands: each is made when the one before
-// it has been written, and has its memory. Nil blocks are none.
+// writesInTurn is writes for blocks of which there may be thousands: each is made when the one
+// before it has been written, and has its memory. Nil blocks are none.
 func writesInTurn[T, U any](
 	inner *table[U], make func(*T) U, all func(*T) iter.Seq[U], head func(*U) []string,
 ) func(*keyword[T]) {

@@ -50,9 +50,9 @@ func setVMAC(d *decoder, b *instanceBlock, n *Node) {
 				d.misfit(n, i, "the number of a group", nil)
 			}
 		case isMAC(w.Text):
-			b.VMAC.MAC = w.Text
+			b.VMAC.MAC = w.kept()
 		case isDevice(w.Text) && len(devices) > 0:
-			*devices[0], devices = w.Text, devices[1:]
+			*devices[0], devices = w.kept(), devices[1:]
 		default:
 			d.misfit(n, i, "the name of an interface, or "+vmacUsage, vmacFlags)
 		}
@@ -98,13 +98,13 @@ func setIPVLAN(d *decoder, b *instanceBlock, n *Node) {
 		p, bad := parsePrefix(w.Text)
 		switch {
 		case w.Text == "bridge" || w.Text == "private" || w.Text == "vepa":
-			b.IPVLAN.Mode = w.Text
+			b.IPVLAN.Mode = w.kept()
 		case bad == "":
 			d.note(w.Pos, "use_ipvlan %q: has no effect: adverts are sent from interface, with its "+
 				"address", w.Text)
 			b.IPVLAN.Address = p
 		case isDevice(w.Text) && b.IPVLAN.Name == "":
-			b.IPVLAN.Name = w.Text
+			b.IPVLAN.Name = w.kept()
 		default:
 			d.misfit(n, i, "[NAME] [IP] [bridge|private|vepa]", nil)
 		}

@@ -9,8 +9,12 @@ import (
 // Parse reads a configuration from text; file is its name in diagnostics, and what its includes are
 // relative to. The Config is never nil; it is only to be used if the diagnostics' Err is nil.
 func Parse(file string, text []byte) (*Config, Diagnostics) {
+	return buildText(file, string(text))
+}
+
+func buildText(file, text string) (*Config, Diagnostics) {
 	return build(file, func(o source.Options, line func(source.Line)) source.Diagnostics {
-		return source.ReadText(file, string(text), o, line)
+		return source.ReadText(file, text, o, line)
 	}, Options{})
 }
 

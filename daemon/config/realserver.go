@@ -7,16 +7,28 @@ import (
 	"sync"
 )
 
-// realBlock is a RealServer while it is read, with what its checks inherit.
+// realBlock is a RealServer while it is read, with what its checks inherit. The settings that the
+// real server will have are nil.
 type realBlock struct {
 	RealServer
+	settings RealServerSettings
 	timing
 }
 
 func newReal(s *serverBlock) realBlock {
 	r := realBlock{timing: s.timing}
-	r.Weight, r.InhibitOnFailure = s.weight, s.inhibit
+	r.Weight, r.settings.InhibitOnFailure = s.weight, s.inhibit
 	return r
+}
+
+// sharedReal returns those settings, or equal ones of the real server before: mostly many in a row
+// are alike.
+func (d *decoder) sharedReal(s RealServerSettings) *RealServerSettings {
+	if d.lastReal == nil || *d.lastReal != s {
+		own := s // not for those that are shared
+		d.lastReal = &own
+	}
+	return d.lastReal
 }
 
 func realTable() *table[realBlock] {
@@ -27,22 +39,22 @@ func realTable() *table[realBlock] {
 			leaf("weight", "", number[int](0, 65535), func(b *b) *int { return &b.Weight },
 				"its share of the work").as(inherits[b]("as in virtual_server")),
 			leaf("inhibit_on_failure", "", boolean(),
-				func(b *b) *bool { return &b.InhibitOnFailure },
+				func(b *b) *bool { return &b.settings.InhibitOnFailure },
 				"weight 0 instead of taking it out when it fails").
 				as(inherits[b]("as in virtual_server")),
 			methodKeyword("lvs_method", "as in virtual_server",
-				func(b *b) (*Forward, *Tunnel) { return &b.Forward, &b.Tunnel }),
-			leaf("uthreshold", "0", threshold, func(b *b) *int { return &b.UpperThreshold },
+				func(b *b) (*Forward, *Tunnel) { return &b.settings.Forward, &b.settings.Tunnel }),
+			leaf("uthreshold", "0", threshold, func(b *b) *int { return &b.settings.UpperThreshold },
 				"connections at which it gets no more; 0 is any"),
-			leaf("lthreshold", "0", threshold, func(b *b) *int { return &b.LowerThreshold },
+			leaf("lthreshold", "0", threshold, func(b *b) *int { return &b.settings.LowerThreshold },
 				"connections at which it gets more again"),
-			scriptLeaf("notify_up", func(b *b) **Script { return &b.NotifyUp },
+			scriptLeaf("notify_up", func(b *b) **Script { return &b.settings.NotifyUp },
 				"run when it comes up"),
-			scriptLeaf("notify_down", func(b *b) **Script { return &b.NotifyDown },
+			scriptLeaf("notify_down", func(b *b) **Script { return &b.settings.NotifyDown },
 				"run when it goes down"),
-			leaf("smtp_alert", "", switched(), func(b *b) *Switch { return &b.Alert },
+			leaf("smtp_alert", "", switched(), func(b *b) *Switch { return &b.settings.Alert },
 				"mail when it changes").as(otherwise[b]("as in virtual_server")),
-			leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.SNMPName },
+			leaf("snmp_name", "", text("one name"), func(b *b) *string { return &b.settings.SNMPName },
 				"name in SNMP"),
 		},
 		timingKeywords(nil, func(b *b) *timing { return &b.timing }),
@@ -58,7 +70,7 @@ func addReal(d *decoder, s *serverBlock, r *realBlock, n *Node) {
 	if !ok {
 		return
 	}
-	r.Pos, r.Address, r.Alpha = n.Pos(), a, r.timing.alpha
+	r.Pos, r.Address, r.settings.Alpha = n.Pos(), a, r.timing.alpha
 	// By kind, as they are written: their order in the file means nothing.
 	slices.SortStableFunc(r.Checks, func(a, b Check) int { return cmp.Compare(a.Kind, b.Kind) })
 	if s.reals == nil {

@@ -82,7 +82,7 @@ func parseRoute(d *decoder, keyword string, ws []Word) (Route, bool) {
 	r := Route{Pos: ws[0].Pos, Type: "unicast"}
 	p := routeReader{d: d, keyword: keyword, rest: ws, route: &r}
 	if i := slices.Index(routeTypes, ws[0].Text); i >= 0 {
-		r.Type, p.rest = ws[0].Text, ws[1:]
+		r.Type, p.rest = ws[0].kept(), ws[1:]
 	}
 	for len(p.rest) > 0 {
 		if !p.option() {
@@ -151,9 +151,9 @@ func (p *routeReader) option() bool {
 
 // encapsulation keeps the words up to the next hop: each kind has its own.
 func (p *routeReader) encapsulation(w Word) {
-	p.route.Options = append(p.route.Options, RouteOption{Name: w.Text})
+	p.route.Options = append(p.route.Options, RouteOption{Name: w.kept()})
 	for len(p.rest) > 0 && p.rest[0].Text != "nexthop" {
-		p.route.Options = append(p.route.Options, RouteOption{Name: p.rest[0].Text})
+		p.route.Options = append(p.route.Options, RouteOption{Name: p.rest[0].kept()})
 		p.rest = p.rest[1:]
 	}
 }
@@ -187,17 +187,17 @@ func (p *routeReader) named(w, v Word) bool {
 		}
 		return p.address(v, &p.hop().Via)
 	case "dev", "oif":
-		p.hop().Device = v.Text
+		p.hop().Device = v.kept()
 		return isDevice(v.Text) || p.fail(v, "the name of an interface")
 	case "weight":
 		f := number[int](1, 256)
 		return into(f, v, &p.hop().Weight) || p.fail(v, f.usage)
 	case "table":
-		r.Table = v.Text
+		r.Table = v.kept()
 	case "track_group":
-		r.TrackGroup = v.Text
+		r.TrackGroup = v.kept()
 	default:
-		r.Metric = v.Text
+		r.Metric = v.kept()
 		return isMetric(v.Text) || p.fail(v, "a whole number")
 	}
 	return v.Text != "" || p.fail(v, "a value")
@@ -215,17 +215,17 @@ func (p *routeReader) other(w Word) bool {
 	if check, ok := routeValues[w.Text]; ok {
 		v, ok := p.value(w)
 		if ok && v.Text == "lock" {
-			r.Options = append(r.Options, RouteOption{Name: w.Text}, RouteOption{Name: "lock"})
+			r.Options = append(r.Options, RouteOption{Name: w.kept()}, RouteOption{Name: "lock"})
 			if v, ok = p.value(v); ok {
-				r.Options = append(r.Options, RouteOption{Name: v.Text})
+				r.Options = append(r.Options, RouteOption{Name: v.kept()})
 			}
 			return ok && (isMetric(v.Text) || p.fail(v, "a whole number"))
 		}
-		r.Options = append(r.Options, RouteOption{w.Text, v.Text})
+		r.Options = append(r.Options, RouteOption{w.kept(), v.kept()})
 		return ok && (check(v.Text) || p.fail(v, "a value that "+w.Text+" can have"))
 	}
 	if slices.Contains(routeFlags, w.Text) {
-		r.Options = append(r.Options, RouteOption{Name: w.Text})
+		r.Options = append(r.Options, RouteOption{Name: w.kept()})
 		if w.Text == "inet6" {
 			p.known, r.IPv6 = true, true
 		}

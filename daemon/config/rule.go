@@ -102,7 +102,7 @@ func (p *ruleReader) option() bool {
 		r.NoTrack = true
 		return true
 	case slices.Contains(ruleFlags, w.Text):
-		r.Options = append(r.Options, RouteOption{Name: w.Text})
+		r.Options = append(r.Options, RouteOption{Name: w.kept()})
 		return true
 	case !contains(ruleNames, w.Text) && ruleValues[w.Text] == nil:
 		return p.fail(w, ruleUsage)
@@ -127,17 +127,17 @@ func (p *ruleReader) value(w, v Word) bool {
 	case "to":
 		return p.prefix(v, &r.To)
 	case "table", "lookup":
-		r.Table = v.Text
+		r.Table = v.kept()
 		return v.Text != "" || p.fail(v, "a table")
 	case "track_group":
-		r.TrackGroup = v.Text
+		r.TrackGroup = v.kept()
 		return v.Text != "" || p.fail(v, "the name of a track_group")
 	case "priority", "preference", "pref", "order":
 		n, err := strconv.ParseUint(v.Text, 0, 32)
 		r.Preference, r.HasPreference = uint32(n), true
 		return err == nil || p.fail(v, "a whole number from 0 to 4294967295")
 	}
-	r.Options = append(r.Options, RouteOption{w.Text, v.Text})
+	r.Options = append(r.Options, RouteOption{w.kept(), v.kept()})
 	return ruleValues[w.Text](v.Text) || p.fail(v, "a value that "+w.Text+" can have")
 }
 

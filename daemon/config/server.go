@@ -78,14 +78,20 @@ type RealServer struct {
 	Address netip.AddrPort
 	// Weight is 0 to 65535; 0 takes no new connections.
 	Weight int
+	// Checks are its health checks; it is up while all of them succeed. None means always up.
+	Checks []Check
+	*RealServerSettings
+}
+
+// RealServerSettings are what many real servers have in common. In a Config they are never nil, and
+// those that are alike may be one: they are only to be read.
+type RealServerSettings struct {
 	// InhibitOnFailure gives it weight 0 while it is down, instead of taking it out.
 	InhibitOnFailure bool
 	// Alpha starts it as down until its first successful check.
 	Alpha bool
 	// NotifyUp and NotifyDown are run when it changes; nil means nothing.
 	NotifyUp, NotifyDown *Script
-	// Checks are its health checks; it is up while all of them succeed. None means always up.
-	Checks []Check
 	// Forward is how packets reach it; unset means as the virtual server's. Tunnel is the
 	// encapsulation then.
 	Forward Forward
@@ -103,10 +109,15 @@ type RealServer struct {
 type Check struct {
 	// Pos is where the block starts.
 	Pos Pos
-	// Kind says which checker it is.
-	Kind CheckKind
 	// Target is where it connects to: the real server unless connect_ip or connect_port say else.
 	Target netip.AddrPort
+	*CheckSettings
+}
+
+// CheckSettings are what many checks have in common, as RealServerSettings are of real servers.
+type CheckSettings struct {
+	// Kind says which checker it is.
+	Kind CheckKind
 	// Bind is the local address to connect from; an invalid address and port 0 mean any.
 	Bind netip.AddrPort
 	// ConnectTimeout bounds each attempt.

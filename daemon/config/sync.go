@@ -18,12 +18,12 @@ func setSync(d *decoder, g *global, n *Node) {
 		d.misfit(n, 0, syncUsage, nil)
 		return
 	}
-	s := Sync{Interface: args[0].Text}
+	s := Sync{Interface: args[0].kept()}
 	args = args[1:]
 	known := syncOptions(&s)
 	if len(args) > 0 {
 		if _, option := known[args[0].Text]; !option {
-			s.Instance, args = args[0].Text, args[1:]
+			s.Instance, args = args[0].kept(), args[1:]
 		}
 	}
 	if d.options("lvs_sync_daemon", args, known) {
@@ -33,7 +33,7 @@ func setSync(d *decoder, g *global, n *Node) {
 
 func syncOptions(s *Sync) options {
 	return options{
-		"inst": {takes: 1, set: func(w Word) bool { s.Instance = w.Text; return w.Text != "" }},
+		"inst": {takes: 1, set: func(w Word) bool { s.Instance = w.kept(); return w.Text != "" }},
 		"id": {takes: 1, usage: "a whole number from 0 to 255", set: func(w Word) bool {
 			s.HasID = true
 			return into(number[uint8](0, 255), w, &s.ID)

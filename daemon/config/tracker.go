@@ -163,7 +163,7 @@ func trackKeywords[T any](at func(*T) *Tracks) []keyword[T] {
 }
 
 func parseTrack(d *decoder, keyword string, limit int, ws []Word) (Track, bool) {
-	t := Track{Pos: ws[0].Pos, Name: ws[0].Text}
+	t := Track{Pos: ws[0].Pos, Name: ws[0].kept()}
 	if len(ws) == 1 {
 		return t, true
 	}

@@ -185,7 +185,7 @@ func parseDevice(d *decoder, keyword string, ws []Word) (string, bool) {
 			return "", false
 		}
 	}
-	return ws[0].Text, true
+	return ws[0].kept(), true
 }
 
 func tlsTable() *table[TLS] {
@@ -215,7 +215,7 @@ func members[T any](at func(*T) *[]Member, doc string) keyword[T] {
 				continue
 			}
 			for _, w := range c.Words {
-				*at(t) = append(*at(t), Member{w.Pos, w.Text})
+				*at(t) = append(*at(t), Member{w.Pos, w.kept()})
 			}
 		}
 	}
@@ -223,7 +223,7 @@ func members[T any](at func(*T) *[]Member, doc string) keyword[T] {
 }
 
 func parsePolled(d *decoder, keyword string, ws []Word) (PolledLink, bool) {
-	l := PolledLink{Interface: ws[0].Text}
+	l := PolledLink{Interface: ws[0].kept()}
 	if !isDevice(l.Interface) {
 		d.fail(ws[0].Pos, "%s %q: expected the name of an interface", keyword, l.Interface)
 		return l, false
@@ -242,7 +242,7 @@ func (l *PolledLink) words() []string {
 }
 
 func parseLinkDelay(d *decoder, keyword string, ws []Word) (LinkDelay, bool) {
-	l := LinkDelay{Interface: ws[0].Text}
+	l := LinkDelay{Interface: ws[0].kept()}
 	if !isDevice(l.Interface) || len(ws) < 2 || len(ws) > 3 {
 		d.fail(ws[0].Pos, "%s %q: expected %s", keyword, ws[0].Text, delayUsage)
 		return l, false

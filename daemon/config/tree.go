@@ -14,6 +14,10 @@ type Word struct {
 	Quoted bool
 }
 
+// kept is the text for what outlives the reading: Text is a piece of a larger one, which would stay
+// with it.
+func (w Word) kept() string { return strings.Clone(w.Text) }
+
 // Node is one statement: words, and perhaps a block of further statements.
 type Node struct {
 	// Words are never empty; the first is the keyword.

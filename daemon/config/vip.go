@@ -87,11 +87,11 @@ func vipOptions(v *VIP) options {
 			set: func(w Word) bool { return into(deviceName(), w, &v.Device) }},
 		"label": {takes: 1, usage: "a name of up to 15 characters, for an IPv4 address",
 			set: func(w Word) bool {
-				v.Label = w.Text
+				v.Label = w.kept()
 				return four && 0 < len(w.Text) && len(w.Text) < 16
 			}},
 		"scope": {takes: 1, usage: orList(scopes), set: func(w Word) bool {
-			v.Scope = w.Text
+			v.Scope = w.kept()
 			return slices.Contains(scopes, w.Text)
 		}},
 		"peer":          peer,
@@ -105,7 +105,7 @@ func vipOptions(v *VIP) options {
 		"preferred_lft": {takes: 1, usage: "whole seconds or forever",
 			set: func(w Word) bool { return preferred(w, v) }},
 		"track_group": {takes: 1, usage: "the name of a track_group",
-			set: func(w Word) bool { v.TrackGroup = w.Text; return w.Text != "" }},
+			set: func(w Word) bool { v.TrackGroup = w.kept(); return w.Text != "" }},
 	}
 }
 

@@ -63,7 +63,11 @@ func serverTable() *table[serverBlock] {
 func serviceKeywords() []keyword[serverBlock] {
 	type b = serverBlock
 	scheduler := single("one of "+orList(schedulers), func(s string) (Scheduler, bool) {
-		return Scheduler(s), slices.Contains(schedulers, s)
+		i := slices.Index(schedulers, s)
+		if i < 0 {
+			return "", false
+		}
+		return Scheduler(schedulers[i]), true
 	}, func(s Scheduler) string { return string(s) })
 	scheduler.choices = schedulers
 	algorithm := leaf("lb_algo", "", scheduler, func(b *b) *Scheduler { return &b.Scheduler },
@@ -208,10 +212,10 @@ func (d *decoder) checkTunnel(n *Node, t *Tunnel) {
 }
 
 func tunnelOptions(t *Tunnel) options {
-	sum := option{set: func(w Word) bool { t.Checksum = w.Text; return true }}
+	sum := option{set: func(w Word) bool { t.Checksum = w.kept(); return true }}
 	return options{
 		"type": {takes: 1, usage: "ipip, gue or gre", set: func(w Word) bool {
-			t.Type = w.Text
+			t.Type = w.kept()
 			return contains([]string{"ipip", "gue", "gre"}, w.Text)
 		}},
 		"port": {takes: 1, usage: "a port from 1 to 65535", set: func(w Word) bool {

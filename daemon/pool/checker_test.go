@@ -142,12 +142,12 @@ func TestCheckersByMeans(t *testing.T) {
 		},
 		Source: func(c *config.Check) check.Source { return stated(c.BFD + c.Kind.String()) },
 	}
-	misc := config.Check{Kind: config.CheckMisc, Misc: &config.MiscCheck{Dynamic: true,
+	misc := config.CheckSettings{Kind: config.CheckMisc, Misc: &config.MiscCheck{Dynamic: true,
 		Script: &config.Script{Args: []string{"/bin/x", "y"}}, Timeout: 4 * time.Second}}
-	file := config.Check{Kind: config.CheckFile, File: &config.FileCheck{Tracker: "f"}}
-	session := config.Check{Kind: config.CheckBFD, BFD: "b"}
+	file := config.CheckSettings{Kind: config.CheckFile, File: &config.FileCheck{Tracker: "f"}}
+	session := config.CheckSettings{Kind: config.CheckBFD, BFD: "b"}
 	for _, tt := range []struct {
-		check config.Check
+		check config.CheckSettings
 		id    string
 		becomes
 	}{
@@ -160,9 +160,9 @@ func TestCheckersByMeans(t *testing.T) {
 	} {
 		t.Run(tt.check.Kind.String(), func(t *testing.T) {
 			vs, c := web(1), tt.check
-			c.Target, c.ConnectTimeout, c.DelayLoop = server(0), 3*time.Second, time.Minute
+			c.ConnectTimeout, c.DelayLoop = 3*time.Second, time.Minute
 			c.Retry, c.Warmup = 3, time.Minute
-			vs.RealServers[0].Checks = []config.Check{c}
+			vs.RealServers[0].Checks = []config.Check{{Target: server(0), CheckSettings: &c}}
 			tt.judge(t, vs, m)
 			tasks, _, err := pool.Tasks([]config.VirtualServer{vs}, m)
 			if err != nil {
@@ -243,13 +243,10 @@ max_reply_length 8
 
 func TestKnown(t *testing.T) {
 	vs := web(1, 1)
-	vs.RealServers[0].Checks = []config.Check{
-		{Kind: config.CheckFile, File: &config.FileCheck{Tracker: "f"}},
-		{Kind: config.CheckBFD, BFD: "b"},
-	}
-	vs.RealServers[1].Checks = []config.Check{
-		{Kind: config.CheckFile, File: &config.FileCheck{Tracker: "f"}},
-	}
+	file := &config.CheckSettings{Kind: config.CheckFile, File: &config.FileCheck{Tracker: "f"}}
+	session := &config.CheckSettings{Kind: config.CheckBFD, BFD: "b"}
+	vs.RealServers[0].Checks = []config.Check{{CheckSettings: file}, {CheckSettings: session}}
+	vs.RealServers[1].Checks = []config.Check{{CheckSettings: file}}
 	files, sessions := pool.Known([]config.VirtualServer{vs})
 	const first, second = "TCP 192.168.1.1:80, 192.168.2.11:80: ",
 		"TCP 192.168.1.1:80, 192.168.2.12:80: "

@@ -16,7 +16,7 @@ type Index struct {
 	// servers are the virtual servers of the configuration, which names has the numbers of.
 	servers []config.VirtualServer
 	names   map[Name]int
-	// first is the number of the first real server of each virtual server: they are counted through.
+	// first is the number of the first real server of each virtual server, in the order of all.
 	first []int
 	// ids are those of all checks in the order of the configuration, and end is the number of the
 	// check behind the last one of each real server.

@@ -19,12 +19,12 @@ type ID struct {
 	Server  netip.AddrPort
 }
 
-// Health says of the real servers of one virtual server whether they are up. One that is not in it is
-// as if it had not been heard of: up, or down if it is configured with alpha and has checks.
+// Health says of the real servers of one virtual server whether they are up. One that is not in it
+// is as if it had not been heard of: up, or down if it is configured with alpha and has checks.
 type Health map[netip.AddrPort]bool
 
-// note puts into h whether a real server is up, which it is if none of those checks is in down. What
-// would be so anyway is not kept: of thousands that are well there is nothing to say.
+// note puts into h whether a real server is up, which it is if none of those checks is in down.
+// What would be so anyway is not kept: of thousands that are well there is nothing to say.
 func (h Health) note(rs *config.RealServer, checks []string, down map[string]bool) {
 	up := !slices.ContainsFunc(checks, func(id string) bool { return down[id] })
 	if up == !alpha(rs) {

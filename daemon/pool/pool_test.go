@@ -29,10 +29,10 @@ func web(weights ...int) config.VirtualServer {
 		vs.RealServers = append(vs.RealServers, config.RealServer{
 			Address: server(i),
 			Weight:  w,
-			Checks: []config.Check{{
-				Kind: config.CheckTCP, Target: server(i),
-				ConnectTimeout: 5 * time.Second, DelayLoop: time.Minute, Retry: 1,
-			}},
+			Checks: []config.Check{{Target: server(i), CheckSettings: &config.CheckSettings{
+				Kind: config.CheckTCP, ConnectTimeout: 5 * time.Second, DelayLoop: time.Minute, Retry: 1,
+			}}},
+			RealServerSettings: &config.RealServerSettings{},
 		})
 	}
 	return vs

@@ -17,9 +17,13 @@ import (
 var addrPorts = cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
 
 func httpCheck() config.Check {
-	return config.Check{
+	return config.Check{Target: netip.MustParseAddrPort("192.168.2.11:8080"),
+		CheckSettings: httpSettings()}
+}
+
+func httpSettings() *config.CheckSettings {
+	return &config.CheckSettings{
 		Kind:             config.CheckHTTP,
-		Target:           netip.MustParseAddrPort("192.168.2.11:8080"),
 		Bind:             netip.MustParseAddrPort("192.168.2.2:0"),
 		ConnectTimeout:   3 * time.Second,
 		DelayLoop:        10 * time.Second,
