@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Glancer is a Table of which can be told whether it has changed for less than to list it: a daemon
-// that lists thousands of destinations every Interval does nothing as much as that.
+// Glancer is a Table of which can be told what has changed for less than to list it: a daemon that
+// lists thousands of destinations every Interval does nothing as much as that.
 type Glancer interface {
-	// Glance returns a print of those services as the table has them. Two that are equal are of the
-	// same. The error says that there is none, as of services of which it would not tell all.
-	Glance(services Services) (uint64, error)
+	// Glance returns a print of each of those services as the table has it, in their order. Two
+	// prints of a service that are equal are of the same. 0 is none, as of a service that is not
+	// there, or of which a print would not tell all. The error says that there are none at all.
+	Glance(services Services) ([]uint64, error)
 }
 
 // glanceFull is after how many equal prints the table is listed all the same: a print does not know
@@ -39,7 +40,8 @@ const (
 	servicesHead, serviceSize, serviceSettings = 8, 104, 48
 	destsHead, destSize, destSettings          = 24, 96, 24
 	destsAddr, destsPort, destsMark, destsHave = 4, 8, 12, 16
-	serviceCount                               = 44
+
+	serviceAddr, servicePort, serviceMark, serviceIdentity = 4, 8, 12, 16
 )
 
 // eye reads the table by getsockopt. It is used by one goroutine at a time.
@@ -68,55 +70,96 @@ func (e *eye) close() error {
 }
 
 // Glance implements Glancer by IPv4 services without tunnels and engines.
-func (k *Kernel) Glance(services Services) (uint64, error) {
+func (k *Kernel) Glance(services Services) ([]uint64, error) {
 	k.seeing.Lock()
 	defer k.seeing.Unlock()
-	if k.eye == nil || k.eye.socket < 0 || !plain(services) {
-		return 0, errNoGlance
+	if k.eye == nil || k.eye.socket < 0 {
+		return nil, errNoGlance
 	}
 	return k.eye.look(services)
 }
 
-// plain says whether a print tells all of the services.
-func plain(services Services) bool {
-	for i := range services {
-		s := &services[i]
-		if s.Key.IsIPv6() || s.Settings.Engine != "" {
+// plain says whether a print tells all of the service.
+func (s *Service) plain() bool {
+	if s.Key.IsIPv6() || s.Settings.Engine != "" {
+		return false
+	}
+	for i := range s.Destinations {
+		if d := &s.Destinations[i]; d.Forward == TUN || !d.Addr.Addr().Is4() {
 			return false
-		}
-		for j := range s.Destinations {
-			if d := &s.Destinations[j]; d.Forward == TUN || !d.Addr.Addr().Is4() {
-				return false
-			}
 		}
 	}
 	return true
 }
 
-// look makes a print: of the settings of all services, and of the destinations of those.
-func (e *eye) look(services Services) (uint64, error) {
+// look makes prints: of the settings of services, and of their destinations.
+func (e *eye) look(services Services) ([]uint64, error) {
+	settings, err := e.settings()
+	if err != nil {
+		return nil, err
+	}
+	prints := make([]uint64, len(services))
+	var hash maphash.Hash
+	hash.SetSeed(e.seed)
+	for i := range services {
+		s := &services[i]
+		own, there := settings[entryOf(s.Key)]
+		if !there || !s.plain() {
+			continue
+		}
+		hash.Reset()
+		maphash.WriteComparable(&hash, own)
+		switch err := e.destinations(&hash, s.Key, len(s.Destinations)); {
+		case err == nil:
+			prints[i] = max(hash.Sum64(), 1)
+		case !errors.Is(err, unix.ESRCH): // it has gone since
+			return nil, fmt.Errorf("list destinations of %s: %w", s.Key, err)
+		}
+	}
+	return prints, nil
+}
+
+// entry is what identifies a service in an answer: protocol, address, port and mark.
+type entry [serviceIdentity]byte
+
+// entryOf returns that of a service that is not of IPv6.
+func entryOf(k Key) entry {
+	var b entry
+	if k.Mark != 0 {
+		binary.NativeEndian.PutUint32(b[serviceMark:], k.Mark)
+		return b
+	}
+	if k.IsIPv6() {
+		return b // the kernel's list has no such services
+	}
+	addr := k.Addr.Addr().As4()
+	binary.NativeEndian.PutUint16(b[:], uint16(k.Protocol))
+	copy(b[serviceAddr:], addr[:])
+	binary.BigEndian.PutUint16(b[servicePort:], k.Addr.Port())
+	return b
+}
+
+// settings returns those of all services, with the number of their destinations.
+func (e *eye) settings() (map[entry][serviceSettings]byte, error) {
 	answer, err := e.ask(soGetInfo, e.room(infoSize))
 	if err != nil {
-		return 0, fmt.Errorf("count services: %w", err)
+		return nil, fmt.Errorf("count services: %w", err)
 	}
 	count := int(binary.NativeEndian.Uint32(answer[infoCount:]))
 	answer = e.room(servicesHead + count*serviceSize)
 	binary.NativeEndian.PutUint32(answer, uint32(count))
 	if answer, err = e.ask(soGetServices, answer); err != nil {
-		return 0, fmt.Errorf("list services: %w", err)
+		return nil, fmt.Errorf("list services: %w", err)
 	}
-	var hash maphash.Hash
-	hash.SetSeed(e.seed)
+	all := make(map[entry][serviceSettings]byte, count)
 	for at := servicesHead; at+serviceSize <= len(answer); at += serviceSize {
-		_, _ = hash.Write(answer[at : at+serviceSettings])
-	}
-	for i := range services {
-		s := &services[i]
-		if err := e.destinations(&hash, s.Key, len(s.Destinations)); err != nil {
-			return 0, fmt.Errorf("list destinations of %s: %w", s.Key, err)
+		of := entry(answer[at:])
+		if mark := binary.NativeEndian.Uint32(of[serviceMark:]); mark != 0 {
+			of = entryOf(Key{Mark: mark})
 		}
+		all[of] = [serviceSettings]byte(answer[at:])
 	}
-	return hash.Sum64(), nil
+	return all, nil
 }
 
 // destinations adds those of a service, which has so many. Of one that has more, the number among
@@ -164,28 +207,45 @@ func (e *eye) ask(question int, answer []byte) ([]byte, error) {
 
 // glances is what a Reconciler remembers of prints.
 type glances struct {
-	seen  uint64 // the print of the table when it was right
-	known bool   // seen is one
-	left  int    // how many more may be equal before the table is listed
+	// seen are the prints of services when they were right; nil is none.
+	seen map[Key]uint64
+	left int // how many more looks may be by prints before the table is listed
 }
 
-// unchanged says whether the table is what it was when it was right, so that there is no need to
-// list it. What right must be called with when it is not, and nothing was wrong with it, is the
-// print of before it was listed: what has changed since then makes another.
-func (r *Reconciler) unchanged(want Services) (same bool, right func()) {
-	g, can := r.table.(Glancer)
-	if !can {
-		return false, func() {}
+// doubtful returns the places of the services that may not be what they were when they were right, by
+// their prints now; and whether it is enough to look at them. Else the table is to be listed.
+func (g *glances) doubtful(want Services, prints []uint64) (places []int, enough bool) {
+	if g.left <= 0 || prints == nil {
+		return nil, false
 	}
-	now, err := g.Glance(want)
-	if err == nil && r.glances.known && now == r.glances.seen && r.glances.left > 0 {
-		r.glances.left--
-		return true, nil
-	}
-	r.glances = glances{}
-	return false, func() {
-		if err == nil {
-			r.glances = glances{seen: now, known: true, left: glanceFull}
+	for i := range want {
+		if p := prints[i]; p == 0 || g.seen[want[i].Key] != p {
+			places = append(places, i)
 		}
 	}
+	return places, 2*len(places) <= len(want)
+}
+
+// note remembers the print of a service that was right.
+func (g *glances) note(k Key, print uint64) {
+	if print == 0 {
+		return
+	}
+	if g.seen == nil {
+		g.seen = make(map[Key]uint64)
+	}
+	g.seen[k] = print
+}
+
+// prints returns those of services; nil where there are none.
+func (r *Reconciler) prints(want Services) []uint64 {
+	g, can := r.table.(Glancer)
+	if !can {
+		return nil
+	}
+	prints, err := g.Glance(want)
+	if err != nil {
+		return nil // what can be told can be listed, too
+	}
+	return prints
 }

@@ -25,6 +25,10 @@ var errClosed = errors.New("table is closed")
 // when a table has 10,000 destinations.
 const requestTimeout = 5 * time.Second
 
+// perExchange is how many services and destinations are read in one exchange: to begin and end one
+// takes longer than to read a few, and others wait for its end.
+const perExchange = 5000
+
 // Kernel is the table of one network namespace. It may be used by several goroutines, from any
 // namespace; exchanges with the kernel are made one after the other.
 type Kernel struct {
@@ -106,7 +110,7 @@ func (k *Kernel) Close() error {
 
 // List implements Table. Equivalent to: ipvsadm -S -n --nosort.
 func (k *Kernel) List(ctx context.Context) (Services, error) {
-	var found []Service
+	var found Services
 	err := k.do(ctx, func(w *wire) error {
 		return w.dump(message{command: cmdGetService}, func() { found = found[:0] },
 			func(b []byte) error {
@@ -118,13 +122,11 @@ func (k *Kernel) List(ctx context.Context) (Services, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list services: %w", err)
 	}
-	var out Services
-	for _, a := range found {
-		s, err := k.complete(ctx, a)
-		if err != nil {
+	out := make(Services, 0, len(found))
+	for len(found) > 0 {
+		if out, found, err = k.complete(ctx, out, found); err != nil {
 			return nil, err
 		}
-		out = append(out, s...)
 	}
 	return out, nil
 }
@@ -138,7 +140,8 @@ func (k *Kernel) Get(ctx context.Context, key Key) (Services, error) {
 	case err != nil:
 		return nil, err
 	}
-	return k.complete(ctx, a.service)
+	found, _, err := k.complete(ctx, nil, Services{a.service})
+	return found, err
 }
 
 // service is that of the key, without its destinations.
@@ -174,22 +177,33 @@ func (k *Kernel) Loads(ctx context.Context, key Key) (map[netip.AddrPort]Load, e
 	return loads, nil
 }
 
-// complete returns a service with its destinations; nil if it has gone in the meantime.
-func (k *Kernel) complete(ctx context.Context, s Service) (Services, error) {
-	var ds []Destination
-	again := func() { ds = ds[:0] }
-	err := k.destinations(ctx, s.Key, again, func(d *destinationAnswer) {
-		ds = append(ds, d.destination)
+// complete appends services with their destinations to out, as many as one exchange is for, and
+// returns those that are left; those that have gone in the meantime are in neither.
+func (k *Kernel) complete(ctx context.Context, out, some Services) (all, left Services, err error) {
+	var at Key
+	err = k.do(ctx, func(w *wire) error {
+		for read := 0; len(some) > 0 && read < perExchange; some = some[1:] {
+			s := some[0]
+			at = s.Key
+			err := w.destinations(at, func() { s.Destinations = nil }, func(d *destinationAnswer) {
+				s.Destinations = append(s.Destinations, d.destination)
+			})
+			if errors.Is(err, unix.ESRCH) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			slices.Reverse(s.Destinations)
+			out = append(out, s)
+			read += 1 + len(s.Destinations)
+		}
+		return nil
 	})
-	switch {
-	case errors.Is(err, unix.ESRCH):
-		return nil, nil
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, nil, fmt.Errorf("list destinations of %s: %w", at, err)
 	}
-	slices.Reverse(ds)
-	s.Destinations = ds
-	return Services{s}, nil
+	return out, some, nil
 }
 
 // destinations hands those of a service to each, the newest first; from the first on if again was
@@ -197,19 +211,22 @@ func (k *Kernel) complete(ctx context.Context, s Service) (Services, error) {
 func (k *Kernel) destinations(
 	ctx context.Context, key Key, again func(), each func(*destinationAnswer),
 ) error {
-	err := k.do(ctx, func(w *wire) error {
-		var d destinationAnswer
-		return w.dump(keyMessage(cmdGetDest, key), again, func(b []byte) (err error) {
-			if d, err = decodeDestination(b, key); err == nil {
-				each(&d)
-			}
-			return err
-		})
-	})
+	err := k.do(ctx, func(w *wire) error { return w.destinations(key, again, each) })
 	if err != nil {
 		return fmt.Errorf("list destinations of %s: %w", key, err)
 	}
 	return nil
+}
+
+// destinations is the same for who has the wire.
+func (w *wire) destinations(key Key, again func(), each func(*destinationAnswer)) error {
+	var d destinationAnswer
+	return w.dump(keyMessage(cmdGetDest, key), again, func(b []byte) (err error) {
+		if d, err = decodeDestination(b, key); err == nil {
+			each(&d)
+		}
+		return err
+	})
 }
 
 // Apply implements Table, in batches of 250 operations that need one system call each and one for

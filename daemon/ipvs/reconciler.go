@@ -102,16 +102,31 @@ func New(table Table, options Options) *Reconciler {
 
 // Set says what is wanted from now on, all of it; the destinations in it are not to be changed
 // afterwards. A failing service is tried again at once. Set never waits, and may be called at any
-// time.
+// time. Of a table that has been read, only the services that are wanted otherwise than before are
+// looked at on that account, unless they are the most.
 func (r *Reconciler) Set(want Services) {
 	r.mu.Lock()
-	r.want = slices.Clone(want)
-	clear(r.place)
-	for i, s := range want {
-		r.place[s.Key] = i
+	before, was := r.want, r.place
+	r.want, r.place = slices.Clone(want), make(map[Key]int, len(want))
+	for i := range want {
+		k := want[i].Key
+		r.place[k] = i
+		if j, wanted := was[k]; !wanted || !before[j].equal(&want[i]) {
+			r.changed[k] = true
+		}
+		delete(was, k)
 	}
-	r.told, r.anew = true, true
-	clear(r.changed)
+	for k := range was {
+		r.changed[k] = true
+	}
+	for k := range r.status.Services {
+		r.changed[k] = true
+	}
+	if !r.told || r.status.List != nil || 2*len(r.changed) > len(want) {
+		r.anew = true
+		clear(r.changed)
+	}
+	r.told = true
 	r.unpass()
 	r.mu.Unlock()
 	r.rouse()
@@ -228,6 +243,7 @@ func (r *Reconciler) take(now time.Time) (want Services, keys []Key) {
 	}
 	for k := range r.changed {
 		delete(r.settled, k)
+		delete(r.glances.seen, k)
 		if t := r.retry[k]; t != nil {
 			t.renew()
 		}
@@ -256,99 +272,6 @@ func worthTelling(before, after Status) bool {
 	return before.Changes != after.Changes || before.Repairs != after.Repairs ||
 		before.Failures != after.Failures || before.Synced != after.Synced ||
 		(before.List == nil) != (after.List == nil)
-}
-
-// passAll makes the whole table what is wanted.
-func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, status *Status) {
-	for _, s := range want {
-		r.ours[s.Key] = true
-	}
-	same, right := r.unchanged(want)
-	if same {
-		r.due = now.Add(Interval)
-		return
-	}
-	have, err := r.list(ctx)
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		r.due = r.relist.failed(now)
-		r.logChange(status.List, err, "read table")
-		status.List = err
-		return
-	}
-	status.List, r.relist, r.due = nil, retry{}, now.Add(Interval)
-	r.forget(have, want)
-	ops := Diff(have, want)
-	if len(ops) == 0 {
-		right()
-	}
-	wrong := r.repair(ctx, now, ops, status)
-	for k := range r.ours {
-		if !wrong[k] {
-			r.settle(k)
-		}
-	}
-}
-
-// passSome makes the services of keys what is wanted of them, which is that they are not there if
-// they are not in want.
-func (r *Reconciler) passSome(
-	ctx context.Context, now time.Time, want Services, keys []Key, status *Status,
-) {
-	r.glances = glances{} // the table will be another
-	for _, s := range want {
-		r.ours[s.Key] = true
-	}
-	var have Services
-	unknown := make(map[Key]bool)
-	for _, k := range keys {
-		s, err := r.table.Get(ctx, k)
-		if err != nil {
-			r.fail(now, k, err)
-			unknown[k] = true
-			continue
-		}
-		have = append(have, s...)
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	ops := slices.DeleteFunc(Diff(have, want), func(op Op) bool { return unknown[op.Key] })
-	wrong := r.repair(ctx, now, ops, status)
-	for _, k := range keys {
-		if !wrong[k] && !unknown[k] {
-			r.settle(k)
-		}
-	}
-}
-
-// list returns our part of the table.
-func (r *Reconciler) list(ctx context.Context) (Services, error) {
-	all, err := r.table.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var have Services
-	for _, s := range all {
-		if r.ours[s.Key] || r.options.Owns(s.Key) {
-			have = append(have, s)
-		}
-	}
-	return have, nil
-}
-
-// forget drops what is neither wanted nor there any more: if it comes again it is somebody else's.
-func (r *Reconciler) forget(have, want Services) {
-	keep := make(map[Key]bool, len(want))
-	for _, s := range slices.Concat(have, want) {
-		keep[s.Key] = true
-	}
-	gone := func(k Key) bool { return !keep[k] }
-	maps.DeleteFunc(r.ours, func(k Key, _ bool) bool { return gone(k) })
-	maps.DeleteFunc(r.settled, func(k Key, _ bool) bool { return gone(k) })
-	maps.DeleteFunc(r.retry, func(k Key, _ *retry) bool { return gone(k) })
 }
 
 // repair carries out ops, in one go but for those of services whose retry is not due, counts them

@@ -231,6 +231,12 @@ func (s Service) canonical() Service {
 	return s
 }
 
+// equal says whether both are the same, with the same destinations in the same order.
+func (s *Service) equal(o *Service) bool {
+	return s.Key == o.Key && s.Settings == o.Settings &&
+		slices.Equal(s.Destinations, o.Destinations)
+}
+
 // Services is a table of virtual services. Keys are unique; the order of services has no meaning,
 // that of their destinations is the order of adding. Nil is an empty table.
 type Services []Service

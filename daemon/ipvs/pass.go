@@ -1,0 +1,176 @@
+package ipvs
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// passAll makes the whole table what is wanted.
+func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, status *Status) {
+	for i := range want {
+		r.ours[want[i].Key] = true
+	}
+	prints := r.prints(want)
+	if doubtful, enough := r.glances.doubtful(want, prints); enough {
+		r.due = now.Add(Interval)
+		r.glances.left--
+		r.passDoubtful(ctx, now, want, prints, doubtful, status)
+		return
+	}
+	r.glances = glances{left: glanceFull}
+	have, err := r.list(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		r.due = r.relist.failed(now)
+		r.logChange(status.List, err, "read table")
+		status.List = err
+		r.glances.left = 0
+		return
+	}
+	status.List, r.relist, r.due = nil, retry{}, now.Add(Interval)
+	r.forget(have, want)
+	ops := Diff(have, want)
+	for i := range prints {
+		r.glances.note(want[i].Key, prints[i])
+	}
+	for i := range ops {
+		delete(r.glances.seen, ops[i].Key)
+	}
+	wrong := r.repair(ctx, now, ops, status)
+	for k := range r.ours {
+		if !wrong[k] {
+			r.settle(k)
+		}
+	}
+}
+
+// passDoubtful looks at the services of want at those places, which may not be as they were, and at
+// those of ours that are not wanted. Prints are those of want.
+func (r *Reconciler) passDoubtful(
+	ctx context.Context, now time.Time, want Services, prints []uint64, doubtful []int,
+	status *Status,
+) {
+	waits := func(k Key) bool { return r.retry[k] != nil && now.Before(r.retry[k].at) }
+	var some Services
+	var keys []Key
+	of := make(map[Key]uint64)
+	for _, i := range doubtful {
+		if k := want[i].Key; !waits(k) {
+			some, keys = append(some, want[i]), append(keys, k)
+			of[k] = prints[i]
+		}
+	}
+	for _, k := range r.left(want) {
+		if !waits(k) {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return
+	}
+	touched := r.passSome(ctx, now, some, keys, status)
+	for k, print := range of {
+		if !touched[k] {
+			r.glances.note(k, print)
+		}
+	}
+}
+
+// left returns the keys of services that are ours and not wanted, sorted.
+func (r *Reconciler) left(want Services) []Key {
+	if len(r.ours) <= len(want) { // all that is wanted is ours
+		return nil
+	}
+	wanted := make(map[Key]bool, len(want))
+	for i := range want {
+		wanted[want[i].Key] = true
+	}
+	var keys []Key
+	for k := range r.ours {
+		if !wanted[k] {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, Key.compare)
+	return keys
+}
+
+// passSome makes the services of keys what is wanted of them, which is that they are not there if
+// they are not in want. It returns those that were not right, or of which nothing is known.
+func (r *Reconciler) passSome(
+	ctx context.Context, now time.Time, want Services, keys []Key, status *Status,
+) (touched map[Key]bool) {
+	wanted := make(map[Key]bool, len(want))
+	for i := range want {
+		wanted[want[i].Key], r.ours[want[i].Key] = true, true
+	}
+	var have Services
+	unknown := make(map[Key]bool)
+	for _, k := range keys {
+		delete(r.glances.seen, k) // it will be another
+		s, err := r.table.Get(ctx, k)
+		if err != nil {
+			r.fail(now, k, err)
+			unknown[k] = true
+			continue
+		}
+		have = append(have, s...)
+	}
+	touched = maps.Clone(unknown)
+	if ctx.Err() != nil {
+		return touched
+	}
+	ops := slices.DeleteFunc(Diff(have, want), func(op Op) bool { return unknown[op.Key] })
+	for i := range ops {
+		touched[ops[i].Key] = true
+	}
+	wrong := r.repair(ctx, now, ops, status)
+	for _, k := range keys {
+		switch {
+		case wrong[k] || unknown[k]:
+		case wanted[k]:
+			r.settle(k)
+		default:
+			r.forgetOne(k)
+		}
+	}
+	return touched
+}
+
+// list returns our part of the table.
+func (r *Reconciler) list(ctx context.Context) (Services, error) {
+	all, err := r.table.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var have Services
+	for _, s := range all {
+		if r.ours[s.Key] || r.options.Owns(s.Key) {
+			have = append(have, s)
+		}
+	}
+	return have, nil
+}
+
+// forget drops what is neither wanted nor there any more: if it comes again it is somebody else's.
+func (r *Reconciler) forget(have, want Services) {
+	keep := make(map[Key]bool, len(want))
+	for _, s := range slices.Concat(have, want) {
+		keep[s.Key] = true
+	}
+	gone := func(k Key) bool { return !keep[k] }
+	maps.DeleteFunc(r.ours, func(k Key, _ bool) bool { return gone(k) })
+	maps.DeleteFunc(r.settled, func(k Key, _ bool) bool { return gone(k) })
+	maps.DeleteFunc(r.retry, func(k Key, _ *retry) bool { return gone(k) })
+}
+
+// forgetOne drops a service that is not wanted, and has gone.
+func (r *Reconciler) forgetOne(k Key) {
+	delete(r.ours, k)
+	delete(r.settled, k)
+	delete(r.retry, k)
+}
