@@ -270,6 +270,7 @@ func (d *director) settled(ctx context.Context) {
 	many := large(d.config)
 	if many && d.services != nil {
 		d.services.await(ctx)
+		d.services.firstChecks()
 		runtime.GC() // what follows fits into what it has taken to come here
 	}
 	if err := bequeath(d.options.Ledger, d.config); err != nil {

@@ -112,14 +112,14 @@ const MaxWeight = math.MaxInt32
 // Destinations are comparable.
 type Destination struct {
 	// Addr may be of the other family than the service if Forward is TUN.
-	Addr    netip.AddrPort
-	Forward Forward
+	Addr netip.AddrPort
 	// Weight is 0 to MaxWeight; 0 takes no new connections and keeps those that it has.
 	Weight int
 	// Upper is the number of connections from which on the destination gets no new ones, Lower
 	// the one below which it gets some again. Upper 0 is no limit; Lower 0 is three quarters of
 	// Upper.
 	Upper, Lower uint32
+	Forward      Forward
 	// Tunnel is used if Forward is TUN, else zero.
 	Tunnel Tunnel
 }

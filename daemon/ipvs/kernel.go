@@ -181,22 +181,24 @@ func (k *Kernel) Loads(ctx context.Context, key Key) (map[netip.AddrPort]Load, e
 // returns those that are left; those that have gone in the meantime are in neither.
 func (k *Kernel) complete(ctx context.Context, out, some Services) (all, left Services, err error) {
 	var at Key
+	var ds []Destination // of one after another
+	again := func() { ds = ds[:0] }
+	each := func(d *destinationAnswer) { ds = append(ds, d.destination) }
 	err = k.do(ctx, func(w *wire) error {
 		for read := 0; len(some) > 0 && read < perExchange; some = some[1:] {
 			s := some[0]
 			at = s.Key
-			err := w.destinations(at, func() { s.Destinations = nil }, func(d *destinationAnswer) {
-				s.Destinations = append(s.Destinations, d.destination)
-			})
+			err := w.destinations(at, again, each)
 			if errors.Is(err, unix.ESRCH) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			slices.Reverse(s.Destinations)
+			slices.Reverse(ds)
+			s.Destinations = append([]Destination(nil), ds...)
 			out = append(out, s)
-			read += 1 + len(s.Destinations)
+			read += 1 + len(ds)
 		}
 		return nil
 	})
