@@ -1,30 +1,32 @@
 package ipvs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Glancer is a Table of which can be told what has changed for less than to list it: a daemon that
+// Glancer is a Table of which can be told what is right for less than to list it: a daemon that
 // lists thousands of destinations every Interval does nothing as much as that.
 type Glancer interface {
-	// Glance returns a print of each of those services as the table has it, in their order. Two
-	// prints of a service that are equal are of the same. 0 is none, as of a service that is not
-	// there, or of which a print would not tell all. The error says that there are none at all.
-	Glance(services Services) ([]uint64, error)
+	// Glance says of each of those services whether it is in the table just as it is there. True is
+	// so; false is to be looked at, as of a service of which a glance does not tell all. The error
+	// says that nothing can be told.
+	Glance(services Services) ([]bool, error)
 }
 
-// glanceFull is after how many equal prints the table is listed all the same: a print does not know
+// glanceFull is after how many glances the table is listed all the same: a glance does not know
 // everything that others can change.
 const glanceFull = 20
 
-// errNoGlance is why there is no print.
-var errNoGlance = errors.New("no print of these services")
+// errNoGlance is why nothing can be told.
+var errNoGlance = errors.New("the table cannot be glanced at")
 
 // The questions of getsockopt(2) about IPVS, and the sizes of what it answers in; what identifies
 // and sets an entry comes before its counters. It knows IPv4, and neither tunnels nor engines.
@@ -38,17 +40,21 @@ const (
 	infoSize, infoCount = 12, 8
 
 	servicesHead, serviceSize, serviceSettings = 8, 104, 48
-	destsHead, destSize, destSettings          = 24, 96, 24
+	destsHead, destSize                        = 24, 96
 	destsAddr, destsPort, destsMark, destsHave = 4, 8, 12, 16
 
 	serviceAddr, servicePort, serviceMark, serviceIdentity = 4, 8, 12, 16
+	serviceScheduler, serviceFlags, serviceTimeout         = 16, 32, 36
+	serviceMask, serviceCount                              = 40, 44
+	destPortAt, destFlags, destWeightAt                    = 4, 8, 12
+	destUpperAt, destLowerAt                               = 16, 20
 )
 
 // eye reads the table by getsockopt. It is used by one goroutine at a time.
 type eye struct {
 	socket int // -1 is none
-	seed   maphash.Seed
 	buf    []byte
+	places map[netip.AddrPort]int // the memory of differ
 }
 
 // openEye opens the table of the calling thread's network namespace.
@@ -57,7 +63,7 @@ func openEye() *eye {
 	if err != nil {
 		fd = -1 // what can be told can be listed, too
 	}
-	return &eye{socket: fd, seed: maphash.MakeSeed()}
+	return &eye{socket: fd, places: make(map[netip.AddrPort]int)}
 }
 
 func (e *eye) close() error {
@@ -70,7 +76,7 @@ func (e *eye) close() error {
 }
 
 // Glance implements Glancer by IPv4 services without tunnels and engines.
-func (k *Kernel) Glance(services Services) ([]uint64, error) {
+func (k *Kernel) Glance(services Services) ([]bool, error) {
 	k.seeing.Lock()
 	defer k.seeing.Unlock()
 	if k.eye == nil || k.eye.socket < 0 {
@@ -79,44 +85,25 @@ func (k *Kernel) Glance(services Services) ([]uint64, error) {
 	return k.eye.look(services)
 }
 
-// plain says whether a print tells all of the service.
-func (s *Service) plain() bool {
-	if s.Key.IsIPv6() || s.Settings.Engine != "" {
-		return false
-	}
-	for i := range s.Destinations {
-		if d := &s.Destinations[i]; d.Forward == TUN || !d.Addr.Addr().Is4() {
-			return false
-		}
-	}
-	return true
-}
-
-// look makes prints: of the settings of services, and of their destinations.
-func (e *eye) look(services Services) ([]uint64, error) {
+// look is Glance.
+func (e *eye) look(services Services) ([]bool, error) {
 	settings, err := e.settings()
 	if err != nil {
 		return nil, err
 	}
-	prints := make([]uint64, len(services))
-	var hash maphash.Hash
-	hash.SetSeed(e.seed)
+	right := make([]bool, len(services))
 	for i := range services {
 		s := &services[i]
 		own, there := settings[entryOf(s.Key)]
-		if !there || !s.plain() {
+		if !there || s.IsIPv6() || !own.are(s) {
 			continue
 		}
-		hash.Reset()
-		maphash.WriteComparable(&hash, own)
-		switch err := e.destinations(&hash, s.Key, len(s.Destinations)); {
-		case err == nil:
-			prints[i] = max(hash.Sum64(), 1)
-		case !errors.Is(err, unix.ESRCH): // it has gone since
+		right[i], err = e.destinationsAre(s)
+		if err != nil && !errors.Is(err, unix.ESRCH) { // ESRCH: it has gone since
 			return nil, fmt.Errorf("list destinations of %s: %w", s.Key, err)
 		}
 	}
-	return prints, nil
+	return right, nil
 }
 
 // entry is what identifies a service in an answer: protocol, address, port and mark.
@@ -139,33 +126,54 @@ func entryOf(k Key) entry {
 	return b
 }
 
-// settings returns those of all services, with the number of their destinations.
-func (e *eye) settings() (map[entry][serviceSettings]byte, error) {
+// settingsEntry is what an answer says of a service, but for its counters.
+type settingsEntry [serviceSettings]byte
+
+// are says whether they are those of s, with as many destinations.
+func (b *settingsEntry) are(s *Service) bool {
+	number := func(at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
+	name, _, _ := bytes.Cut(b[serviceScheduler:serviceFlags], []byte{0})
+	if string(name) != string(s.Scheduler) || int(number(serviceCount)) != len(s.Destinations) {
+		return false
+	}
+	flags := number(serviceFlags)
+	have := Settings{Scheduler: s.Scheduler, Flags: Flags(flags) & allFlags,
+		PersistenceBits: fromNetmask(b[serviceMask:serviceCount], false)}
+	if flags&flagPersistent != 0 {
+		have.Persistence = time.Duration(number(serviceTimeout)) * time.Second
+	}
+	return have.canonical(s.Key) == s.Settings.canonical(s.Key)
+}
+
+// settings returns those of all services.
+func (e *eye) settings() (map[entry]*settingsEntry, error) {
 	answer, err := e.ask(soGetInfo, e.room(infoSize))
 	if err != nil {
 		return nil, fmt.Errorf("count services: %w", err)
 	}
 	count := int(binary.NativeEndian.Uint32(answer[infoCount:]))
-	answer = e.room(servicesHead + count*serviceSize)
+	// It is not in e.room, which the answers about destinations are in.
+	answer = make([]byte, servicesHead+count*serviceSize)
 	binary.NativeEndian.PutUint32(answer, uint32(count))
 	if answer, err = e.ask(soGetServices, answer); err != nil {
 		return nil, fmt.Errorf("list services: %w", err)
 	}
-	all := make(map[entry][serviceSettings]byte, count)
+	all := make(map[entry]*settingsEntry, count)
 	for at := servicesHead; at+serviceSize <= len(answer); at += serviceSize {
 		of := entry(answer[at:])
 		if mark := binary.NativeEndian.Uint32(of[serviceMark:]); mark != 0 {
 			of = entryOf(Key{Mark: mark})
 		}
-		all[of] = [serviceSettings]byte(answer[at:])
+		all[of] = (*settingsEntry)(answer[at:])
 	}
 	return all, nil
 }
 
-// destinations adds those of a service, which has so many. Of one that has more, the number among
-// the settings of its service tells.
-func (e *eye) destinations(hash *maphash.Hash, k Key, many int) error {
-	answer := e.room(destsHead + many*destSize)
+// destinationsAre says whether the destinations of a service, which has as many, are those of s,
+// in any order.
+func (e *eye) destinationsAre(s *Service) (bool, error) {
+	k, n := s.Key, len(s.Destinations)
+	answer := e.room(destsHead + n*destSize)
 	if k.Mark == 0 {
 		addr := k.Addr.Addr().As4()
 		binary.NativeEndian.PutUint16(answer, uint16(k.Protocol))
@@ -173,15 +181,48 @@ func (e *eye) destinations(hash *maphash.Hash, k Key, many int) error {
 		binary.BigEndian.PutUint16(answer[destsPort:], k.Addr.Port())
 	}
 	binary.NativeEndian.PutUint32(answer[destsMark:], k.Mark)
-	binary.NativeEndian.PutUint32(answer[destsHave:], uint32(many))
+	binary.NativeEndian.PutUint32(answer[destsHave:], uint32(n))
 	answer, err := e.ask(soGetDests, answer)
-	if err != nil {
-		return err
+	if err != nil || len(answer) != destsHead+n*destSize {
+		return false, err
 	}
-	for at := destsHead; at+destSize <= len(answer); at += destSize {
-		_, _ = hash.Write(answer[at : at+destSettings])
+	have := func(i int) Destination { return destinationIn(answer[destsHead+i*destSize:]) }
+	for i := range n {
+		if have(i) != s.Destinations[n-1-i] { // the kernel has the newest first
+			return e.sameSet(n, have, s.Destinations), nil
+		}
 	}
-	return nil
+	return true, nil
+}
+
+// sameSet says whether the n that have returns, of which no two have one address, are those of want.
+func (e *eye) sameSet(n int, have func(int) Destination, want []Destination) bool {
+	clear(e.places)
+	for i := range want {
+		e.places[want[i].Addr] = i
+	}
+	for i := range n {
+		d := have(i)
+		if at, wanted := e.places[d.Addr]; !wanted || want[at] != d {
+			return false
+		}
+	}
+	return true
+}
+
+// destinationIn reads an entry of an answer. A tunnel is none, for it would not be whole.
+func destinationIn(b []byte) Destination {
+	number := func(at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
+	forward := fromForwardFlags(number(destFlags))
+	if forward == TUN {
+		return Destination{}
+	}
+	return Destination{
+		Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte(b)),
+			binary.BigEndian.Uint16(b[destPortAt:])),
+		Forward: forward, Weight: int(int32(number(destWeightAt))),
+		Upper: number(destUpperAt), Lower: number(destLowerAt),
+	}
 }
 
 // room returns so many bytes of zero, which are good until the next call.
@@ -205,47 +246,23 @@ func (e *eye) ask(question int, answer []byte) ([]byte, error) {
 	return answer[:min(int(size), len(answer))], nil
 }
 
-// glances is what a Reconciler remembers of prints.
-type glances struct {
-	// seen are the prints of services when they were right; nil is none.
-	seen map[Key]uint64
-	left int // how many more looks may be by prints before the table is listed
-}
-
-// doubtful returns the places of the services that may not be what they were when they were right, by
-// their prints now; and whether it is enough to look at them. Else the table is to be listed.
-func (g *glances) doubtful(want Services, prints []uint64) (places []int, enough bool) {
-	if g.left <= 0 || prints == nil {
+// doubtful returns the services that may not be as they are wanted, and whether it is enough to look
+// at them. Else the table is to be listed.
+func (r *Reconciler) doubtful(want Services) (some Services, enough bool) {
+	g, can := r.table.(Glancer)
+	if !can || r.glances == 0 {
 		return nil, false
 	}
+	right, err := g.Glance(want)
+	if err != nil {
+		return nil, false // what can be told can be listed, too
+	}
 	for i := range want {
-		if p := prints[i]; p == 0 || g.seen[want[i].Key] != p {
-			places = append(places, i)
+		if !right[i] {
+			some = append(some, want[i])
+		} else if k := want[i].Key; r.retry[k] != nil {
+			r.settle(k)
 		}
 	}
-	return places, 2*len(places) <= len(want)
-}
-
-// note remembers the print of a service that was right.
-func (g *glances) note(k Key, print uint64) {
-	if print == 0 {
-		return
-	}
-	if g.seen == nil {
-		g.seen = make(map[Key]uint64)
-	}
-	g.seen[k] = print
-}
-
-// prints returns those of services; nil where there are none.
-func (r *Reconciler) prints(want Services) []uint64 {
-	g, can := r.table.(Glancer)
-	if !can {
-		return nil
-	}
-	prints, err := g.Glance(want)
-	if err != nil {
-		return nil // what can be told can be listed, too
-	}
-	return prints
+	return some, 2*len(some) <= len(want)
 }

@@ -3,8 +3,6 @@ package ipvs_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"hash/fnv"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -18,67 +16,87 @@ import (
 	"github.com/tandemlb/tandem/daemon/ipvs/ipvstest"
 )
 
-// TestGlance changes the kernel's table in every way that a print tells of, and looks again.
+// TestGlance changes the kernel's table in every way that a glance tells of, and looks again.
 func TestGlance(t *testing.T) {
 	k := kernelTable(t)
 	a, b := realServer("192.168.2.11:80", 1), realServer("192.168.2.12:80", 1)
-	heavier, bounded := realServer("192.168.2.11:80", 2), realServer("192.168.2.11:80", 2)
-	bounded.Upper = 100
+	heavier, bounded, direct := a, a, a
+	heavier.Weight, bounded.Upper, direct.Forward = 2, 100, ipvs.DR
+	lower := bounded
+	lower.Lower = 10
 	mark := ipvs.Key{Mark: 7, Family: ipvs.IPv4}
+	persistent := ipvs.Settings{Scheduler: "rr", Persistence: time.Minute, PersistenceBits: 24,
+		Flags: ipvs.OnePacket}
+	longer, wider, flagged := persistent, persistent, persistent
+	longer.Persistence, wider.PersistenceBits = 2*time.Minute, 16
+	flagged.Flags |= ipvs.Sched1
 	mustApply(t, k, addWeb(), destinationOp(ipvs.AddDestination, a),
-		ipvs.Op{Kind: ipvs.AddService, Key: mark, Settings: wlc()})
-	print := func() string {
+		ipvs.Op{Kind: ipvs.AddService, Key: mark, Settings: wlc()},
+		ipvs.Op{Kind: ipvs.AddService, Key: dns, Settings: persistent},
+		ipvs.Op{Kind: ipvs.AddDestination, Key: dns, Destination: b})
+	look := func(services ipvs.Services) (wrong []ipvs.Key) {
 		t.Helper()
-		services := mustList(t, k)
-		prints, err := k.Glance(services)
-		if err != nil || len(prints) != len(services) || slices.Contains(prints, 0) {
-			t.Fatalf("prints of %d services: got %x, %v", len(services), prints, err)
+		right, err := k.Glance(services)
+		if err != nil || len(right) != len(services) {
+			t.Fatalf("glance at %d services: got %v, %v", len(services), right, err)
 		}
-		return fmt.Sprintf("%x", prints)
+		for i := range services {
+			if !right[i] {
+				wrong = append(wrong, services[i].Key)
+			}
+		}
+		return wrong
 	}
-	last := print()
 	for _, op := range []ipvs.Op{
 		destinationOp(ipvs.SetDestination, heavier),
 		destinationOp(ipvs.SetDestination, bounded),
+		destinationOp(ipvs.SetDestination, lower),
+		destinationOp(ipvs.SetDestination, direct),
 		destinationOp(ipvs.AddDestination, b),
-		destinationOp(ipvs.DeleteDestination, ipvs.Destination{Addr: b.Addr}),
+		destinationOp(ipvs.DeleteDestination, ipvs.Destination{Addr: a.Addr}),
+		destinationOp(ipvs.AddDestination, a),
 		{Kind: ipvs.AddDestination, Key: mark, Destination: b},
 		{Kind: ipvs.SetService, Key: web, Settings: ipvs.Settings{Scheduler: "rr"}},
-		{Kind: ipvs.AddService, Key: dns, Settings: wlc()},
+		{Kind: ipvs.SetService, Key: dns, Settings: longer},
+		{Kind: ipvs.SetService, Key: dns, Settings: wider},
+		{Kind: ipvs.SetService, Key: dns, Settings: flagged},
+		{Kind: ipvs.SetService, Key: dns, Settings: wlc()},
 		{Kind: ipvs.DeleteService, Key: web},
 	} {
-		if again := print(); again != last {
-			t.Errorf("before %s: got %s, want %s, for nothing has changed", op, again, last)
+		was := mustList(t, k)
+		if wrong := look(was); wrong != nil {
+			t.Errorf("before %s: got %s wrong, want nothing", op, wrong)
 		}
 		mustApply(t, k, op)
-		now := print()
-		if now == last {
-			t.Errorf("after %s: got the same print, want another", op)
+		if wrong := look(was); len(wrong) != 1 || wrong[0] != op.Key {
+			t.Errorf("after %s: got %s wrong, want %s", op, wrong, op.Key)
 		}
-		last = now
-	}
-	if got, err := k.Glance(webWith()); err != nil || got[0] != 0 {
-		t.Errorf("a service that is not there: got %x, %v, want none", got, err)
 	}
 }
 
-// TestGlanceOfMore has destinations in the table that are not wanted.
-func TestGlanceOfMore(t *testing.T) {
+// TestGlanceInAnyOrder wants destinations in another order than that in which they were added.
+func TestGlanceInAnyOrder(t *testing.T) {
 	k := kernelTable(t)
-	a, b := realServer("192.168.2.11:80", 1), realServer("192.168.2.12:80", 1)
-	mustApply(t, k, addWeb(), destinationOp(ipvs.AddDestination, a))
-	want := webWith(a)
-	before, err := k.Glance(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustApply(t, k, destinationOp(ipvs.AddDestination, b))
-	if after, err := k.Glance(want); err != nil || after[0] == before[0] {
-		t.Errorf("one more: got %x, %v, want another than %x", after, err, before)
+	a, b, c := realServer("192.168.2.11:80", 1), realServer("192.168.2.12:80", 2),
+		realServer("192.168.2.13:80", 3)
+	mustApply(t, k, ipvs.Diff(nil, webWith(a, b, c))...)
+	heavier := b
+	heavier.Weight = 5
+	for _, tt := range []struct {
+		want  ipvs.Services
+		right bool
+	}{
+		{webWith(a, b, c), true}, {webWith(c, a, b), true}, {webWith(c, a, heavier), false},
+		{webWith(c, a), false}, {webWith(c, a, b, realServer("192.168.2.14:80", 1)), false},
+		{webWith(c, a, realServer("192.168.2.14:80", 2)), false},
+	} {
+		if got, err := k.Glance(tt.want); err != nil || got[0] != tt.right {
+			t.Errorf("%s: got %v, %v, want %t", tt.want, got, err, tt.right)
+		}
 	}
 }
 
-// TestGlanceTellsNotAll names services of which there is no print.
+// TestGlanceTellsNotAll names services of which a glance does not tell all.
 func TestGlanceTellsNotAll(t *testing.T) {
 	k := kernelTable(t)
 	six := ipvs.Key{Protocol: ipvs.TCP, Addr: netip.MustParseAddrPort("[2001:db8::1]:80")}
@@ -93,9 +111,9 @@ func TestGlanceTellsNotAll(t *testing.T) {
 		"engine": {{Key: sip, Settings: ipvs.Settings{Scheduler: "rr", Engine: "sip", Persistence: time.Minute}}},
 	} {
 		mustApply(t, k, ipvs.Diff(nil, services)...)
-		prints, err := k.Glance(append(services, other))
-		if err != nil || prints[0] != 0 || prints[1] == 0 {
-			t.Errorf("%s: got %x, %v, want a print of the other one only", name, prints, err)
+		right, err := k.Glance(append(services, other))
+		if err != nil || right[0] || !right[1] {
+			t.Errorf("%s: got %v, %v, want to be told of the other one only", name, right, err)
 		}
 		mustApply(t, k, ipvs.Diff(services, nil)...)
 	}
@@ -103,43 +121,39 @@ func TestGlanceTellsNotAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := k.Glance(nil); err == nil {
-		t.Error("closed: got a print, want none")
+		t.Error("closed: want an error")
 	}
 }
 
-// glancing is a table in memory of which there are prints, unless it is blind.
+// glancing is a table in memory that can be glanced at, unless it is blind.
 type glancing struct {
 	counting
 	m     *ipvstest.Memory
 	blind atomic.Bool
-	// gate, if it is not nil, is received from before a print is made.
+	// gate, if it is not nil, is received from before each glance.
 	gate atomic.Pointer[chan bool]
 }
 
-func (g *glancing) Glance(services ipvs.Services) ([]uint64, error) {
+func (g *glancing) Glance(services ipvs.Services) ([]bool, error) {
 	if gate := g.gate.Load(); gate != nil {
 		<-*gate
 	}
 	if g.blind.Load() {
-		return nil, errors.New("no print")
+		return nil, errors.New("blind")
 	}
-	prints := make([]uint64, len(services))
+	right := make([]bool, len(services))
 	for i := range services {
 		found, err := g.m.Get(context.Background(), services[i].Key)
 		if err != nil {
 			return nil, err
 		}
-		if len(found) > 0 && !services[i].Key.IsIPv6() {
-			h := fnv.New64a()
-			_, _ = h.Write([]byte(found.String()))
-			prints[i] = h.Sum64()
-		}
+		right[i] = !services[i].IsIPv6() && found.Equal(services[i:i+1])
 	}
-	return prints, nil
+	return right, nil
 }
 
-// TestReconcilerGlances counts how often the table is listed: when something was wanted, and once
-// more to see it; when somebody has changed it; and now and then.
+// TestReconcilerGlances counts how often the table is listed: when all is wanted anew, when somebody
+// has changed the most of it, and now and then.
 func TestReconcilerGlances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &ipvstest.Memory{}
@@ -157,25 +171,25 @@ func TestReconcilerGlances(t *testing.T) {
 		r.set(webWith(a))
 		looked("wanted", 1)
 		r.after(10 * ipvs.Interval)
-		looked("quiet", 1)
+		looked("quiet", 0)
 		mustApply(t, m, ipvs.Op{Kind: ipvs.DeleteService, Key: web})
 		r.after(ipvs.Interval)
 		r.expect(webWith(a))
 		looked("deleted by another", 1)
 		r.after(5 * ipvs.Interval)
-		looked("repaired", 1)
+		looked("repaired", 0)
 		r.SetService(webWith(a, b)[0])
 		r.after(ipvs.Interval)
 		r.expect(webWith(a, b))
-		looked("one service wanted", 1)
+		looked("one service wanted", 0)
 		r.set(webWith(b))
 		r.expect(webWith(b))
 		looked("all wanted anew", 1)
 		r.after(60 * ipvs.Interval)
-		looked("now and then", 3)
+		looked("now and then", 2)
 		table.blind.Store(true)
 		r.after(5 * ipvs.Interval)
-		looked("without prints", 5)
+		looked("blind", 5)
 		if err := r.stop(); err != nil {
 			t.Error(err)
 		}
@@ -203,7 +217,7 @@ func TestReconcilerLooksAtWhatDiffers(t *testing.T) {
 			}
 			lists, gets = l, g
 		}
-		looked("filled and seen", 2, 0)
+		looked("filled and seen", 1, 0)
 		change := func(i int, f func(*ipvs.Service)) {
 			want = slices.Clone(want)
 			want[i].Destinations = slices.Clone(want[i].Destinations)
@@ -213,7 +227,7 @@ func TestReconcilerLooksAtWhatDiffers(t *testing.T) {
 		r.set(want)
 		looked("one destination less", 0, 1)
 		r.after(ipvs.Interval)
-		looked("seen to be so", 0, 1)
+		looked("seen to be so", 0, 0)
 		r.after(ipvs.Interval)
 		looked("quiet", 0, 0)
 		r.set(want)
@@ -234,7 +248,7 @@ func TestReconcilerLooksAtWhatDiffers(t *testing.T) {
 		r.after(ipvs.Interval)
 		looked("one deleted by another", 0, 1)
 		r.after(ipvs.Interval)
-		looked("seen to be repaired", 0, 1)
+		looked("seen to be repaired", 0, 0)
 		if got := r.Status().Repairs; got != 1+uint64(len(want[0].Destinations)) {
 			t.Errorf("%d repairs, want those of one service", got)
 		}
@@ -306,8 +320,33 @@ func TestReconcilerWantsAnewWhileItLooks(t *testing.T) {
 		close(gate)
 		synctest.Wait()
 		r.expect(want)
-		if n := table.lists.Load(); n != 2 {
-			t.Errorf("%d looks at the whole table, want the 2 of the start", n)
+		if n := table.lists.Load(); n != 1 {
+			t.Errorf("%d looks at the whole table, want that of the start", n)
+		}
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestReconcilerSeesThatItIsRight has a service fail, and somebody else make it right long before its
+// next attempt.
+func TestReconcilerSeesThatItIsRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &ipvstest.Memory{}
+		table := &glancing{counting: counting{Table: m}, m: m}
+		r := reconcile(t, table, m, ipvs.Options{})
+		want := many(10, 50)
+		r.set(want[:9])
+		r.after(2 * ipvs.Interval)
+		m.Fail(func(ipvs.Op) error { return unix.ENOMEM }, nil)
+		r.set(want)
+		r.after(15 * ipvs.Interval)
+		m.Fail(nil, nil)
+		mustApply(t, m, ipvs.Diff(nil, want[9:])...)
+		r.after(ipvs.Interval)
+		if s := r.Status(); !s.Synced || table.lists.Load() != 1 {
+			t.Errorf("status %+v after %d lists, want synced after one", s, table.lists.Load())
 		}
 		if err := r.stop(); err != nil {
 			t.Error(err)

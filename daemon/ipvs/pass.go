@@ -12,14 +12,13 @@ func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, 
 	for i := range want {
 		r.ours[want[i].Key] = true
 	}
-	prints := r.prints(want)
-	if doubtful, enough := r.glances.doubtful(want, prints); enough {
+	if some, enough := r.doubtful(want); enough {
 		r.due = now.Add(Interval)
-		r.glances.left--
-		r.passDoubtful(ctx, now, want, prints, doubtful, status)
+		r.glances--
+		r.passDoubtful(ctx, now, want, some, status)
 		return
 	}
-	r.glances = glances{left: glanceFull}
+	r.glances = 0
 	have, err := r.list(ctx)
 	if ctx.Err() != nil {
 		return
@@ -28,18 +27,12 @@ func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, 
 		r.due = r.relist.failed(now)
 		r.logChange(status.List, err, "read table")
 		status.List = err
-		r.glances.left = 0
 		return
 	}
 	status.List, r.relist, r.due = nil, retry{}, now.Add(Interval)
+	r.glances = glanceFull
 	r.forget(have, want)
 	ops := Diff(have, want)
-	for i := range prints {
-		r.glances.note(want[i].Key, prints[i])
-	}
-	for i := range ops {
-		delete(r.glances.seen, ops[i].Key)
-	}
 	wrong := r.repair(ctx, now, ops, status)
 	for k := range r.ours {
 		if !wrong[k] {
@@ -48,20 +41,17 @@ func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, 
 	}
 }
 
-// passDoubtful looks at the services of want at those places, which may not be as they were, and at
-// those of ours that are not wanted. Prints are those of want.
+// passDoubtful looks at those services of want that may not be right, and at those of ours that are
+// not wanted.
 func (r *Reconciler) passDoubtful(
-	ctx context.Context, now time.Time, want Services, prints []uint64, doubtful []int,
-	status *Status,
+	ctx context.Context, now time.Time, want, doubtful Services, status *Status,
 ) {
 	waits := func(k Key) bool { return r.retry[k] != nil && now.Before(r.retry[k].at) }
 	var some Services
 	var keys []Key
-	of := make(map[Key]uint64)
-	for _, i := range doubtful {
-		if k := want[i].Key; !waits(k) {
-			some, keys = append(some, want[i]), append(keys, k)
-			of[k] = prints[i]
+	for _, s := range doubtful {
+		if !waits(s.Key) {
+			some, keys = append(some, s), append(keys, s.Key)
 		}
 	}
 	for _, k := range r.left(want) {
@@ -69,14 +59,8 @@ func (r *Reconciler) passDoubtful(
 			keys = append(keys, k)
 		}
 	}
-	if len(keys) == 0 {
-		return
-	}
-	touched := r.passSome(ctx, now, some, keys, status)
-	for k, print := range of {
-		if !touched[k] {
-			r.glances.note(k, print)
-		}
+	if len(keys) > 0 {
+		r.passSome(ctx, now, some, keys, status)
 	}
 }
 
@@ -100,10 +84,10 @@ func (r *Reconciler) left(want Services) []Key {
 }
 
 // passSome makes the services of keys what is wanted of them, which is that they are not there if
-// they are not in want. It returns those that were not right, or of which nothing is known.
+// they are not in want.
 func (r *Reconciler) passSome(
 	ctx context.Context, now time.Time, want Services, keys []Key, status *Status,
-) (touched map[Key]bool) {
+) {
 	wanted := make(map[Key]bool, len(want))
 	for i := range want {
 		wanted[want[i].Key], r.ours[want[i].Key] = true, true
@@ -111,7 +95,6 @@ func (r *Reconciler) passSome(
 	var have Services
 	unknown := make(map[Key]bool)
 	for _, k := range keys {
-		delete(r.glances.seen, k) // it will be another
 		s, err := r.table.Get(ctx, k)
 		if err != nil {
 			r.fail(now, k, err)
@@ -120,14 +103,10 @@ func (r *Reconciler) passSome(
 		}
 		have = append(have, s...)
 	}
-	touched = maps.Clone(unknown)
 	if ctx.Err() != nil {
-		return touched
+		return
 	}
 	ops := slices.DeleteFunc(Diff(have, want), func(op Op) bool { return unknown[op.Key] })
-	for i := range ops {
-		touched[ops[i].Key] = true
-	}
 	wrong := r.repair(ctx, now, ops, status)
 	for _, k := range keys {
 		switch {
@@ -138,7 +117,6 @@ func (r *Reconciler) passSome(
 			r.forgetOne(k)
 		}
 	}
-	return touched
 }
 
 // list returns our part of the table.

@@ -75,7 +75,8 @@ type Reconciler struct {
 	ours    map[Key]bool
 	settled map[Key]bool // was right since it was last wanted anew
 	retry   map[Key]*retry
-	glances glances
+	// glances is how many more looks may be by glances before the table is listed.
+	glances int
 }
 
 // New returns a Reconciler that does nothing before Run, and leaves the table alone before it is
@@ -235,7 +236,7 @@ func (r *Reconciler) take(now time.Time) (want Services, keys []Key) {
 	r.anew = false
 	if anew {
 		r.relist = retry{}
-		r.glances = glances{}
+		r.glances = 0
 		clear(r.settled)
 		for _, t := range r.retry {
 			t.renew()
@@ -243,7 +244,6 @@ func (r *Reconciler) take(now time.Time) (want Services, keys []Key) {
 	}
 	for k := range r.changed {
 		delete(r.settled, k)
-		delete(r.glances.seen, k)
 		if t := r.retry[k]; t != nil {
 			t.renew()
 		}
