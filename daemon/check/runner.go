@@ -117,19 +117,20 @@ func (r *Runner) Set(tasks []Task) error {
 	for id, w := range r.tasks {
 		if !named[id] {
 			w.end()
-			delete(r.tasks, id)
 		}
 	}
-	if len(r.tasks) == 0 {
-		r.tasks = make(map[string]*watch, len(tasks)) // at its size at once
-	}
+	// A new map has the size that is needed, and the IDs as they are given now: they are there once,
+	// for whoever gave them keeps them, too.
+	before := r.tasks
+	r.tasks = make(map[string]*watch, len(tasks))
 	now := time.Now() // for thousands, to ask each time would take longer than all the rest
 	known := make(map[terms]*terms)
 	for i := range tasks {
 		t := &tasks[i]
 		terms := shared(known, termsOf(t))
-		if w := r.tasks[t.ID]; w != nil {
-			w.set(t.Checker, terms, now)
+		if w := before[t.ID]; w != nil {
+			w.set(t.ID, t.Checker, terms, now)
+			r.tasks[t.ID] = w
 			continue
 		}
 		w := newWatch(t, terms, r.post)

@@ -105,10 +105,11 @@ func (w *watch) end() {
 	}
 }
 
-func (w *watch) set(c Checker, terms *terms, now time.Time) {
+// set has it go on with the next attempt as another task of its ID.
+func (w *watch) set(id string, c Checker, terms *terms, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.checker, w.terms, w.tracker.Params = c, terms, &terms.params
+	w.id, w.checker, w.terms, w.tracker.Params = id, c, terms, &terms.params
 	w.sooner = true
 	w.rearm(now)
 }
