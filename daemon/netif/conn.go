@@ -3,7 +3,6 @@ package netif
 import (
 	"fmt"
 	"net/netip"
-	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -79,8 +78,8 @@ type wire interface {
 	leave(fd, index int, group netip.Addr) error
 	// vrid loads the second byte of an advert into A.
 	vrid() []bpf.Instruction
-	// send sends without waiting; a ttl of zero is 255.
-	send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) error
+	// address has m go from src to dst; a ttl of zero is 255.
+	address(m *message, index int, src, dst netip.Addr, ttl int)
 	// receive reads one packet, whose payload is part of buf, or returns EAGAIN; false for what is
 	// none.
 	receive(fd int, buf []byte) (Packet, bool, error)
@@ -160,30 +159,6 @@ func (e Endpoint) wants(vrid uint8, to netip.Addr) bool {
 	return (e.VRID == 0 || e.VRID == vrid) && (!to.IsMulticast() || to == e.Group)
 }
 
-// sendNow sends a packet to an address of the kernel's form without waiting: so the scheduler need
-// not know of the call. It would else wake its monitor, which costs as much as an advert.
-//
-// Neither payload nor control is empty.
-func sendNow(fd int, payload, control []byte, to unsafe.Pointer, toLen uint32) error {
-	iov := unix.Iovec{Base: &payload[0]}
-	iov.SetLen(len(payload))
-	msg := unix.Msghdr{Name: (*byte)(to), Namelen: toLen, Iov: &iov, Control: &control[0]}
-	msg.SetIovlen(1)
-	msg.SetControllen(len(control))
-	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
-	for {
-		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
-			uintptr(unsafe.Pointer(&msg)), flags)
-		switch errno {
-		case 0:
-			return nil
-		case unix.EINTR:
-		default:
-			return errno
-		}
-	}
-}
-
 // Index returns the index of the interface that c is bound to. A Conn whose interface was made
 // anew is deaf.
 func (c *Conn) Index() int { return c.ear.key.index }
@@ -191,8 +166,8 @@ func (c *Conn) Index() int { return c.ear.key.index }
 // Send sends payload from src to dst, both of c's family. It never waits: a full queue is an error.
 func (c *Conn) Send(payload []byte, src, dst netip.Addr) error {
 	var err error
-	if mac := c.endpoint.MAC; dst.IsMulticast() && mac != (MAC{}) {
-		err = c.ear.host.sendFrom(mac, c.Index(), payload, src, dst)
+	if c.framed(dst) {
+		err = c.ear.host.sendFrom(c.endpoint.MAC, c.Index(), payload, src, dst)
 	} else {
 		err = c.ear.send(payload, src, dst, c.endpoint.ttl(dst))
 	}
@@ -200,6 +175,11 @@ func (c *Conn) Send(payload []byte, src, dst netip.Addr) error {
 		return fmt.Errorf("send to %s: %w", dst, err)
 	}
 	return nil
+}
+
+// framed reports whether packets to dst are sent as whole frames.
+func (c *Conn) framed(dst netip.Addr) bool {
+	return dst.IsMulticast() && c.endpoint.MAC != (MAC{})
 }
 
 // Receive calls deliver with each packet until c is closed; then it returns nil. deliver must not

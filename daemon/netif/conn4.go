@@ -57,28 +57,20 @@ func (wire4) member(fd, option, index int, group netip.Addr) error {
 	return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, option, m)
 }
 
-func (wire4) send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) error {
-	control := unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(index), Spec_dst: src.As4()})
+func (wire4) address(m *message, index int, src, dst netip.Addr, ttl int) {
+	info := unix.Inet4Pktinfo{Ifindex: int32(index), Spec_dst: src.As4()}
+	m.used = 0
+	m.option(unix.IPPROTO_IP, unix.IP_PKTINFO, unsafe.Pointer(&info), unix.SizeofInet4Pktinfo)
 	if ttl != 0 {
-		control = append(control, intControl(unix.IPPROTO_IP, unix.IP_TTL, ttl)...)
+		value := int32(ttl)
+		m.option(unix.IPPROTO_IP, unix.IP_TTL, unsafe.Pointer(&value), intSize)
 	}
-	to := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: dst.As4()}
-	return sendNow(fd, payload, control, unsafe.Pointer(&to), unix.SizeofSockaddrInet4)
-}
-
-// intControl returns the control message that sets an option, a number, of one packet.
-func intControl(level, option int32, value int) []byte {
-	const size = 4
-	b := make([]byte, unix.CmsgSpace(size))
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-	h.Level, h.Type = level, option
-	h.SetLen(unix.CmsgLen(size))
-	binary.NativeEndian.PutUint32(b[unix.CmsgLen(0):], uint32(value))
-	return b
+	m.to4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: dst.As4()}
+	m.addressed(unsafe.Pointer(&m.to4), unix.SizeofSockaddrInet4)
 }
 
 func (wire4) receive(fd int, buf []byte) (Packet, bool, error) {
-	// It does not block, see sendNow, and the header says who sent.
+	// It does not block, see sendFlags, and the header says who sent.
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd),
 		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 	if errno != 0 {

@@ -50,16 +50,19 @@ func (wire6) member(fd, option, index int, group netip.Addr) error {
 	return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, option, m)
 }
 
-func (wire6) send(fd, index int, payload []byte, src, dst netip.Addr, ttl int) error {
-	control := unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: uint32(index), Addr: src.As16()})
+func (wire6) address(m *message, index int, src, dst netip.Addr, ttl int) {
+	info := unix.Inet6Pktinfo{Ifindex: uint32(index), Addr: src.As16()}
+	m.used = 0
+	m.option(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unsafe.Pointer(&info), unix.SizeofInet6Pktinfo)
 	if ttl != 0 {
-		control = append(control, intControl(unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT, ttl)...)
+		value := int32(ttl)
+		m.option(unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT, unsafe.Pointer(&value), intSize)
 	}
-	to := unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: dst.As16()}
+	m.to6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: dst.As16()}
 	if dst.IsLinkLocalUnicast() || dst.IsLinkLocalMulticast() {
-		to.Scope_id = uint32(index)
+		m.to6.Scope_id = uint32(index)
 	}
-	return sendNow(fd, payload, control, unsafe.Pointer(&to), unix.SizeofSockaddrInet6)
+	m.addressed(unsafe.Pointer(&m.to6), unix.SizeofSockaddrInet6)
 }
 
 // controlSize holds the two control messages that prepare asks for.

@@ -255,18 +255,6 @@ func (r *ear) control(do func(fd int) error) error {
 	return errors.Join(ctrlErr, err)
 }
 
-// send sends a packet without waiting.
-func (r *ear) send(payload []byte, src, dst netip.Addr, ttl int) error {
-	var sent error
-	err := r.raw.Control(func(fd uintptr) {
-		sent = r.wire.send(int(fd), r.key.via(), payload, src, dst, ttl)
-	})
-	if err != nil {
-		return err
-	}
-	return sent
-}
-
 // run reads until the socket is closed or fails.
 func (r *ear) run() {
 	defer close(r.ended)
