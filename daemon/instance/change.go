@@ -107,7 +107,7 @@ func (r *Runner) change(c change, tasks *crew) {
 // adopt gives m another configuration. Its ties, which other goroutines read, are the same.
 func (r *Runner) adopt(m *member, c *Config) {
 	m.stale = append(m.stale, *m.cfg)
-	m.cfg = c
+	m.cfg, m.dests = c, c.destinations()
 	if m.holds {
 		r.claim(m)
 	}

@@ -26,6 +26,8 @@ type Crowd struct {
 	stop  chan struct{} // closed to end it
 	ended chan struct{} // closed when it has ended
 
+	adverts adverts // of the goroutine
+
 	mu     sync.Mutex
 	wake   chan struct{} // has room for one: it says that there may be called ones
 	called []*Runner     // those that wait for their turn
@@ -135,10 +137,11 @@ func (c *Crowd) run(stop <-chan struct{}, ended chan<- struct{}) {
 			for _, r := range turning {
 				c.take(r)
 			}
+			c.adverts.send()
 			clear(turning)
 		}
 		// A timer that is early only looks.
-		if next := c.next(); !next.IsZero() && (armed.IsZero() || next.Before(armed)) {
+		if next := c.next(armed.IsZero()); !next.IsZero() && (armed.IsZero() || next.Before(armed)) {
 			armed = next
 			timer.Reset(time.Until(next))
 		}
@@ -155,8 +158,11 @@ func (c *Crowd) due(now time.Time, to []*Runner) []*Runner {
 		c.called[i] = nil
 	}
 	c.called = c.called[:0]
-	for len(c.later) > 0 && !c.later[0].berth.at.After(now) {
-		r := c.later[0]
+	for len(c.later) > 0 && !c.later[0].at.After(now) {
+		if c.postpone() {
+			continue
+		}
+		r := c.later[0].runner
 		heap.Pop(&c.later)
 		if r.berth.state == berthIdle {
 			r.berth.state = berthTurning
@@ -166,20 +172,40 @@ func (c *Crowd) due(now time.Time, to []*Runner) []*Runner {
 	return to
 }
 
-// next returns when the first turn is due, or zero.
-func (c *Crowd) next() time.Time {
+// next returns when the first turn is due, or zero. It may be said to be earlier than it is, unless
+// exact.
+func (c *Crowd) next(exact bool) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for exact && len(c.later) > 0 && c.postpone() {
+	}
 	if len(c.later) == 0 {
 		return time.Time{}
 	}
-	return c.later[0].berth.at
+	return c.later[0].at
+}
+
+// postpone moves the first of later to where it belongs, and reports whether that is another place:
+// of a turn that is put off, as those of backups are by each advert, that is done only when it would
+// have been due.
+func (c *Crowd) postpone() bool {
+	first := &c.later[0]
+	if !first.runner.berth.at.After(first.at) {
+		return false
+	}
+	first.at = first.runner.berth.at
+	heap.Fix(&c.later, 0)
+	return true
 }
 
 // take has r turn, with a goroutine of its own if that may take long.
 func (c *Crowd) take(r *Runner) {
 	if !r.slow() {
+		r.adverts = &c.adverts
 		c.turn(r)
+		if r.adverts = nil; c.adverts.full(r.now) {
+			c.adverts.send()
+		}
 		return
 	}
 	r.tasks.Go(func() {
@@ -216,43 +242,51 @@ func (c *Crowd) put(r *Runner, at time.Time) {
 	case at.IsZero() && there:
 		heap.Remove(&c.later, p.index-1)
 	case at.IsZero():
-	case there:
+	case !there:
+		heap.Push(&c.later, booking{at, r})
+	case at.Before(c.later[p.index-1].at):
+		c.later[p.index-1].at = at
 		heap.Fix(&c.later, p.index-1)
-	default:
-		heap.Push(&c.later, r)
 	}
 }
 
-// later is a heap of Runners by the time of their next turn.
-type later []*Runner
+// booking is a Runner's next turn, which is not before that time.
+type booking struct {
+	at     time.Time
+	runner *Runner
+}
+
+// later is a heap of bookings by their times, which are kept apart from the Runners: to look at each
+// of those takes longer than to compare.
+type later []booking
 
 func (l later) Len() int { return len(l) }
 
-func (l later) Less(i, j int) bool { return l[i].berth.at.Before(l[j].berth.at) }
+func (l later) Less(i, j int) bool { return l[i].at.Before(l[j].at) }
 
 func (l later) Swap(i, j int) {
 	l[i], l[j] = l[j], l[i]
-	l[i].berth.index, l[j].berth.index = i+1, j+1
+	l[i].runner.berth.index, l[j].runner.berth.index = i+1, j+1
 }
 
 // Push is heap.Interface's.
 func (l *later) Push(x any) {
-	r, ok := x.(*Runner)
+	b, ok := x.(booking)
 	if !ok {
 		panic("instance: what is to turn is no Runner")
 	}
-	*l = append(*l, r)
-	r.berth.index = len(*l)
+	*l = append(*l, b)
+	b.runner.berth.index = len(*l)
 }
 
 // Pop is heap.Interface's.
 func (l *later) Pop() any {
 	last := len(*l) - 1
-	r := (*l)[last]
-	(*l)[last] = nil
+	b := (*l)[last]
+	(*l)[last] = booking{}
 	*l = (*l)[:last]
-	r.berth.index = 0
-	return r
+	b.runner.berth.index = 0
+	return nil // nobody asks
 }
 
 // onGrid returns how long to wait, from now, for the first point of the grid after that long. The

@@ -114,6 +114,13 @@ type Socket interface {
 	Close() error
 }
 
+// Joiner is a Socket that can send together with others.
+type Joiner interface {
+	// Join has b send what Send would, and reports whether it will; if not, it is for Send. The
+	// payload has to stay as it is until then.
+	Join(b *netif.Burst, payload []byte, src, dst netip.Addr) bool
+}
+
 // Hearer is a Socket that delivers without a goroutine of the listener's; ended is called if it can
 // do so no more before Close.
 type Hearer interface {

@@ -1,6 +1,9 @@
 package instance
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // mailbox passes items from any goroutine to one without ever making the sender wait.
 type mailbox[T any] struct {
@@ -34,7 +37,9 @@ type inbox struct {
 	packets []packet
 	taken   []packet // room for what were the packets
 	items   []any    // linkState, failure, and the others
-	slow    bool     // what some of the items ask for may have to wait
+	// some is that there are any, slow that what some of the items ask for may have to wait. They change
+	// under mu.
+	some, slow atomic.Bool
 }
 
 // offer adds a packet unless maxUnread others wait already. It reports whether it did.
@@ -45,6 +50,7 @@ func (b *inbox) offer(p packet) bool {
 		return false
 	}
 	b.packets = append(b.packets, p)
+	b.some.Store(true)
 	return true
 }
 
@@ -53,21 +59,22 @@ func (b *inbox) put(item any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.items = append(b.items, item)
+	b.some.Store(true)
 	switch item.(type) {
 	case linkState, failure, tracked, change, leaving:
-		b.slow = true
+		b.slow.Store(true)
 	}
 }
 
 // waits reports whether what there is may have to wait for the kernel.
-func (b *inbox) waits() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.slow
-}
+func (b *inbox) waits() bool { return b.slow.Load() }
 
-// take removes and returns all, the oldest first. The packets are there until the next call.
+// take removes and returns all, the oldest first. The packets are there until the next call. Only
+// the owner calls it.
 func (b *inbox) take() ([]packet, []any) {
+	if len(b.taken) == 0 && !b.some.Load() {
+		return nil, nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	packets, items := b.packets, b.items
@@ -76,6 +83,8 @@ func (b *inbox) take() ([]packet, []any) {
 		b.taken = nil
 	}
 	b.packets, b.taken = b.taken[:0], packets
-	b.items, b.slow = nil, false
+	b.items = nil
+	b.some.Store(false)
+	b.slow.Store(false)
 	return packets, items
 }

@@ -18,6 +18,7 @@ type member struct {
 	cfg   *Config // never changed; only the owner may read the pointer, or replace it
 	ties  ties    // of cfg; never changed
 	iface Link
+	dests []netip.Addr // of cfg: where adverts go
 
 	known    bool                        // the link has been looked at
 	unwell   bool                        // SetTracked said so
@@ -64,7 +65,9 @@ type member struct {
 }
 
 func newMember(index int, group string, c *Config, link Link) *member {
-	m := &member{index: index, cfg: c, ties: tiesOf(*c), iface: link}
+	m := &member{
+		index: index, cfg: c, ties: tiesOf(*c), iface: link, dests: c.destinations(),
+	}
 	m.view.Store(viewOf(c))
 	m.conditions, m.differences = vrrp.NewConditions(c.Router), vrrp.NewConditions(c.Router)
 	m.status = Status{
@@ -311,11 +314,16 @@ func (r *Runner) send(m *member, priority uint8) {
 	if m.sock == nil {
 		return
 	}
+	r.flush()
 	var errs []error
-	for _, dst := range m.cfg.destinations() {
+	for _, dst := range m.dests {
 		errs = append(errs, r.sendTo(m, priority, dst))
 	}
-	err := errors.Join(errs...)
+	r.sent(m, priority, errors.Join(errs...))
+}
+
+// sent notes what became of an advert.
+func (r *Runner) sent(m *member, priority uint8, err error) {
 	r.noteSent(m, err)
 	if err != nil {
 		r.kernelFailed(m.index, err)
@@ -330,11 +338,19 @@ func (r *Runner) send(m *member, priority uint8) {
 }
 
 func (r *Runner) sendTo(m *member, priority uint8, dst netip.Addr) error {
-	advert := r.group.Member(m.index).Advert(priority)
-	b, err := advert.Append(m.buf[:0], m.source, m.covered(dst))
+	b, err := r.encode(m, priority, dst)
 	if err != nil {
 		return err
 	}
-	m.buf = b
 	return m.sock.Send(b, m.source, dst)
+}
+
+// encode returns an advert to dst. It is there until the next call.
+func (r *Runner) encode(m *member, priority uint8, dst netip.Addr) ([]byte, error) {
+	advert := r.group.Member(m.index).Advert(priority)
+	b, err := advert.Append(m.buf[:0], m.source, m.covered(dst))
+	if err == nil {
+		m.buf = b
+	}
+	return b, err
 }

@@ -62,6 +62,7 @@ func (r *Runner) turn() (next time.Time, over bool) {
 	for r.read(r.tasks) || r.drain(r.tasks) {
 	}
 	if r.leaving && r.ended() {
+		r.flush()
 		return time.Time{}, true
 	}
 	r.keeper.beat(r.now)
@@ -180,7 +181,15 @@ func (r *Runner) ended() bool {
 // step tells the group and does what it says.
 func (r *Runner) step(member int, ev vrrp.Event) {
 	r.now = time.Now()
-	for _, a := range r.group.Step(r.now, member, ev) {
+	actions := r.group.Step(r.now, member, ev)
+	if _, due := ev.(vrrp.Timeout); due && goesOn(actions) {
+		r.advertise(actions) // nothing else is new
+		return
+	}
+	if len(actions) > 0 {
+		r.flush()
+	}
+	for _, a := range actions {
 		r.perform(r.now, a.Member, a.Action)
 	}
 	for i, m := range r.members {

@@ -56,6 +56,8 @@ type Runner struct {
 	crowd     *Crowd
 	berth     berth         // in crowd
 	grid      time.Duration // of the adverts in a crowd
+	adverts   *adverts      // of the crowd's round, for adverts to join; nil: each is sent at once
+	waiting   int           // its own of them
 	tasks     *crew         // nil before Run
 	reopening bool          // a socket is to be opened again
 	leaving   bool          // Run's context has ended

@@ -127,6 +127,9 @@ func (m *member) muteAt(now time.Time) *Mute {
 
 // noteSent notes whether an advert has left, and tells of a condition that begins or ends.
 func (r *Runner) noteSent(m *member, err error) {
+	if err == nil && m.mute.Count == 0 && !m.muteTold { // what only the owner changes
+		return
+	}
 	r.mu.Lock()
 	before := m.muteAt(r.now)
 	m.muteAfter = m.cfg.Router.Interval

@@ -38,6 +38,7 @@ type Group struct {
 	// gaveWay is how often giveWay was called in a row, the last time at gaveWayAt.
 	gaveWay   int
 	gaveWayAt time.Time
+	deadline  time.Time // the first of the members'
 	out       []MemberAction
 }
 
@@ -86,13 +87,7 @@ func (g *Group) Len() int { return len(g.members) }
 func (g *Group) Member(i int) *Machine { return g.members[i] }
 
 // Deadline returns when g wants Timeout, or the zero time.
-func (g *Group) Deadline() time.Time {
-	var first time.Time
-	for _, m := range g.members {
-		first = earlier(first, m.Deadline())
-	}
-	return first
-}
+func (g *Group) Deadline() time.Time { return g.deadline }
 
 // Step tells member of g that ev happened at now and returns what to do about it, in order.
 // Startup, Leave, Shutdown, StepDown and Timeout concern every member, whichever is given.
@@ -118,6 +113,10 @@ func (g *Group) Step(now time.Time, member int, ev Event) []MemberAction {
 	g.settle(now)
 	if yielded && member == g.first && len(g.members) > 1 {
 		g.giveWay(now)
+	}
+	g.deadline = time.Time{}
+	for _, m := range g.members {
+		g.deadline = earlier(g.deadline, m.Deadline())
 	}
 	out := g.out
 	g.out = nil
