@@ -70,7 +70,8 @@ const maxWaiting = 1024
 
 // wire is what differs between the families.
 type wire interface {
-	// socket opens one that is not bound yet.
+	// socket opens one that is not bound yet. It blocks: whoever uses it says each time that it is not
+	// to, for the runtime is not to wait for it; see gate.
 	socket() (int, error)
 	// prepare sets the options.
 	prepare(fd, index int) error

@@ -14,8 +14,7 @@ import (
 type wire4 struct{}
 
 func (wire4) socket() (int, error) {
-	kind := unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
-	return unix.Socket(unix.AF_INET, kind, protocolVRRP)
+	return unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocolVRRP)
 }
 
 func (wire4) vrid() []bpf.Instruction {
@@ -71,8 +70,8 @@ func (wire4) address(m *message, index int, src, dst netip.Addr, ttl int) {
 
 func (wire4) receive(fd int, buf []byte) (Packet, bool, error) {
 	// It does not block, see sendFlags, and the header says who sent.
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd),
-		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return Packet{}, false, errno
 	}

@@ -15,8 +15,7 @@ import (
 type wire6 struct{}
 
 func (wire6) socket() (int, error) {
-	kind := unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
-	return unix.Socket(unix.AF_INET6, kind, protocolVRRP)
+	return unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocolVRRP)
 }
 
 func (wire6) vrid() []bpf.Instruction {
@@ -70,7 +69,7 @@ const controlSize = 128
 
 func (wire6) receive(fd int, buf []byte) (Packet, bool, error) {
 	var control [controlSize]byte
-	n, used, _, from, err := unix.Recvmsg(fd, buf, control[:], 0)
+	n, used, _, from, err := unix.Recvmsg(fd, buf, control[:], unix.MSG_DONTWAIT)
 	if err != nil {
 		return Packet{}, false, err
 	}

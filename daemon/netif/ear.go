@@ -15,8 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ear is the socket that all Conns of one interface and family share, in both directions. Its
-// goroutine lives as long as it has any.
+// ear is the socket that all Conns of one interface and family share, in both directions.
 type ear struct {
 	host *Host
 	key  earKey
@@ -24,18 +23,21 @@ type ear struct {
 	raw  syscall.RawConn
 	wire wire
 
-	ended chan struct{} // closed when the goroutine has ended
+	id   int32 // in the gate
+	pace pace  // the gate's
 
-	pace pace // of run
+	// changing is held while conns and groups change. The kernel may have much else to do before it
+	// joins a group; what comes is read meanwhile.
+	changing sync.Mutex
+	groups   map[netip.Addr]int // how many Conns have joined each; under changing
 
-	mu     sync.Mutex // one reader at a time, delivery included
-	buf    []byte
-	kept   []byte             // room for payloads that are delivered
-	heard  int                // packets since the last call of rest
-	conns  [256][]*Conn       // by virtual router; those of 0 hear all
-	count  int                // of conns
-	groups map[netip.Addr]int // how many Conns have joined each
-	err    error              // why it hears no more
+	mu    sync.Mutex // one reader at a time, delivery included
+	buf   []byte
+	kept  []byte       // room for payloads that are delivered
+	heard int          // packets since pace was looked at
+	conns [256][]*Conn // by virtual router; those of 0 hear all
+	count int          // of conns
+	err   error        // why it hears no more
 }
 
 // earKey is what an ear is bound to.
@@ -107,15 +109,14 @@ func (h *Host) discard(r *ear) error {
 	if h.ears[r.key] == r {
 		delete(h.ears, r.key)
 	}
-	err := r.file.Close()
+	err := errors.Join(h.gate.remove(r), r.file.Close())
 	r.file = nil
-	<-r.ended
-	return err
+	return errors.Join(err, h.leaveGate())
 }
 
 func (h *Host) newEar(key earKey) (*ear, error) {
 	r := &ear{
-		host: h, key: key, wire: wire4{}, ended: make(chan struct{}),
+		host: h, key: key, wire: wire4{},
 		buf: make([]byte, maxPacket), groups: map[netip.Addr]int{},
 	}
 	if key.ipv6 {
@@ -131,7 +132,13 @@ func (h *Host) newEar(key earKey) (*ear, error) {
 	if r.raw, err = r.file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, r.file.Close())
 	}
-	go r.run()
+	if err := h.enterGate(); err != nil {
+		return nil, errors.Join(err, r.file.Close())
+	}
+	if err := h.gate.add(r); err != nil {
+		err = fmt.Errorf("hear raw socket: %w", err)
+		return nil, errors.Join(err, r.file.Close(), h.leaveGate())
+	}
 	return r, nil
 }
 
@@ -159,8 +166,8 @@ func (r *ear) open() (*os.File, error) {
 
 // add has c hear.
 func (r *ear) add(c *Conn) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	if g := c.endpoint.Group; g.IsValid() {
 		if r.groups[g] == 0 {
 			err := r.control(func(fd int) error { return r.wire.join(fd, r.key.index, g) })
@@ -171,26 +178,18 @@ func (r *ear) add(c *Conn) error {
 		r.groups[g]++
 	}
 	vrid := c.endpoint.VRID
+	r.mu.Lock()
 	r.conns[vrid] = append(r.conns[vrid], c)
 	r.count++
+	r.mu.Unlock()
 	return r.refilter(vrid)
 }
 
 // remove has c hear no more. A second call does nothing.
 func (r *ear) remove(c *Conn) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c.closed {
-		return nil
-	}
-	c.closed = true
-	if c.err == nil {
-		close(c.over)
-	}
-	vrid := c.endpoint.VRID
-	r.conns[vrid] = slices.DeleteFunc(r.conns[vrid], func(o *Conn) bool { return o == c })
-	r.count--
-	if r.count == 0 { // the socket goes, and leaves all groups
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	if !r.forget(c) {
 		return nil
 	}
 	var err error
@@ -202,10 +201,29 @@ func (r *ear) remove(c *Conn) error {
 	if errors.Is(err, unix.EADDRNOTAVAIL) { // left with the interface
 		err = nil
 	}
-	return errors.Join(err, r.refilter(vrid))
+	return errors.Join(err, r.refilter(c.endpoint.VRID))
 }
 
-// refilter has the kernel pass what the Conns hear, after the first or the last of vrid.
+// forget takes c out and reports whether there is more to do: with the last one the socket goes, and
+// leaves all groups.
+func (r *ear) forget(c *Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.closed = true
+	if c.err == nil {
+		close(c.over)
+	}
+	vrid := c.endpoint.VRID
+	r.conns[vrid] = slices.DeleteFunc(r.conns[vrid], func(o *Conn) bool { return o == c })
+	r.count--
+	return r.count > 0
+}
+
+// refilter has the kernel pass what the Conns hear, after the first or the last of vrid. r.changing
+// is held.
 func (r *ear) refilter(vrid uint8) error {
 	if len(r.conns[vrid]) > 1 {
 		return nil
@@ -255,30 +273,22 @@ func (r *ear) control(do func(fd int) error) error {
 	return errors.Join(ctrlErr, err)
 }
 
-// run reads until the socket is closed or fails.
-func (r *ear) run() {
-	defer close(r.ended)
-	for {
-		var failed error
-		woken := false
-		err := r.raw.Read(func(fd uintptr) bool {
-			if woken {
-				r.rest()
-			}
-			woken = true
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			failed = r.read(int(fd), earBatch)
-			return !errors.Is(failed, unix.EAGAIN)
-		})
-		if errors.Is(err, os.ErrClosed) {
-			return
-		}
-		if err = errors.Join(err, failed); err != nil {
-			r.fail(fmt.Errorf("receive: %w", err))
-			return
-		}
+// listen delivers what has come, or a part of it if that is much, and reports whether from now on what
+// comes may wait for more: where many Conns hear adverts of about a second each would else wake the
+// process, at more than its own cost. Drain does not wait.
+func (r *ear) listen(now time.Time) (calm bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err = r.control(func(fd int) error { return r.read(fd, earBatch) })
+	if errors.Is(err, unix.EAGAIN) {
+		err = nil
 	}
+	calm = r.pace.calm
+	if passed := now.Sub(r.pace.since); passed >= time.Second {
+		calm = r.count >= manyConns && r.heard <= int(calmRate*passed.Seconds())*r.count
+		r.heard, r.pace.since = 0, now
+	}
+	return calm, err
 }
 
 // drain reads what there is. r.mu is held.
@@ -353,7 +363,7 @@ func (r *ear) keep(b []byte) []byte {
 // pace is how an ear rests.
 type pace struct {
 	since time.Time // when it was last looked at how much is heard
-	calm  bool      // many have little to hear
+	calm  bool      // many have little to hear; under gate.mu
 }
 
 const (
@@ -361,27 +371,9 @@ const (
 	manyConns = 32
 	// calmRate is how many packets each may hear in a second then.
 	calmRate = 2
-	// restFor is how long a packet may wait for others. The clock's multiples of it are when all
-	// ears of a host read.
+	// restFor is how long a packet may wait for others.
 	restFor = 4 * time.Millisecond
 )
-
-// rest lets more packets come before those that have come are read, where many Conns hear adverts
-// of about a second: each would else wake the process, at more than its own cost. Drain does not
-// wait.
-func (r *ear) rest() {
-	now := time.Now()
-	if passed := now.Sub(r.pace.since); passed >= time.Second {
-		r.mu.Lock()
-		r.pace.calm = r.count >= manyConns && r.heard <= int(calmRate*passed.Seconds())*r.count
-		r.heard = 0
-		r.mu.Unlock()
-		r.pace.since = now
-	}
-	if r.pace.calm {
-		time.Sleep(now.Truncate(restFor).Add(restFor).Sub(now))
-	}
-}
 
 // fail ends all Conns.
 func (r *ear) fail(err error) {

@@ -34,6 +34,7 @@ type Host struct {
 
 	hearing sync.Mutex // changes of ears
 	ears    map[earKey]*ear
+	gate    *gate // reads them; nil: there are none
 
 	shielding sync.Mutex // changes of nftables
 

@@ -41,7 +41,7 @@ type LeasedAddr struct {
 type Lease struct {
 	host     *Host
 	length   time.Duration
-	messages [][]byte // one for each address
+	messages []byte // one for each address, in one piece
 	failed   func(error)
 	touched  atomic.Int64 // since the host's epoch; zero: never
 	renewed  atomic.Int64 // likewise
@@ -88,7 +88,7 @@ func (h *Host) Lease(addrs []LeasedAddr, length time.Duration, failed func(error
 		if err != nil {
 			return nil, fmt.Errorf("lease %s on %s: %w", a.Prefix, a.Device, err)
 		}
-		l.messages = append(l.messages, a.message(s.Index, length))
+		l.messages = append(l.messages, a.message(s.Index, length)...)
 	}
 	l.renewed.Store(h.elapsed(time.Now()))
 	h.leases.add(l)
@@ -236,16 +236,16 @@ func (r *renewer) put(l *Lease) {
 	first := len(r.queue) == 1
 	r.queueing.Unlock()
 	if first {
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
+		notice(r.wake)
 	}
 }
 
 // run renews what has been touched, until stop.
 func (r *renewer) run(stop <-chan struct{}, ended chan<- struct{}) {
 	defer close(ended)
+	gathered := make(chan struct{}, 1)
+	alarm := NewAlarm(func() { notice(gathered) })
+	defer alarm.Close()
 	for {
 		select {
 		case <-r.wake:
@@ -253,8 +253,9 @@ func (r *renewer) run(stop <-chan struct{}, ended chan<- struct{}) {
 			r.wakeAgain()
 			return
 		}
+		alarm.Set(gather)
 		select {
-		case <-time.After(gather):
+		case <-gathered:
 			r.sweep(time.Now())
 		case <-stop:
 			r.wakeAgain()
@@ -264,9 +265,12 @@ func (r *renewer) run(stop <-chan struct{}, ended chan<- struct{}) {
 }
 
 // wakeAgain leaves word for the next goroutine, for what is in the queue wakes nobody any more.
-func (r *renewer) wakeAgain() {
+func (r *renewer) wakeAgain() { notice(r.wake) }
+
+// notice leaves word in a channel that has room for one.
+func notice(c chan<- struct{}) {
 	select {
-	case r.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -300,11 +304,12 @@ func (r *renewer) sweep(now time.Time) {
 
 // gather puts the Lease's messages into the batch.
 func (r *renewer) gather(l *Lease) {
-	const seqAt = 8 // in nlmsghdr
-	for _, m := range l.messages {
+	const seqAt = 8 // in nlmsghdr; its length comes first
+	start := len(r.batch)
+	r.batch = append(r.batch, l.messages...)
+	for m := r.batch[start:]; len(m) > 0; m = m[binary.NativeEndian.Uint32(m):] {
 		r.seq++
-		r.batch = append(r.batch, m...)
-		binary.NativeEndian.PutUint32(r.batch[len(r.batch)-len(m)+seqAt:], r.seq)
+		binary.NativeEndian.PutUint32(m[seqAt:], r.seq)
 		r.owners = append(r.owners, l)
 	}
 	if len(r.batch) >= batchSize {
