@@ -1,7 +1,6 @@
 package instance
 
 import (
-	"container/heap"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,9 @@ const (
 	manyRunners = 32
 	// gridsPerInterval is how fine the grid is on which masters then send.
 	gridsPerInterval = 8
+	// gridOffset is how far the grid is from the clock's full seconds: what the process does once a
+	// second is done then, with timers of the runtime, and what it does meanwhile costs more.
+	gridOffset = time.Second / 16
 )
 
 // Crowd has the Runners of a process take their turns: one goroutine, which is there while any of
@@ -20,6 +22,8 @@ const (
 // may have to wait for the kernel has a goroutine of its own, so that the others need not. The zero
 // value is ready.
 type Crowd struct {
+	// alarm makes what wakes the goroutine; nil is a timer of the runtime.
+	alarm   func(ring func()) alarm
 	running atomic.Int64
 
 	life  sync.Mutex    // held while the goroutine is begun or ended
@@ -31,7 +35,7 @@ type Crowd struct {
 	mu     sync.Mutex
 	wake   chan struct{} // has room for one: it says that there may be called ones
 	called []*Runner     // those that wait for their turn
-	later  later         // those that want one at some time
+	later  bookings      // those that want one at some time
 }
 
 // Gatherer is a Link that knows the Crowd; without one a Runner is a Crowd of its own. Where there
@@ -47,8 +51,9 @@ func (c *Crowd) Gather() *Crowd { return c }
 type berth struct {
 	state berthState
 	again bool      // it was called while it turned
-	at    time.Time // when it wants a turn
-	index int       // in later, counted from 1; zero: it is not there
+	at    time.Time // when it wants a turn; zero: never
+	// booked is the time of its booking that counts; zero: it has none.
+	booked time.Time
 }
 
 type berthState uint8
@@ -84,6 +89,9 @@ func (c *Crowd) leave() {
 	if c.running.Add(-1) == 0 {
 		close(c.stop)
 		<-c.ended
+		c.mu.Lock()
+		c.later = nil // of those that have left
+		c.mu.Unlock()
 	}
 }
 
@@ -118,14 +126,12 @@ func (c *Crowd) rouse() {
 // run has the Runners take their turns until stop.
 func (c *Crowd) run(stop <-chan struct{}, ended chan<- struct{}) {
 	defer close(ended)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	armed := time.Now()
+	timer := c.newAlarm()
+	defer timer.Close()
+	var armed time.Time
 	var turning []*Runner
 	for {
 		select {
-		case <-timer.C:
-			armed = time.Time{}
 		case <-c.wake:
 		case <-stop:
 			return
@@ -140,13 +146,39 @@ func (c *Crowd) run(stop <-chan struct{}, ended chan<- struct{}) {
 			c.adverts.send()
 			clear(turning)
 		}
-		// A timer that is early only looks.
+		if !armed.After(time.Now()) {
+			armed = time.Time{}
+		}
+		// An alarm that is early only has it look.
 		if next := c.next(armed.IsZero()); !next.IsZero() && (armed.IsZero() || next.Before(armed)) {
 			armed = next
-			timer.Reset(time.Until(next))
+			timer.Set(time.Until(next))
 		}
 	}
 }
+
+// alarm is what wakes a Crowd; netif.Alarm is the real one. See there.
+type alarm interface {
+	Set(after time.Duration)
+	Close()
+}
+
+// newAlarm returns what wakes the goroutine, for which nothing is set.
+func (c *Crowd) newAlarm() alarm {
+	if c.alarm != nil {
+		return c.alarm(c.rouse)
+	}
+	t := time.AfterFunc(time.Hour, c.rouse)
+	t.Stop()
+	return runtimeAlarm{t}
+}
+
+// runtimeAlarm is a timer of the runtime.
+type runtimeAlarm struct{ *time.Timer }
+
+func (a runtimeAlarm) Set(after time.Duration) { a.Reset(after) }
+
+func (a runtimeAlarm) Close() { a.Stop() }
 
 // due appends whose turn it is. They turn from now on.
 func (c *Crowd) due(now time.Time, to []*Runner) []*Runner {
@@ -158,13 +190,10 @@ func (c *Crowd) due(now time.Time, to []*Runner) []*Runner {
 		c.called[i] = nil
 	}
 	c.called = c.called[:0]
-	for len(c.later) > 0 && !c.later[0].at.After(now) {
-		if c.postpone() {
-			continue
-		}
+	for c.tidy(); len(c.later) > 0 && !c.later[0].at.After(now); c.tidy() {
 		r := c.later[0].runner
-		heap.Pop(&c.later)
-		if r.berth.state == berthIdle {
+		c.later.pop()
+		if r.berth.booked = (time.Time{}); r.berth.state == berthIdle {
 			r.berth.state = berthTurning
 			to = append(to, r)
 		}
@@ -177,7 +206,8 @@ func (c *Crowd) due(now time.Time, to []*Runner) []*Runner {
 func (c *Crowd) next(exact bool) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for exact && len(c.later) > 0 && c.postpone() {
+	if exact {
+		c.tidy()
 	}
 	if len(c.later) == 0 {
 		return time.Time{}
@@ -185,17 +215,25 @@ func (c *Crowd) next(exact bool) time.Time {
 	return c.later[0].at
 }
 
-// postpone moves the first of later to where it belongs, and reports whether that is another place:
-// of a turn that is put off, as those of backups are by each advert, that is done only when it would
-// have been due.
-func (c *Crowd) postpone() bool {
-	first := &c.later[0]
-	if !first.runner.berth.at.After(first.at) {
-		return false
+// tidy has the first of later be one that is still wanted then. A turn that is put off, as those of
+// backups are by each advert, keeps its booking until that comes first. c.mu is held.
+func (c *Crowd) tidy() {
+	for len(c.later) > 0 {
+		first := c.later[0]
+		p := &first.runner.berth
+		switch {
+		case !p.booked.Equal(first.at): // another one counts
+			c.later.pop()
+		case p.at.IsZero():
+			p.booked = time.Time{}
+			c.later.pop()
+		case p.at.After(first.at):
+			p.booked = p.at
+			c.later.replace(booking{p.at, first.runner})
+		default:
+			return
+		}
 	}
-	first.at = first.runner.berth.at
-	heap.Fix(&c.later, 0)
-	return true
 }
 
 // take has r turn, with a goroutine of its own if that may take long.
@@ -233,60 +271,14 @@ func (c *Crowd) turn(r *Runner) {
 	}
 }
 
-// put has r turn at that time; zero is never.
+// put has r turn at that time; zero is never. c.mu is held.
 func (c *Crowd) put(r *Runner, at time.Time) {
 	p := &r.berth
-	there := p.index > 0
 	p.at = at
-	switch {
-	case at.IsZero() && there:
-		heap.Remove(&c.later, p.index-1)
-	case at.IsZero():
-	case !there:
-		heap.Push(&c.later, booking{at, r})
-	case at.Before(c.later[p.index-1].at):
-		c.later[p.index-1].at = at
-		heap.Fix(&c.later, p.index-1)
+	if !at.IsZero() && (p.booked.IsZero() || at.Before(p.booked)) {
+		p.booked = at
+		c.later.push(booking{at, r})
 	}
-}
-
-// booking is a Runner's next turn, which is not before that time.
-type booking struct {
-	at     time.Time
-	runner *Runner
-}
-
-// later is a heap of bookings by their times, which are kept apart from the Runners: to look at each
-// of those takes longer than to compare.
-type later []booking
-
-func (l later) Len() int { return len(l) }
-
-func (l later) Less(i, j int) bool { return l[i].at.Before(l[j].at) }
-
-func (l later) Swap(i, j int) {
-	l[i], l[j] = l[j], l[i]
-	l[i].runner.berth.index, l[j].runner.berth.index = i+1, j+1
-}
-
-// Push is heap.Interface's.
-func (l *later) Push(x any) {
-	b, ok := x.(booking)
-	if !ok {
-		panic("instance: what is to turn is no Runner")
-	}
-	*l = append(*l, b)
-	b.runner.berth.index = len(*l)
-}
-
-// Pop is heap.Interface's.
-func (l *later) Pop() any {
-	last := len(*l) - 1
-	b := (*l)[last]
-	(*l)[last] = booking{}
-	*l = (*l)[:last]
-	b.runner.berth.index = 0
-	return nil // nobody asks
 }
 
 // onGrid returns how long to wait, from now, for the first point of the grid after that long. The

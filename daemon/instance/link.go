@@ -136,11 +136,14 @@ func OnHost(h *netif.Host) Links { return OnHostWith(h, &LinkDelays{}) }
 
 // OnHostWith is OnHost with changes of links held back.
 func OnHostWith(h *netif.Host, delays *LinkDelays) Links {
-	paces, crowd, lookout := &Paces{}, &Crowd{}, &Lookout{}
+	paces, crowd, lookout := &Paces{}, &Crowd{alarm: kernelAlarm}, &Lookout{}
 	return func(name string) Link {
 		return hostLink{h.Interface(name), h, paces, crowd, lookout, delays}
 	}
 }
+
+// kernelAlarm is netif.NewAlarm.
+func kernelAlarm(ring func()) alarm { return netif.NewAlarm(ring) }
 
 // hostLink is a netif.Interface whose Listen and Open return the interface that is wanted, with the
 // routes and rules of its host.

@@ -296,7 +296,7 @@ func (m *member) parse(p netif.Packet) (vrrp.Advert, error) {
 }
 
 // oldPossible says whether there are two forms of checksums.
-func (c Config) oldPossible() bool {
+func (c *Config) oldPossible() bool {
 	return c.Router.Unicast && !c.IPv6() && c.Router.Version == vrrp.V3 &&
 		c.OldChecksum != OldChecksumNever
 }

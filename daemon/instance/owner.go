@@ -83,7 +83,7 @@ func (r *Runner) next() time.Time {
 		}
 	}
 	if !next.IsZero() && r.crowd.many() && masters(r.group) {
-		next = r.now.Add(onGrid(r.now, next.Sub(r.now), r.grid))
+		next = r.now.Add(onGrid(r.now.Add(-gridOffset), next.Sub(r.now), r.grid))
 	}
 	return next
 }

@@ -130,19 +130,24 @@ func (g *Group) stepAll(now time.Time, ev Event) {
 }
 
 func (g *Group) step(now time.Time, i int, ev Event) {
-	for _, a := range g.members[i].Step(now, ev) {
+	g.members[i].handle(now, ev)
+	g.collect(i)
+}
+
+// collect takes over what member i is to do, and leaves it the room.
+func (g *Group) collect(i int) {
+	m := g.members[i]
+	for _, a := range m.out {
 		g.out = append(g.out, MemberAction{i, a})
 	}
+	clear(m.out)
+	m.out = m.out[:0]
 }
 
 // inject lets change act on member i as an event of the Group's own.
 func (g *Group) inject(i int, change func(*Machine)) {
-	m := g.members[i]
-	change(m)
-	for _, a := range m.out {
-		g.out = append(g.out, MemberAction{i, a})
-	}
-	m.out = nil
+	change(g.members[i])
+	g.collect(i)
 }
 
 // fail puts the member into Fault for its own reason and the others for the Group's. They do it as

@@ -91,6 +91,14 @@ func (m *Machine) Deadline() time.Time {
 // Step tells m that ev happened at now and returns what to do about it, in order. The slice is the
 // caller's. now must not go back. An event of a foreign type is a broken invariant and panics.
 func (m *Machine) Step(now time.Time, ev Event) []Action {
+	m.handle(now, ev)
+	out := m.out
+	m.out = nil
+	return out
+}
+
+// handle adds to out what is to be done about ev.
+func (m *Machine) handle(now time.Time, ev Event) {
 	m.stall(now)
 	switch ev := ev.(type) {
 	case Startup:
@@ -118,9 +126,6 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 	default:
 		panic(fmt.Sprintf("vrrp: step with foreign event %T", ev))
 	}
-	out := m.out
-	m.out = nil
-	return out
 }
 
 // do adds to what this step returns.
