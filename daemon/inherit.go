@@ -15,6 +15,7 @@ import (
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/guard"
 	"github.com/tandemlb/tandem/daemon/instance"
+	"github.com/tandemlb/tandem/daemon/netif"
 )
 
 // The keys of what a director notes in its guard's ledger for the one that may take its place.
@@ -168,16 +169,35 @@ func (p *pulse) begin() (end func()) {
 	// Until it is known how fast the peers are they are as fast as can be.
 	p.every.Store(int64(guard.BeatEvery(guard.SilenceFor(1))))
 	ctx, cancel := context.WithCancel(context.Background())
-	beating := begin(ctx, "beats", func(ctx context.Context) error {
-		p.ledger.Pulse(ctx.Done(), func() time.Duration { return time.Duration(p.every.Load()) },
-			func() bool { return !p.stuck.Load() })
-		return nil
-	})
+	beating := begin(ctx, "beats", p.beat)
 	asking := begin(ctx, "pings", p.ask)
 	return func() {
 		cancel()
 		_ = beating.wait() // neither has an error
 		_ = asking.wait()
+	}
+}
+
+// beat beats unless a router is stuck.
+func (p *pulse) beat(ctx context.Context) error {
+	due := make(chan struct{}, 1)
+	alarm := netif.NewAlarm(func() {
+		select {
+		case due <- struct{}{}:
+		default:
+		}
+	})
+	defer alarm.Close()
+	for {
+		if !p.stuck.Load() {
+			p.ledger.Beat()
+		}
+		alarm.Set(time.Duration(p.every.Load()))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due:
+		}
 	}
 }
 
@@ -203,14 +223,15 @@ func (p *pulse) follow(workers []*worker, groups []instance.Group) {
 // ask asks one router after the other whether it turns, one a second: a process that stands still as
 // a whole is noticed without. One that does not answer is asked until it does.
 func (p *pulse) ask(ctx context.Context) error {
-	tick := time.NewTicker(pingPatience)
-	defer tick.Stop()
+	timer := time.NewTimer(untilNext(time.Now(), pingPatience))
+	defer timer.Stop()
 	for i := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
+		timer.Reset(untilNext(time.Now(), pingPatience))
 		routers := p.routers.Load()
 		if routers == nil || len(*routers) == 0 {
 			continue

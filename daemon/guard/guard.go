@@ -55,7 +55,8 @@ type Options struct {
 
 // Run runs a worker, and another one in its place when it dies, until ctx ends or the first worker
 // cannot start. It returns the worker's exit status. The calling goroutine must be the main one:
-// the kernel tells the worker of the end of its guard when the thread that started it ends.
+// the kernel tells the worker of the end of its guard when the thread that started it ends. It does
+// nothing but start workers: to wake that thread for each beat would cost as much as the beat.
 func Run(ctx context.Context, o Options) int {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -65,12 +66,12 @@ func Run(ctx context.Context, o Options) int {
 	g := guard{
 		options: o, log: o.Log, events: make(chan any, 64),
 		notes: map[string]json.RawMessage{}, listening: map[string]func(){},
-		done: make(chan struct{}),
+		done: make(chan struct{}), launches: make(chan func()),
 	}
 	saved := g.saver()
-	g.step(Begin{})
-	for !g.over {
-		g.turn(ctx)
+	go g.run(ctx)
+	for launch := range g.launches {
+		launch()
 	}
 	for _, stop := range g.listening {
 		stop()
@@ -79,6 +80,15 @@ func Run(ctx context.Context, o Options) int {
 	g.tasks.Wait()
 	saved()
 	return g.status
+}
+
+// run does everything else, and then ends launches.
+func (g *guard) run(ctx context.Context) {
+	defer close(g.launches)
+	g.step(Begin{})
+	for !g.over {
+		g.turn(ctx)
+	}
 }
 
 // guard drives a Machine.
@@ -95,6 +105,8 @@ type guard struct {
 	unsaved   bool          // they have, since they were last put into claims
 	mu        sync.Mutex
 	claims    []Claim // as last saved
+
+	launches chan func() // what the main thread is to do
 
 	tasks  sync.WaitGroup
 	done   chan struct{}
@@ -336,7 +348,9 @@ func (g *guard) launch(w *worker) (*os.File, error) {
 	w.cmd.ExtraFiles = []*os.File{theirs}
 	w.cmd.Env = append(w.cmd.Environ(), workerKey+"=1")
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGTERM, Setpgid: true}
-	if err := w.cmd.Start(); err != nil {
+	started := make(chan error)
+	g.launches <- func() { started <- w.cmd.Start() }
+	if err := <-started; err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}
 	return ours, nil
@@ -344,7 +358,7 @@ func (g *guard) launch(w *worker) (*os.File, error) {
 
 // follow reads what a worker says until its end, and then tells that.
 func (g *guard) follow(w *worker, conn *os.File) {
-	in := json.NewDecoder(bufio.NewReader(conn))
+	in := json.NewDecoder(bufio.NewReader(quietly{conn}))
 	for {
 		var m message
 		err := in.Decode(&m)

@@ -68,8 +68,16 @@ func play(role string) int {
 	}
 	ended := make(chan struct{})
 	defer close(ended)
-	go l.Pulse(ended, func() time.Duration { return 50 * time.Millisecond },
-		func() bool { return true })
+	go func() {
+		for tick := time.NewTicker(50 * time.Millisecond); ; {
+			l.Beat()
+			select {
+			case <-tick.C:
+			case <-ended:
+				return
+			}
+		}
+	}()
 	l.Beat()
 	l.Claim(c)
 	l.Ready()

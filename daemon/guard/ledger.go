@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // descriptor is the worker's end of the connection, the first after the standard three.
@@ -124,23 +124,6 @@ func (l *Ledger) Supervise(state string) { l.put(message{Supervise: state}) }
 // Beat tells that the worker works; see SilenceFor for how often it has to.
 func (l *Ledger) Beat() { l.put(message{Beat: true}) }
 
-// Pulse beats while well says so, at the pace that every returns, until ended is closed.
-func (l *Ledger) Pulse(ended <-chan struct{}, every func() time.Duration, well func() bool) {
-	if l == nil {
-		return
-	}
-	for {
-		if well() {
-			l.Beat()
-		}
-		select {
-		case <-ended:
-			return
-		case <-time.After(every()):
-		}
-	}
-}
-
 // Close sends what waits and closes the connection. The guard takes it for the end of the worker,
 // which has to follow.
 func (l *Ledger) Close() error {
@@ -180,7 +163,8 @@ func (l *Ledger) rouse() {
 // write sends what is in the queue until Close, or until the guard is gone.
 func (l *Ledger) write() {
 	defer close(l.written)
-	out := json.NewEncoder(l.conn)
+	var line bytes.Buffer
+	out := json.NewEncoder(&line)
 	for {
 		select {
 		case <-l.wake:
@@ -192,7 +176,8 @@ func (l *Ledger) write() {
 		l.queue, l.beating = nil, false
 		l.mu.Unlock()
 		for _, m := range queue {
-			if out.Encode(m) != nil {
+			line.Reset()
+			if out.Encode(m) != nil || send(l.conn, line.Bytes()) != nil {
 				return // the guard is gone, which Lost tells
 			}
 		}

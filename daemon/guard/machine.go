@@ -59,6 +59,12 @@ type Machine struct {
 	exits bool      // nothing is to be started any more
 	exit  int       // the status
 
+	// surveyed says that least is what down returns and next the first of the claims', which beats
+	// do not change: there may be a thousand claims, and a beat is all that comes for days.
+	surveyed bool
+	least    time.Duration
+	next     time.Time
+
 	out []Action
 }
 
@@ -75,6 +81,9 @@ type claim struct {
 
 // Step tells m that ev happened at now and returns what to do about it, in order.
 func (m *Machine) Step(now time.Time, ev Event) []Action {
+	if _, beat := ev.(Beat); !beat {
+		m.surveyed = false
+	}
 	switch ev := ev.(type) {
 	case Begin:
 		if m.phase == idle {
@@ -125,34 +134,52 @@ func (m *Machine) Deadline() time.Time {
 			first = t
 		}
 	}
+	m.survey()
 	switch m.phase {
 	case working, stopping:
 		sooner(m.limit)
-		sooner(m.silent())
+		sooner(m.silentWith(m.least))
 	case resting:
 		sooner(m.wake)
 	case idle, leaving, over:
 	}
-	for _, c := range m.claims {
-		sooner(c.next)
-	}
+	sooner(m.next)
 	return first
 }
 
+// survey looks at all claims, unless they are as they were.
+func (m *Machine) survey() {
+	if m.surveyed {
+		return
+	}
+	m.surveyed, m.least, m.next = true, m.down(), time.Time{}
+	for _, c := range m.claims {
+		if !c.next.IsZero() && (m.next.IsZero() || c.next.Before(m.next)) {
+			m.next = c.next
+		}
+	}
+}
+
 // silent returns when the worker has been silent for too long; zero is never.
-func (m *Machine) silent() time.Time {
+func (m *Machine) silent() time.Time { return m.silentWith(m.down()) }
+
+// silentWith is silent if down is as given.
+func (m *Machine) silentWith(down time.Duration) time.Time {
 	if !m.beating || m.killed {
 		return time.Time{}
 	}
-	return m.alive.Add(m.silence())
+	return m.alive.Add(m.silenceWith(down))
 }
 
 // silence is how long the worker may be silent.
-func (m *Machine) silence() time.Duration {
+func (m *Machine) silence() time.Duration { return m.silenceWith(m.down()) }
+
+// silenceWith is silence if down is as given.
+func (m *Machine) silenceWith(down time.Duration) time.Duration {
 	if m.spared {
 		return maxSilence
 	}
-	return SilenceFor(m.down())
+	return SilenceFor(down)
 }
 
 // down is the shortest silence after which a peer takes over any claim; zero without claims.
