@@ -84,14 +84,15 @@ type timer struct {
 // question like those of the control socket.
 func (d *director) keepTime(ctx context.Context) error {
 	t := timer{d: d}
-	tick := time.NewTicker(timeRhythm)
-	defer tick.Stop()
+	timer := time.NewTimer(untilNext(time.Now(), timeRhythm))
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
+		timer.Reset(untilNext(time.Now(), timeRhythm))
 		var r config.Reload
 		if runs := d.public.runs.Load(); runs != nil {
 			r = runs.config.Global.Reload

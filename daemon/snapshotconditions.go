@@ -133,7 +133,7 @@ func (w *watch) look(now time.Time, all []status.Condition) {
 // ends.
 func (d *director) watchConditions(ctx context.Context) error {
 	w := watch{raised: d.raised, cleared: d.cleared}
-	timer := time.NewTimer(mostlyEvery)
+	timer := time.NewTimer(untilNext(time.Now(), mostlyEvery))
 	defer timer.Stop()
 	for {
 		select {
@@ -147,7 +147,7 @@ func (d *director) watchConditions(ctx context.Context) error {
 			w.look(now, d.public.failures(r.conditions(now)))
 			every = lookEvery(r.config)
 		}
-		timer.Reset(every)
+		timer.Reset(untilNext(time.Now(), every))
 	}
 }
 

@@ -56,17 +56,19 @@ const (
 // work has passed, it gives the kernel back the memory that was needed only then. Work that takes a
 // small part of one processor is not spread over several: to wake them would cost as much.
 func tidy(ctx context.Context) {
-	tick := time.NewTicker(tidyEvery)
-	defer tick.Stop()
-	var p processors
+	timer := time.NewTimer(tidyEvery)
+	defer timer.Stop()
+	p := processors{looked: time.Now()}
 	var h heap
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
-		p.adapt()
+		now := time.Now()
+		timer.Reset(untilTidy(now))
+		p.adapt(now)
 		if h.spare(h.look()) {
 			debug.FreeOSMemory()
 			if h.calm >= wholeCalm { // not in a start, which the guard is calm in
@@ -74,6 +76,16 @@ func tidy(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// untilTidy returns how long it is until the next look: at multiples of the clock's, when a director
+// looks at other things, so that the process need not wake up for this one.
+func untilTidy(now time.Time) time.Duration {
+	rest := tidyEvery - time.Duration(now.UnixNano())%tidyEvery
+	if rest < tidyEvery/2 {
+		rest += tidyEvery
+	}
+	return rest
 }
 
 // heap is the process's memory, looked at every tidyEvery.
@@ -110,12 +122,13 @@ func (h *heap) spare(v view) bool {
 
 // processors is how many of them may be at work for the process at once.
 type processors struct {
-	used time.Duration // of processors' time, at the last look
-	one  bool          // it is one
+	used   time.Duration // of processors' time, at the last look
+	looked time.Time     // when that was
+	one    bool          // it is one
 }
 
 // adapt makes them one or all, unless the environment says how many there are.
-func (p *processors) adapt() {
+func (p *processors) adapt(now time.Time) {
 	if os.Getenv("GOMAXPROCS") != "" {
 		return
 	}
@@ -124,8 +137,8 @@ func (p *processors) adapt() {
 		return
 	}
 	used := time.Duration(r.Utime.Nano() + r.Stime.Nano())
-	percent := int(100 * (used - p.used) / tidyEvery)
-	p.used = used
+	percent := int(100 * (used - p.used) / max(now.Sub(p.looked), 1))
+	p.used, p.looked = used, now
 	was := p.one
 	switch p.one = p.oneIsEnough(percent); {
 	case p.one && !was:
