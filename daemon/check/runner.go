@@ -29,7 +29,7 @@ type Task struct {
 	ReportAll bool
 }
 
-func (t Task) validate() error {
+func (t *Task) validate() error {
 	switch {
 	case t.ID == "":
 		return fmt.Errorf("set check: no ID")
@@ -102,27 +102,28 @@ func NewRunner(report func(Report)) *Runner {
 // new checker and times from the next attempt on; one that is not named again ends, and may report
 // for the last time while Set runs. An error names a task that cannot be, and then nothing changes.
 func (r *Runner) Set(tasks []Task) error {
-	named := make(map[string]bool, len(tasks))
-	for _, t := range tasks {
+	// A new map has the size that is needed, and the IDs as they are given now: they are there once,
+	// for whoever gave them keeps them, too.
+	next := make(map[string]*watch, len(tasks))
+	for i := range tasks {
+		t := &tasks[i]
 		if err := t.validate(); err != nil {
 			return err
 		}
-		if named[t.ID] {
+		if _, named := next[t.ID]; named {
 			return fmt.Errorf("set check %s: named twice", t.ID)
 		}
-		named[t.ID] = true
+		next[t.ID] = nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id, w := range r.tasks {
-		if !named[id] {
+	before := r.tasks
+	r.tasks = next
+	for id, w := range before {
+		if _, named := next[id]; !named {
 			w.end()
 		}
 	}
-	// A new map has the size that is needed, and the IDs as they are given now: they are there once,
-	// for whoever gave them keeps them, too.
-	before := r.tasks
-	r.tasks = make(map[string]*watch, len(tasks))
 	now := time.Now() // for thousands, to ask each time would take longer than all the rest
 	known := make(map[terms]*terms)
 	for i := range tasks {

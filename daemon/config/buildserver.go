@@ -34,7 +34,7 @@ func addServer(d *decoder, r *root, s *serverBlock, n *Node) {
 	d.completeServer(s)
 	d.reals = s.reals
 	s.empty, s.node, s.reals = n.find("real_server") == nil, nil, nil
-	r.servers = append(r.servers, *s)
+	r.servers = append(r.servers, s)
 }
 
 func headOfServer(s *serverBlock) []string {
@@ -53,8 +53,9 @@ func (d *decoder) buildServers(r *root, c *Config) {
 		groups[c.ServerGroups[i].Name] = &c.ServerGroups[i]
 	}
 	seen := map[ServiceKey]Pos{}
-	for i := range r.servers {
-		s := &r.servers[i]
+	c.VirtualServers = slices.Grow(c.VirtualServers, len(r.servers))
+	for i, s := range r.servers {
+		r.servers[i] = nil // there may be many, and the Config has its own
 		if s.Group != "" {
 			d.refer(s.Pos, "group", s.Group, "virtual_server_group", r.known.serverGroups)
 			d.settleGroup(s, groups[s.Group])

@@ -24,7 +24,7 @@ type root struct {
 	global    Global
 	instances []*instanceBlock
 	groups    []groupBlock
-	servers   []serverBlock
+	servers   []*serverBlock
 	// built are the virtual servers of a Config that is written.
 	built        []VirtualServer
 	serverGroups []ServerGroup

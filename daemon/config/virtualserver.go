@@ -180,7 +180,10 @@ func methodKeyword[T any](
 				return
 			}
 			*f, *tunnel = method, Tunnel{}
-			if len(args) > 1 && method != TUN {
+			switch {
+			case len(args) == 1 && method != TUN:
+				return // as mostly
+			case method != TUN:
 				d.misfit(n, 1, "nothing behind "+args[0].Text, nil)
 				return
 			}
