@@ -13,29 +13,47 @@ import (
 // loses weight or is deleted: at no time does a service that has a destination with weight before
 // and after lack one in between. Services that are not wanted are deleted last.
 func Diff(have, want Services) []Op {
-	old := make(map[Key]Service, len(have))
-	for _, s := range have {
-		old[s.Key] = s
-	}
 	ops := make([]Op, 0, sizeOfDiff(have, want))
+	diff(have, want, func(of func([]Op) []Op) { ops = of(ops) })
+	return ops
+}
+
+// diff hands each of the pieces of Diff to piece, in order, which are those of one service, or of
+// all that are to be deleted: of appends one.
+func diff(have, want Services, piece func(of func([]Op) []Op)) {
+	old := make(map[Key]*Service, len(have))
+	for i := range have {
+		old[have[i].Key] = &have[i]
+	}
 	for i := range want {
 		s := &want[i]
-		o, ok := old[s.Key]
+		o := old[s.Key]
 		delete(old, s.Key)
-		switch {
-		case !ok:
-			ops = append(ops, Op{Kind: AddService, Key: s.Key, Settings: s.Settings})
-		case o.Settings.canonical(s.Key) != s.Settings.canonical(s.Key):
-			ops = append(ops, Op{Kind: SetService, Key: s.Key, Settings: s.Settings})
-		}
-		ops = diffDestinations(ops, s.Key, o.Destinations, s.Destinations)
+		piece(func(ops []Op) []Op { return diffService(ops, o, s) })
 	}
-	for i := range have {
-		if _, left := old[have[i].Key]; left {
-			ops = append(ops, Op{Kind: DeleteService, Key: have[i].Key})
+	piece(func(ops []Op) []Op {
+		for i := range have {
+			if old[have[i].Key] != nil {
+				ops = append(ops, Op{Kind: DeleteService, Key: have[i].Key})
+			}
 		}
+		return ops
+	})
+}
+
+// diffService appends the operations that turn o, which is nil if there is none, into s.
+func diffService(ops []Op, o, s *Service) []Op {
+	var had []Destination
+	switch {
+	case o == nil:
+		ops = append(ops, Op{Kind: AddService, Key: s.Key, Settings: s.Settings})
+	case o.Settings.canonical(s.Key) != s.Settings.canonical(s.Key):
+		ops = append(ops, Op{Kind: SetService, Key: s.Key, Settings: s.Settings})
 	}
-	return ops
+	if o != nil {
+		had = o.Destinations
+	}
+	return diffDestinations(ops, s.Key, had, s.Destinations)
 }
 
 // sizeOfDiff returns how many operations there are where all that is wanted is added. In another

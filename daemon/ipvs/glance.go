@@ -195,7 +195,8 @@ func (e *eye) destinationsAre(s *Service) (bool, error) {
 	return true, nil
 }
 
-// sameSet says whether the n that have returns, of which no two have one address, are those of want.
+// sameSet says whether the n that have returns, no two of which have one address, are those of
+// want.
 func (e *eye) sameSet(n int, have func(int) Destination, want []Destination) bool {
 	clear(e.places)
 	for i := range want {
@@ -246,8 +247,8 @@ func (e *eye) ask(question int, answer []byte) ([]byte, error) {
 	return answer[:min(int(size), len(answer))], nil
 }
 
-// doubtful returns the services that may not be as they are wanted, and whether it is enough to look
-// at them. Else the table is to be listed.
+// doubtful returns the services that may not be as they are wanted, and whether it is enough to
+// look at them. Else the table is to be listed.
 func (r *Reconciler) doubtful(want Services) (some Services, enough bool) {
 	g, can := r.table.(Glancer)
 	if !can || r.glances == 0 {

@@ -32,8 +32,7 @@ func (r *Reconciler) passAll(ctx context.Context, now time.Time, want Services, 
 	status.List, r.relist, r.due = nil, retry{}, now.Add(Interval)
 	r.glances = glanceFull
 	r.forget(have, want)
-	ops := Diff(have, want)
-	wrong := r.repair(ctx, now, ops, status)
+	wrong := r.repair(ctx, now, have, want, nil, status)
 	for k := range r.ours {
 		if !wrong[k] {
 			r.settle(k)
@@ -106,8 +105,7 @@ func (r *Reconciler) passSome(
 	if ctx.Err() != nil {
 		return
 	}
-	ops := slices.DeleteFunc(Diff(have, want), func(op Op) bool { return unknown[op.Key] })
-	wrong := r.repair(ctx, now, ops, status)
+	wrong := r.repair(ctx, now, have, want, unknown, status)
 	for _, k := range keys {
 		switch {
 		case wrong[k] || unknown[k]:

@@ -274,37 +274,68 @@ func worthTelling(before, after Status) bool {
 		(before.List == nil) != (after.List == nil)
 }
 
-// repair carries out ops, in one go but for those of services whose retry is not due, counts them
-// in status, and returns the services that are not right. One that fails does not hold up the
-// others.
+// perRepair is after how many operations they are carried out: a large table is filled in the
+// memory of a few.
+const perRepair = 1000
+
+// repair makes the table what is wanted, which it is not in have, but for services whose retry is
+// not due and those that skip names; it counts the operations in status, and returns the services
+// that are not right. One that fails does not hold up the others.
 func (r *Reconciler) repair(
-	ctx context.Context, now time.Time, ops []Op, status *Status,
+	ctx context.Context, now time.Time, have, want Services, skip map[Key]bool, status *Status,
 ) map[Key]bool {
 	wrong := make(map[Key]bool)
-	due := ops
-	if len(r.retry) > 0 {
-		due = slices.DeleteFunc(ops, func(op Op) bool {
-			t := r.retry[op.Key]
-			wait := t != nil && now.Before(t.at)
-			if wait {
-				wrong[op.Key] = true
-			}
-			return wait
-		})
+	left := func(op Op) bool {
+		t := r.retry[op.Key]
+		if t != nil && now.Before(t.at) {
+			wrong[op.Key] = true
+		}
+		return wrong[op.Key] || skip[op.Key]
 	}
-	if len(due) == 0 {
-		return wrong
+	ops := make([]Op, 0, min(sizeOfDiff(have, want), perRepair+perRepair/4))
+	var rest error // why nothing is known of what follows; nil is that it can be carried out
+	carryOut := func() {
+		ops = slices.DeleteFunc(ops, left)
+		for k := range r.carryOut(ctx, now, ops, &rest, status) {
+			wrong[k] = true
+		}
+		ops = ops[:0]
 	}
-	results := outcome(due, r.table.Apply(ctx, due))
-	for len(due) > 0 {
+	diff(have, want, func(of func([]Op) []Op) {
+		if ops = of(ops); len(ops) >= perRepair {
+			carryOut()
+		}
+	})
+	carryOut()
+	return wrong
+}
+
+// carryOut carries out ops in one go, unless rest says that nothing is known of what follows what
+// was before; it says so if that becomes the case. It returns the services that are not right.
+func (r *Reconciler) carryOut(
+	ctx context.Context, now time.Time, ops []Op, rest *error, status *Status,
+) map[Key]bool {
+	if len(ops) == 0 {
+		return nil
+	}
+	results := slices.Repeat([]error{*rest}, len(ops))
+	if *rest == nil {
+		results = outcome(ops, r.table.Apply(ctx, ops))
+	}
+	var last *OpError
+	if errors.As(results[len(results)-1], &last) && last.Rest {
+		*rest = last
+	}
+	wrong := make(map[Key]bool)
+	for len(ops) > 0 {
 		n := 1 // operations of one service, which stand together
-		for n < len(due) && due[n].Key == due[0].Key {
+		for n < len(ops) && ops[n].Key == ops[0].Key {
 			n++
 		}
-		if !r.judge(now, due[:n], results[:n], status) {
-			wrong[due[0].Key] = true
+		if !r.judge(now, ops[:n], results[:n], status) {
+			wrong[ops[0].Key] = true
 		}
-		due, results = due[n:], results[n:]
+		ops, results = ops[n:], results[n:]
 	}
 	return wrong
 }

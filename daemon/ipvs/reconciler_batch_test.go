@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,5 +140,56 @@ func TestReconcilersShareATable(t *testing.T) {
 			t.Error(err)
 		}
 		b.expect(byHand)
+	})
+}
+
+// mute is a table that does not answer to operations while it is mute.
+type mute struct {
+	counting
+	mute atomic.Bool
+}
+
+func (m *mute) Apply(ctx context.Context, ops []ipvs.Op) error {
+	if err := m.counting.Apply(ctx, ops[:0]); err != nil {
+		return err
+	}
+	if m.mute.Load() {
+		return errors.Join(&ipvs.OpError{Op: ops[0], Err: unix.ETIMEDOUT, Rest: true})
+	}
+	return m.Table.Apply(ctx, ops)
+}
+
+// TestReconcilerFillsInPieces wants many destinations of a table that does not answer, and then does:
+// it is asked once, and what is known of none is tried again; later all are carried out, some at a
+// time.
+func TestReconcilerFillsInPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &ipvstest.Memory{}
+		table := &mute{counting: counting{Table: m}}
+		table.mute.Store(true)
+		r := reconcile(t, table, m, ipvs.Options{})
+		want := many(10, 5000)
+		r.set(want)
+		r.expect(nil)
+		s := r.Status()
+		if n := table.applies.Load(); n != 1 || len(s.Services) != 10 || s.Failures != 5010 {
+			t.Errorf("mute: asked %d times, %d services and %d operations failed; want 1, 10, 5010",
+				n, len(s.Services), s.Failures)
+		}
+		for k, err := range s.Services {
+			if !errors.Is(err, unix.ETIMEDOUT) {
+				t.Errorf("%s: got %v, want ETIMEDOUT", k, err)
+			}
+		}
+		table.mute.Store(false)
+		r.set(want)
+		r.expect(want)
+		s = r.Status()
+		if n := table.applies.Load() - 1; n != 5 || !s.Synced || s.Changes != 5010 {
+			t.Errorf("asked %d times, synced %t, %d changes; want 5 times all", n, s.Synced, s.Changes)
+		}
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
 	})
 }
