@@ -270,7 +270,8 @@ func largest() *config.Config {
 		for j := i * real / virtual; j < (i+1)*real/virtual; j++ {
 			a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 2, byte(j >> 8), byte(j)}), 80)
 			vs.RealServers = append(vs.RealServers, config.RealServer{
-				Pos: vs.Pos, Address: a, Weight: 1, RealServerSettings: &config.RealServerSettings{},
+				Pos: vs.Pos, Address: a, Weight: 1,
+				RealServerSettings: &config.RealServerSettings{},
 				Checks: []config.Check{{Pos: vs.Pos, Target: a, CheckSettings: &config.CheckSettings{
 					Kind: config.CheckHTTP, ConnectTimeout: 5 * time.Second,
 					DelayLoop: 10 * time.Second, Retry: 3, DelayBeforeRetry: time.Second,

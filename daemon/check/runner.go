@@ -102,8 +102,8 @@ func NewRunner(report func(Report)) *Runner {
 // new checker and times from the next attempt on; one that is not named again ends, and may report
 // for the last time while Set runs. An error names a task that cannot be, and then nothing changes.
 func (r *Runner) Set(tasks []Task) error {
-	// A new map has the size that is needed, and the IDs as they are given now: they are there once,
-	// for whoever gave them keeps them, too.
+	// A new map has the size that is needed, and the IDs as they are given now: they are there
+	// once, for whoever gave them keeps them, too.
 	next := make(map[string]*watch, len(tasks))
 	for i := range tasks {
 		t := &tasks[i]

@@ -108,7 +108,8 @@ func TestGlanceTellsNotAll(t *testing.T) {
 	for name, services := range map[string]ipvs.Services{
 		"IPv6":   {{Key: six, Settings: wlc()}},
 		"tunnel": webWith(tunnel),
-		"engine": {{Key: sip, Settings: ipvs.Settings{Scheduler: "rr", Engine: "sip", Persistence: time.Minute}}},
+		"engine": {{Key: sip, Settings: ipvs.Settings{Scheduler: "rr", Engine: "sip",
+			Persistence: time.Minute}}},
 	} {
 		mustApply(t, k, ipvs.Diff(nil, services)...)
 		right, err := k.Glance(append(services, other))
@@ -152,8 +153,8 @@ func (g *glancing) Glance(services ipvs.Services) ([]bool, error) {
 	return right, nil
 }
 
-// TestReconcilerGlances counts how often the table is listed: when all is wanted anew, when somebody
-// has changed the most of it, and now and then.
+// TestReconcilerGlances counts how often the table is listed: when all is wanted anew, when
+// somebody has changed the most of it, and now and then.
 func TestReconcilerGlances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &ipvstest.Memory{}
@@ -196,8 +197,8 @@ func TestReconcilerGlances(t *testing.T) {
 	})
 }
 
-// TestReconcilerLooksAtWhatDiffers counts the looks where few of many services differ, from what was
-// wanted or from what they were: at those alone.
+// TestReconcilerLooksAtWhatDiffers counts the looks where few of many services differ, from what
+// was wanted or from what they were: at those alone.
 func TestReconcilerLooksAtWhatDiffers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &ipvstest.Memory{}
@@ -300,8 +301,8 @@ func TestReconcilerWantsAnewWhileItFails(t *testing.T) {
 	})
 }
 
-// TestReconcilerWantsAnewWhileItLooks has other services wanted during a look that takes longer than
-// the time to the next one, which is of the whole table then.
+// TestReconcilerWantsAnewWhileItLooks has other services wanted during a look that takes longer
+// than the time to the next one, which is of the whole table then.
 func TestReconcilerWantsAnewWhileItLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &ipvstest.Memory{}
@@ -329,8 +330,8 @@ func TestReconcilerWantsAnewWhileItLooks(t *testing.T) {
 	})
 }
 
-// TestReconcilerSeesThatItIsRight has a service fail, and somebody else make it right long before its
-// next attempt.
+// TestReconcilerSeesThatItIsRight has a service fail, and somebody else make it right long before
+// its next attempt.
 func TestReconcilerSeesThatItIsRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &ipvstest.Memory{}

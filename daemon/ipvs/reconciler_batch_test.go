@@ -159,9 +159,9 @@ func (m *mute) Apply(ctx context.Context, ops []ipvs.Op) error {
 	return m.Table.Apply(ctx, ops)
 }
 
-// TestReconcilerFillsInPieces wants many destinations of a table that does not answer, and then does:
-// it is asked once, and what is known of none is tried again; later all are carried out, some at a
-// time.
+// TestReconcilerFillsInPieces wants many destinations of a table that does not answer, and then
+// does: it is asked once, and what is known of none is tried again; later all are carried out, some
+// at a time.
 func TestReconcilerFillsInPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &ipvstest.Memory{}

@@ -30,7 +30,8 @@ func web(weights ...int) config.VirtualServer {
 			Address: server(i),
 			Weight:  w,
 			Checks: []config.Check{{Target: server(i), CheckSettings: &config.CheckSettings{
-				Kind: config.CheckTCP, ConnectTimeout: 5 * time.Second, DelayLoop: time.Minute, Retry: 1,
+				Kind: config.CheckTCP, ConnectTimeout: 5 * time.Second, DelayLoop: time.Minute,
+				Retry: 1,
 			}}},
 			RealServerSettings: &config.RealServerSettings{},
 		})
