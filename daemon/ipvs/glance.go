@@ -53,8 +53,11 @@ const (
 // eye reads the table by getsockopt. It is used by one goroutine at a time.
 type eye struct {
 	socket int // -1 is none
-	buf    []byte
-	places map[netip.AddrPort]int // the memory of differ
+	// The rest is memory that each look uses again: of answers about services, which known points
+	// into, and about destinations, and of sameSet.
+	services, dests []byte
+	known           map[entry]*settingsEntry
+	places          map[netip.AddrPort]int
 }
 
 // openEye opens the table of the calling thread's network namespace.
@@ -63,7 +66,8 @@ func openEye() *eye {
 	if err != nil {
 		fd = -1 // what can be told can be listed, too
 	}
-	return &eye{socket: fd, places: make(map[netip.AddrPort]int)}
+	return &eye{socket: fd, known: make(map[entry]*settingsEntry),
+		places: make(map[netip.AddrPort]int)}
 }
 
 func (e *eye) close() error {
@@ -145,35 +149,34 @@ func (b *settingsEntry) are(s *Service) bool {
 	return have.canonical(s.Key) == s.Settings.canonical(s.Key)
 }
 
-// settings returns those of all services.
+// settings returns those of all services; they are good until the next call.
 func (e *eye) settings() (map[entry]*settingsEntry, error) {
-	answer, err := e.ask(soGetInfo, e.room(infoSize))
+	answer, err := e.ask(soGetInfo, room(&e.services, infoSize))
 	if err != nil {
 		return nil, fmt.Errorf("count services: %w", err)
 	}
 	count := int(binary.NativeEndian.Uint32(answer[infoCount:]))
-	// It is not in e.room, which the answers about destinations are in.
-	answer = make([]byte, servicesHead+count*serviceSize)
+	answer = room(&e.services, servicesHead+count*serviceSize)
 	binary.NativeEndian.PutUint32(answer, uint32(count))
 	if answer, err = e.ask(soGetServices, answer); err != nil {
 		return nil, fmt.Errorf("list services: %w", err)
 	}
-	all := make(map[entry]*settingsEntry, count)
+	clear(e.known)
 	for at := servicesHead; at+serviceSize <= len(answer); at += serviceSize {
 		of := entry(answer[at:])
 		if mark := binary.NativeEndian.Uint32(of[serviceMark:]); mark != 0 {
 			of = entryOf(Key{Mark: mark})
 		}
-		all[of] = (*settingsEntry)(answer[at:])
+		e.known[of] = (*settingsEntry)(answer[at:])
 	}
-	return all, nil
+	return e.known, nil
 }
 
 // destinationsAre says whether the destinations of a service, which has as many, are those of s,
 // in any order.
 func (e *eye) destinationsAre(s *Service) (bool, error) {
 	k, n := s.Key, len(s.Destinations)
-	answer := e.room(destsHead + n*destSize)
+	answer := room(&e.dests, destsHead+n*destSize)
 	if k.Mark == 0 {
 		addr := k.Addr.Addr().As4()
 		binary.NativeEndian.PutUint16(answer, uint16(k.Protocol))
@@ -226,14 +229,14 @@ func destinationIn(b []byte) Destination {
 	}
 }
 
-// room returns so many bytes of zero, which are good until the next call.
-func (e *eye) room(size int) []byte {
-	if cap(e.buf) < size {
-		e.buf = make([]byte, size)
+// room returns so many bytes of zero in buf, which is made larger if need be.
+func room(buf *[]byte, size int) []byte {
+	if cap(*buf) < size {
+		*buf = make([]byte, size)
 	}
-	e.buf = e.buf[:size]
-	clear(e.buf)
-	return e.buf
+	*buf = (*buf)[:size]
+	clear(*buf)
+	return *buf
 }
 
 // ask has the kernel fill an answer, which holds the question.
