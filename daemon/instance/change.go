@@ -189,18 +189,20 @@ func (r *Runner) rehear(old *vrrp.Group) []vrrp.MemberAction {
 // the state of before. Of a master that stays one that is an advert; the keeper knows of its VIPs.
 func (r *Runner) redo(old *vrrp.Group, actions []vrrp.MemberAction, held bool) {
 	reasons := make([]vrrp.Reason, len(r.members))
+	var left []vrrp.MemberAction
 	for _, a := range actions {
 		switch action := a.Action.(type) {
 		case vrrp.Transition:
 			reasons[a.Member] = action.Reason
 		case vrrp.SendAdvert:
-			r.perform(r.now, a.Member, action)
+			left = append(left, a)
 		case vrrp.AddVIPs, vrrp.RemoveVIPs, vrrp.Announce:
 			if !held {
-				r.perform(r.now, a.Member, action)
+				left = append(left, a)
 			}
 		}
 	}
+	r.performAll(left...)
 	for i, m := range r.members {
 		from, to := old.Member(i).State(), r.group.Member(i).State()
 		if from != to {

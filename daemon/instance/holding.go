@@ -90,7 +90,7 @@ func (h *holding) succeed(before *holding) error {
 	grown := slices.ContainsFunc(h.things, func(t thing) bool { return !contains(before.things, t) })
 	err := h.settle()
 	if grown || len(before.bursts) > 0 {
-		err = errors.Join(err, h.announce(vrrp.AnnounceMaster))
+		h.announce(vrrp.AnnounceMaster)
 	}
 	return err
 }
@@ -225,7 +225,8 @@ func (h *holding) keep(beat time.Time) error {
 	if err := h.settle(); err != nil || !lost {
 		return err
 	}
-	return h.announce(vrrp.AnnounceMaster)
+	h.announce(vrrp.AnnounceMaster)
+	return nil
 }
 
 // tend repairs what is no address. What fails is repeated with everything else.
@@ -283,14 +284,11 @@ type burst struct {
 	at     time.Time     // when the next one is due; zero: nobody knows yet
 }
 
-// announce tells the neighbours of each device about its addresses, at once or as time goes by.
-func (h *holding) announce(cause vrrp.AnnounceCause) error {
-	if !h.wanted {
-		return nil
+// announce has speak tell the neighbours of each device about its addresses.
+func (h *holding) announce(cause vrrp.AnnounceCause) {
+	if h.wanted {
+		h.bursts = h.burstsOf(h.cfg.located(), h.repeat(cause))
 	}
-	h.bursts = h.burstsOf(h.cfg.located(), h.repeat(cause))
-	_, err := h.speak(time.Now())
-	return err
 }
 
 // repeat returns how often each address is announced.
@@ -355,6 +353,9 @@ func (h *holding) speak(now time.Time) (time.Time, error) {
 
 // speak sends the frames that are due: the addresses in turn, again and again.
 func (b *burst) speak(now time.Time) error {
+	if b.frames == 0 { // speakTogether has said all
+		return nil
+	}
 	if b.every == 0 {
 		repeat := b.frames / len(b.addrs)
 		b.frames = 0

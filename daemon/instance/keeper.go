@@ -104,19 +104,25 @@ func beatEvery(configs []*Config) time.Duration {
 	return every
 }
 
-// tell has an order carried out after all others. It does not wait.
-func (k *keeper) tell(o order) {
-	k.orders.put(o)
-	k.helper.call()
+// tell has orders carried out after all others, and those together. It does not wait; of none it
+// takes no notice.
+func (k *keeper) tell(orders ...order) {
+	if len(orders) > 0 {
+		k.orders.put(orders...)
+		k.helper.call()
+	}
 }
 
 // work carries out what there is to do and returns when there will be more without an order; zero:
-// never. Announcements that are paced give way to orders.
+// never. Announcements come after orders: what those give a group's members is announced when all
+// of them have it, so that the way out to the clients and the way back do not lead through different
+// routers meanwhile.
 func (k *keeper) work() time.Time {
 	for _, o := range k.orders.take() {
 		k.obey(o)
 	}
 	k.publish()
+	k.speakTogether()
 	var next time.Time
 	for member, h := range k.kept {
 		at, err := h.speak(time.Now())
@@ -170,7 +176,7 @@ func (k *keeper) obey(o order) {
 		h.turn = o.turn
 		k.report(o.member, h.want(o.verb == orderAdd))
 	case orderAnnounce:
-		k.report(o.member, h.announce(o.cause))
+		h.announce(o.cause)
 	case orderReplace:
 		k.kept[o.member] = o.next
 		o.next.turn, o.next.lapsed = o.turn, k.lapsed(o.member)

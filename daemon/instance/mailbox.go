@@ -11,11 +11,11 @@ type mailbox[T any] struct {
 	items []T
 }
 
-// put adds an item.
-func (m *mailbox[T]) put(item T) {
+// put adds items, between which no other comes.
+func (m *mailbox[T]) put(items ...T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.items = append(m.items, item)
+	m.items = append(m.items, items...)
 }
 
 // take removes and returns all items, the oldest first.

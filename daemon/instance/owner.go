@@ -122,7 +122,8 @@ func (r *Runner) read(tasks *crew) bool {
 			r.tracked(r.members[item.member], item.well, tasks)
 		case announcement:
 			if r.group.Member(item.member).State() == vrrp.Master {
-				r.perform(r.now, item.member, vrrp.Announce{Cause: vrrp.AnnounceRefresh})
+				refresh := vrrp.Announce{Cause: vrrp.AnnounceRefresh}
+				r.performAll(vrrp.MemberAction{Member: item.member, Action: refresh})
 			}
 		case change:
 			r.change(item, tasks)
@@ -188,9 +189,7 @@ func (r *Runner) step(member int, ev vrrp.Event) {
 	}
 	if len(actions) > 0 {
 		r.flush()
-	}
-	for _, a := range actions {
-		r.perform(r.now, a.Member, a.Action)
+		r.performAll(actions...)
 	}
 	for i, m := range r.members {
 		r.observe(m, r.group.Member(i))
@@ -198,8 +197,19 @@ func (r *Runner) step(member int, ev vrrp.Event) {
 	}
 }
 
-// hold has the keeper add the VIPs, or remove them.
-func (r *Runner) hold(m *member, held bool) {
+// performAll does these actions. The keeper learns of all of them at once.
+func (r *Runner) performAll(actions ...vrrp.MemberAction) {
+	var orders []order
+	for _, a := range actions {
+		if o := r.perform(r.now, a.Member, a.Action); o.verb != 0 {
+			orders = append(orders, o)
+		}
+	}
+	r.keeper.tell(orders...)
+}
+
+// hold returns the order by which the keeper adds the VIPs, or removes them.
+func (r *Runner) hold(m *member, held bool) order {
 	m.holds = held
 	m.holding.Store(held)
 	if held {
@@ -210,21 +220,21 @@ func (r *Runner) hold(m *member, held bool) {
 		verb = orderAdd
 	}
 	m.turn++
-	r.keeper.tell(order{verb: verb, member: m.index, turn: m.turn})
+	return order{verb: verb, member: m.index, turn: m.turn}
 }
 
-// perform does one action. None of them waits.
-func (r *Runner) perform(now time.Time, i int, action vrrp.Action) {
+// perform does one action, or returns the order that has the keeper do it. None of them waits.
+func (r *Runner) perform(now time.Time, i int, action vrrp.Action) order {
 	m := r.members[i]
 	switch a := action.(type) {
 	case vrrp.SendAdvert:
 		r.send(m, a.Priority)
 	case vrrp.AddVIPs:
-		r.hold(m, true)
+		return r.hold(m, true)
 	case vrrp.RemoveVIPs:
-		r.hold(m, false)
+		return r.hold(m, false)
 	case vrrp.Announce:
-		r.keeper.tell(order{verb: orderAnnounce, member: i, cause: a.Cause})
+		return order{verb: orderAnnounce, member: i, cause: a.Cause}
 	case vrrp.Drain:
 		r.draining = append(r.draining, i)
 	case vrrp.Transition:
@@ -233,6 +243,7 @@ func (r *Runner) perform(now time.Time, i int, action vrrp.Action) {
 		r.noteCondition(m, now, a)
 		r.tell(m, a)
 	}
+	return order{}
 }
 
 // tell counts and logs an action that only tells something.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"github.com/mdlayher/ndp"
 	"golang.org/x/sys/unix"
@@ -27,9 +28,11 @@ func (i *Interface) Announce(addrs []netip.Addr, repeat int) error {
 	return nil
 }
 
+var errNoMAC = errors.New("interface has no Ethernet address")
+
 func (h *Host) announce(s State, addrs []netip.Addr, repeat int) error {
 	if len(s.mac) != macLen {
-		return errors.New("interface has no Ethernet address")
+		return errNoMAC
 	}
 	raw, err := h.frameSocket()
 	if err != nil {
@@ -43,6 +46,90 @@ func (h *Host) announce(s State, addrs []netip.Addr, repeat int) error {
 		}
 	}
 	return nil
+}
+
+// Announcement is addresses that are on an interface.
+type Announcement struct {
+	On    *Interface
+	Addrs []netip.Addr
+}
+
+// AnnounceAll tells everyone, on the networks of several interfaces at once, that addresses are there:
+// one frame for each, as Announce, all by one call of the kernel. It returns for each of all what
+// Announce of its interface would; nil is no error at all.
+func (h *Host) AnnounceAll(all []Announcement) []error {
+	errs := make([]error, len(all))
+	var out frames
+	for i, a := range all {
+		s, err := a.On.link()
+		switch {
+		case err != nil:
+			errs[i] = err
+		case len(s.mac) != macLen:
+			errs[i] = errNoMAC
+		default:
+			for _, addr := range a.Addrs {
+				out.add(i, s.Index, announcement(MAC(s.mac), addr))
+			}
+		}
+	}
+	raw, err := h.frameSocket()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { out.send(int(fd), errs) })
+	}
+	failed := false
+	for i, a := range all {
+		if errs[i] == nil {
+			errs[i] = err
+		}
+		if errs[i] != nil { // the interface may be another one by now
+			if errs[i] = a.On.Announce(a.Addrs, 1); errs[i] != nil {
+				failed = true
+			}
+		}
+	}
+	if failed {
+		return errs
+	}
+	return nil
+}
+
+// frames are whole Ethernet frames to be sent by one call.
+type frames struct {
+	of    []int // what they belong to
+	to    []unix.RawSockaddrLinklayer
+	bytes [][]byte
+}
+
+// add adds a frame that leaves by the interface of that index.
+func (f *frames) add(of, index int, frame []byte) {
+	to := unix.RawSockaddrLinklayer{
+		Family: unix.AF_PACKET, Protocol: binary.NativeEndian.Uint16(frame[2*macLen:]),
+		Ifindex: int32(index), Halen: macLen,
+	}
+	copy(to.Addr[:], frame[:macLen])
+	f.of, f.to, f.bytes = append(f.of, of), append(f.to, to), append(f.bytes, frame)
+}
+
+// send sends all frames without waiting. What cannot be sent holds up no other; its error is put where
+// it belongs.
+func (f *frames) send(fd int, errs []error) {
+	heads, parts := make([]unix.Mmsghdr, len(f.of)), make([]unix.Iovec, len(f.of))
+	for i, b := range f.bytes {
+		parts[i].Base = &b[0]
+		parts[i].SetLen(len(b))
+		heads[i].Hdr = unix.Msghdr{
+			Name: (*byte)(unsafe.Pointer(&f.to[i])), Namelen: unix.SizeofSockaddrLinklayer, Iov: &parts[i],
+		}
+		heads[i].Hdr.SetIovlen(1)
+	}
+	for from := 0; from < len(heads); {
+		sent, err := sendAll(fd, heads[from:])
+		if from += sent; err != nil {
+			errs[f.of[from]] = err
+			from++
+		}
+	}
 }
 
 // frameSocket returns a socket that sends whole frames and receives nothing. It is opened once.

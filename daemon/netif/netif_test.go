@@ -145,18 +145,12 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
-// TestAnnounce reads the frames off the wire.
-func TestAnnounce(t *testing.T) {
-	a, b := netiftest.Pair(t)
+// hearARP returns what reads the next ARP frame that comes to a device of a node.
+func hearARP(t *testing.T, n *netiftest.Node, device string) func() []byte {
+	t.Helper()
 	var conn *packet.Conn
-	var mac net.HardwareAddr
-	a.Do(func() {
-		if ifi, err := net.InterfaceByName(netiftest.Device); err == nil {
-			mac = ifi.HardwareAddr
-		}
-	})
-	b.Do(func() {
-		ifi, err := net.InterfaceByName(netiftest.Device)
+	n.Do(func() {
+		ifi, err := net.InterfaceByName(device)
 		if err == nil {
 			conn, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_ARP, nil)
 		}
@@ -164,24 +158,73 @@ func TestAnnounce(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	ok(t, conn.SetReadDeadline(time.Now().Add(limit)))
-	ok(t, a.Host.Interface(netiftest.Device).Announce([]netip.Addr{vip.Addr()}, 2))
-	want := bytes.Join([][]byte{
-		{255, 255, 255, 255, 255, 255}, mac, {8, 6}, // Ethernet: to all, ARP
-		{0, 1, 8, 0, 6, 4, 0, 1}, // Ethernet and IPv4, request
-		mac, {192, 168, 1, 1},
-		{0, 0, 0, 0, 0, 0}, {192, 168, 1, 1},
-	}, nil)
-	for range 2 {
+	return func() []byte {
 		b := make([]byte, 100)
 		n, _, err := conn.ReadFrom(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, b[:n]); diff != "" {
+		return b[:n]
+	}
+}
+
+// gratuitous is the frame that says that an address is at a device of a node.
+func gratuitous(t *testing.T, n *netiftest.Node, device string, addr netip.Addr) []byte {
+	t.Helper()
+	var mac net.HardwareAddr
+	n.Do(func() {
+		if ifi, err := net.InterfaceByName(device); err == nil {
+			mac = ifi.HardwareAddr
+		}
+	})
+	return bytes.Join([][]byte{
+		{255, 255, 255, 255, 255, 255}, mac, {8, 6}, // Ethernet: to all, ARP
+		{0, 1, 8, 0, 6, 4, 0, 1}, // Ethernet and IPv4, request
+		mac, addr.AsSlice(),
+		{0, 0, 0, 0, 0, 0}, addr.AsSlice(),
+	}, nil)
+}
+
+// TestAnnounce reads the frames off the wire.
+func TestAnnounce(t *testing.T) {
+	a, b := netiftest.Pair(t)
+	next := hearARP(t, b, netiftest.Device)
+	ok(t, a.Host.Interface(netiftest.Device).Announce([]netip.Addr{vip.Addr()}, 2))
+	want := gratuitous(t, a, netiftest.Device, vip.Addr())
+	for range 2 {
+		if diff := cmp.Diff(want, next()); diff != "" {
 			t.Errorf("frame (-want +got):\n%s", diff)
 		}
+	}
+}
+
+// TestAnnounceAll announces on two interfaces at once, beside one that is not there: the others' frames
+// are each on their own wire, and only the one that is missing has an error.
+func TestAnnounceAll(t *testing.T) {
+	a, b := netiftest.PairOn(t, 2)
+	var heard []func() []byte
+	all := []netif.Announcement{{On: a.Host.Interface("gone"), Addrs: []netip.Addr{vip.Addr()}}}
+	for i, addr := range []string{"192.168.1.77", "192.168.2.77"} {
+		device := netiftest.DeviceOf(i)
+		heard = append(heard, hearARP(t, b, device))
+		all = append(all, netif.Announcement{
+			On: a.Host.Interface(device), Addrs: []netip.Addr{netip.MustParseAddr(addr)},
+		})
+	}
+	errs := a.Host.AnnounceAll(all)
+	if len(errs) != len(all) || errs[0] == nil || errs[1] != nil || errs[2] != nil {
+		t.Errorf("errors %v, want one of the first only", errs)
+	}
+	for i, next := range heard {
+		want := gratuitous(t, a, netiftest.DeviceOf(i), all[i+1].Addrs[0])
+		if diff := cmp.Diff(want, next()); diff != "" {
+			t.Errorf("frame on %s (-want +got):\n%s", netiftest.DeviceOf(i), diff)
+		}
+	}
+	if errs := a.Host.AnnounceAll(all[1:]); errs != nil {
+		t.Errorf("errors %v, want none", errs)
 	}
 }
 
