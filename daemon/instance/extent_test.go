@@ -53,6 +53,7 @@ func TestFaultNoPeer(t *testing.T) {
 
 // TestAddrVMACs has a VIP on another interface found at the virtual MAC address, and leaves nothing.
 func TestAddrVMACs(t *testing.T) {
+	t.Parallel()
 	a, node := netiftest.PairOn(t, 2)
 	b := realBench(t, a, node)
 	b.vip = netip.MustParsePrefix("192.168.2.1/32")

@@ -2,6 +2,7 @@ package instance_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -20,12 +21,19 @@ import (
 // asDaemon in the environment makes this test binary a daemon of one instance.
 const asDaemon = "TANDEM_TEST_AS_DAEMON"
 
+// sideBySide is how many of the tests on real wires, each with hosts of its own, run at once unless
+// -parallel says otherwise. Nearly all of the time they wait for adverts: two processors carry them.
+const sideBySide = "6"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asDaemon) != "" {
 		if err := daemon(); err != nil {
 			panic(err)
 		}
 		return
+	}
+	if err := flag.Set("test.parallel", sideBySide); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -51,6 +59,7 @@ func daemon() error {
 // TestDeadDaemon says that a daemon that is killed or frozen, with all that it consists of, loses
 // its VIP to the kernel, and that one that goes on afterwards is elected as any other.
 func TestDeadDaemon(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		signal os.Signal

@@ -42,6 +42,7 @@ func frrCases() []frrCase {
 // TestFRR pairs this daemon with FRR's vrrpd in each version and standing: they elect the same
 // master and hand over to each other.
 func TestFRR(t *testing.T) {
+	t.Parallel()
 	for _, tt := range frrCases() {
 		t.Run(tt.name+", we are higher", func(t *testing.T) {
 			t.Parallel()

@@ -74,11 +74,13 @@ const (
 // TestHolds has a master with all that it can hold, which it gives back, or, dead, leaves to be
 // withdrawn by another process, or to its successor.
 func TestHolds(t *testing.T) {
+	t.Parallel()
 	t.Run("withdrawn", func(t *testing.T) { testHolds(t, false) })
 	t.Run("inherited", func(t *testing.T) { testHolds(t, true) })
 }
 
 func testHolds(t *testing.T, inherited bool) {
+	t.Parallel()
 	a, node := netiftest.Pair(t)
 	b := realBench(t, a, node)
 	shielded := func() []string {

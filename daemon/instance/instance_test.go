@@ -36,6 +36,7 @@ type bench struct {
 
 // TestDirectors runs every case simulated, with a clock of its own, and on a real wire.
 func TestDirectors(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		run  func(*bench)
@@ -53,7 +54,10 @@ func TestDirectors(t *testing.T) {
 		t.Run(tt.name+"/simulated", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { tt.run(simulated(t)) })
 		})
-		t.Run(tt.name+"/real", func(t *testing.T) { tt.run(real(t)) })
+		t.Run(tt.name+"/real", func(t *testing.T) {
+			t.Parallel()
+			tt.run(real(t))
+		})
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 // TestKeepalived pairs this daemon with keepalived in each version and standing: they elect the
 // same master and hand over to each other.
 func TestKeepalived(t *testing.T) {
+	t.Parallel()
 	path, err := exec.LookPath("keepalived")
 	if err != nil {
 		t.Skip("keepalived is not installed")
@@ -195,6 +196,7 @@ func (k *keepalived) stop() {
 
 // TestKeepalivedVMAC pairs this daemon with keepalived, each with the virtual MAC address.
 func TestKeepalivedVMAC(t *testing.T) {
+	t.Parallel()
 	path, err := exec.LookPath("keepalived")
 	if err != nil {
 		t.Skip("keepalived is not installed")

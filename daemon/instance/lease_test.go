@@ -145,6 +145,7 @@ func TestLeases(t *testing.T) {
 
 // TestLeaseIsKept has a master keep its VIP for several leases of a second.
 func TestLeaseIsKept(t *testing.T) {
+	t.Parallel()
 	a, node := netiftest.Pair(t)
 	b := realBench(t, a, node)
 	d := b.start(0, func(g *instance.Group) { g.Members[0].Lease = time.Second })

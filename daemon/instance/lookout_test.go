@@ -14,8 +14,10 @@ import (
 // TestClaimed has two masters that cannot hear each other, for their virtual routers differ, with one
 // VIP: both say so, and the one that remains says so no more soon after the other has gone.
 func TestClaimed(t *testing.T) {
+	t.Parallel()
 	for name, vip := range map[string]netip.Prefix{"IPv4": vip, "IPv6": vip6} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			nodeA, nodeB := netiftest.Pair(t)
 			b := realBench(t, nodeA, nodeB)
 			b.vip = vip
@@ -66,6 +68,7 @@ func claimed(d *director) (vrrp.Condition, bool) {
 // TestHandoverIsNoConflict lets a VIP go to and fro: while both may have it nobody says that another
 // one has it too.
 func TestHandoverIsNoConflict(t *testing.T) {
+	t.Parallel()
 	b := real(t)
 	low := b.start(1, nil)
 	b.awaitState(low, vrrp.Master)

@@ -13,6 +13,7 @@ import (
 // TestLostRoutingComesBack deletes a route and a rule of a master whose next advert, and so its next
 // look at them, is far away.
 func TestLostRoutingComesBack(t *testing.T) {
+	t.Parallel()
 	a, node := netiftest.Pair(t)
 	b := realBench(t, a, node)
 	b.interval = 40 * time.Second

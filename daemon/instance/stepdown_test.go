@@ -12,6 +12,7 @@ import (
 // TestStepDown deletes a VIP on a real wire: the other director takes over and stays master, though
 // it is the lower one; and a VIP that is not tracked changes nothing.
 func TestStepDown(t *testing.T) {
+	t.Parallel()
 	nodeA, nodeB := netiftest.Pair(t)
 	b := realBench(t, nodeA, nodeB)
 	stepDown := func(noTrack bool) func(*instance.Group) {

@@ -65,11 +65,13 @@ func transports() []transport {
 
 // TestTransports elects and hands over, simulated and on a real wire, by every way.
 func TestTransports(t *testing.T) {
+	t.Parallel()
 	for _, tt := range transports() {
 		t.Run(tt.name+"/simulated", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { tt.handOver(simulated(t)) })
 		})
 		t.Run(tt.name+"/real", func(t *testing.T) {
+			t.Parallel()
 			a, b := netiftest.Pair(t)
 			for i, n := range []*netiftest.Node{a, b} {
 				eth := n.Host.Interface(netiftest.Device)

@@ -17,6 +17,7 @@ import (
 // TestUnknown has a stranger send adverts of three virtual routers: this one's, one of another
 // instance on the interface, and one of nobody's.
 func TestUnknown(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		hearAll bool
@@ -28,6 +29,7 @@ func TestUnknown(t *testing.T) {
 		{"hears its own", false, 0, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			b := real(t)
 			log := &book{}
 			d := b.start(0, func(g *instance.Group) {

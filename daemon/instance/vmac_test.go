@@ -21,6 +21,7 @@ import (
 // TestVMAC elects and hands over with a virtual MAC address in each family, which is where the VIP
 // is found, and leaves nothing.
 func TestVMAC(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		vip  netip.Prefix
