@@ -48,9 +48,16 @@ var _ = Describe("tandemd", Label("tandemd"), func() {
 				Fail("twice inconclusive: " + report.Summary)
 			}
 			Expect(report.Verdict).To(Equal(reports.Pass), report.Summary)
-		}, SpecTimeout(specTimeout))
+		}, labels(s), SpecTimeout(specTimeout))
 	}
 })
+
+// labels are those of a drill's specs, by which the suite is shared out: its name, and what stands
+// before the first hyphen of it, the network for one.
+func labels(s scenarios.Scenario) Labels {
+	network, _, _ := strings.Cut(s.Name, "-")
+	return Label(network, s.Name)
+}
 
 // shown says that a drill is of a kind of which keepalived runs another one: a scheduler, a checker, or
 // connections that survive.
@@ -88,7 +95,7 @@ var _ = Describe("keepalived", Label("keepalived"), func() {
 			for _, f := range report.Findings {
 				Expect(f.Bound).NotTo(Equal("run"), f.Detail)
 			}
-		}, SpecTimeout(specTimeout))
+		}, labels(s), SpecTimeout(specTimeout))
 	}
 })
 
