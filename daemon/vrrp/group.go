@@ -201,8 +201,11 @@ func (g *Group) hasten(now time.Time, member int, followed bool) {
 // one of it takes memory.
 func (g *Group) receive(now time.Time, member int, ev Received, event Event) bool {
 	m := g.members[member]
-	was, tie := m.state, ev.Advert.Priority == m.cfg.Priority
+	was, leader, tie := m.state, m.leader, ev.Advert.Priority == m.cfg.Priority
 	g.step(now, member, event)
+	if tie && was == Backup && m.state == Backup && m.leader != leader && g.yields(now) {
+		g.wait(m)
+	}
 	if ev.Advert.Priority == PriorityResign && m.cause == ReasonResigned {
 		g.hasten(now, member, ev.From == m.leader)
 	}
@@ -215,19 +218,30 @@ func (g *Group) receive(now time.Time, member int, ev Received, event Event) boo
 // giveWay has all members wait for longer than a group that had to yield on another link, and for
 // longer each time if that happens again soon. Two groups of equal standing of which each has the
 // higher address on one link take the mastership from each other; if they had begun at once, and
-// waited for equally long, they would do so for ever.
+// waited for equally long, they would do so for ever. So would three, if one that has given way did not
+// wait longer after the first advert of another one, too, which may be about to give way to a third.
 func (g *Group) giveWay(now time.Time) {
-	m := g.members[g.first]
-	if now.Sub(g.gaveWayAt) > 10*m.cfg.down(m.master) {
+	if !g.yields(now) {
 		g.gaveWay = 0
 	}
 	g.gaveWay, g.gaveWayAt = min(g.gaveWay+1, 4), now
 	for _, m := range g.members {
 		if m.state == Backup {
-			m.expiry = m.expiry.Add(time.Duration(g.gaveWay) * m.cfg.grace(m.master))
-			m.givesWayUntil = m.expiry
+			g.wait(m)
 		}
 	}
+}
+
+// yields says whether the group has given way not long ago.
+func (g *Group) yields(now time.Time) bool {
+	m := g.members[g.first]
+	return g.gaveWay > 0 && now.Sub(g.gaveWayAt) <= 10*m.cfg.down(m.master)
+}
+
+// wait has a backup wait for longer than others, the more the more often it had to give way.
+func (g *Group) wait(m *Machine) {
+	m.expiry = m.expiry.Add(time.Duration(g.gaveWay) * m.cfg.grace(m.master))
+	m.givesWayUntil = m.expiry
 }
 
 // settle brings the members together after one of them has moved.

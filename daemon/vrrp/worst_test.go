@@ -3,6 +3,7 @@ package vrrp
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -109,5 +110,33 @@ func (tt worstCase) run(t *testing.T, interval time.Duration, priorities []uint8
 	limit := time.Duration(tt.within*float64(interval)) + 2*n.delay
 	if took := whole.Sub(began); took > limit {
 		t.Errorf("seed %d: one master after %s, want %s: %s", seed, took, limit, n)
+	}
+}
+
+// evenDice has everything that could be by chance be as soon, and as little, as it can be.
+type evenDice struct{}
+
+func (evenDice) roll(string, int) int { return 0 }
+
+// TestEqualDirectorsAgree has directors of equal priority start at once, of which each has the higher
+// address on one LAN and the lower one on the other: they take the mastership from each other, but not
+// for ever.
+func TestEqualDirectorsAgree(t *testing.T) {
+	for _, version := range []Version{V2, V3} {
+		for count := 2; count <= 5; count++ {
+			t.Run(fmt.Sprint(version, count), func(t *testing.T) {
+				n := emptyNetwork(evenDice{}, func(string, ...any) {})
+				n.unit, n.delay, n.crossed = time.Second, 10*time.Millisecond, true
+				n.build(Config{Version: version, Interval: n.unit}, 2, slices.Repeat([]uint8{100}, count))
+				n.advance(30 * time.Second)
+				for range 100 {
+					n.advance(100 * time.Millisecond)
+					if n.masters() != 1 {
+						t.Fatalf("%d masters after %s", n.masters(), n.now.Sub(n.start))
+					}
+				}
+				n.checkWhole()
+			})
+		}
 	}
 }
