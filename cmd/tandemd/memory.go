@@ -78,8 +78,8 @@ func tidy(ctx context.Context) {
 	}
 }
 
-// untilTidy returns how long it is until the next look: at multiples of the clock's, when a director
-// looks at other things, so that the process need not wake up for this one.
+// untilTidy returns how long it is until the next look: at multiples of the clock's, when a
+// director looks at other things, so that the process need not wake up for this one.
 func untilTidy(now time.Time) time.Duration {
 	rest := tidyEvery - time.Duration(now.UnixNano())%tidyEvery
 	if rest < tidyEvery/2 {

@@ -68,16 +68,7 @@ func play(role string) int {
 	}
 	ended := make(chan struct{})
 	defer close(ended)
-	go func() {
-		for tick := time.NewTicker(50 * time.Millisecond); ; {
-			l.Beat()
-			select {
-			case <-tick.C:
-			case <-ended:
-				return
-			}
-		}
-	}()
+	go beat(l, ended)
 	l.Beat()
 	l.Claim(c)
 	l.Ready()
@@ -94,6 +85,20 @@ func play(role string) int {
 		return 1
 	}
 	return 0
+}
+
+// beat beats until ended is closed.
+func beat(l *Ledger, ended <-chan struct{}) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		l.Beat()
+		select {
+		case <-tick.C:
+		case <-ended:
+			return
+		}
+	}
 }
 
 // recorder is a Network that writes down what is asked of it, and a guard that runs on it.

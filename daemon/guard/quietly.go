@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// quietly reads a connection that does not block, by calls that the runtime's scheduler does not know
-// of: they do not wake its monitor, which costs more than a beat does.
+// quietly reads a connection that does not block, by calls that the runtime's scheduler does not
+// know of: they do not wake its monitor, which costs more than a beat does.
 type quietly struct{ conn *os.File }
 
 // Read is io.Reader's.

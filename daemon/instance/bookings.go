@@ -8,8 +8,8 @@ type booking struct {
 	runner *Runner
 }
 
-// bookings is a heap, the earliest first, each above four others. It knows the times itself: to look
-// into each Runner for its own would take longer than to compare.
+// bookings is a heap, the earliest first, each above four others. It knows the times itself: to
+// look into each Runner for its own would take longer than to compare.
 type bookings []booking
 
 const branches = 4

@@ -37,8 +37,8 @@ type inbox struct {
 	packets []packet
 	taken   []packet // room for what were the packets
 	items   []any    // linkState, failure, and the others
-	// some is that there are any, slow that what some of the items ask for may have to wait. They change
-	// under mu.
+	// some is that there are any, slow that what some of the items ask for may have to wait. They
+	// change under mu.
 	some, slow atomic.Bool
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/tandemlb/tandem/daemon/vrrp"
 )
 
-// mostTogether is how many adverts wait for others at most, longestWait how long, while Runners turn
-// that have more to do than to go on.
+// mostTogether is how many adverts wait for others at most, longestWait how long, while Runners
+// turn that have more to do than to go on.
 const (
 	mostTogether = 256
 	longestWait  = 2 * time.Millisecond

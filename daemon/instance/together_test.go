@@ -37,8 +37,8 @@ func (l *listener) hear(p netif.Packet) {
 	}
 }
 
-// TestTogether has many masters send together, and resign one after the other while the others go on:
-// each advert counts once, and none comes after the resignation.
+// TestTogether has many masters send together, and resign one after the other while the others go
+// on: each advert counts once, and none comes after the resignation.
 func TestTogether(t *testing.T) {
 	node, peer := netiftest.Pair(t)
 	const routers = 100

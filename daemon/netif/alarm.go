@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Alarm calls a function at a time that can be changed. It does what time.AfterFunc does, but by a
-// timer of the kernel's: those of the runtime wake the process a little too early, and again, and its
-// monitor several times, which takes as long as to send some dozen adverts. Its goroutine ends with
-// Close.
+// Alarm calls a function at a time that can be changed. It does what time.AfterFunc does, but by
+// a timer of the kernel's: those of the runtime wake the process a little too early, and again,
+// and its monitor several times, which takes as long as to send some dozen adverts. Its goroutine
+// ends with Close.
 type Alarm struct {
 	file  *os.File
 	raw   syscall.RawConn
@@ -47,8 +47,8 @@ func newAlarm() (*Alarm, error) {
 	return a, nil
 }
 
-// Set has the function be called after that long, at once if it is not above zero, and not when it was
-// set to before.
+// Set has the function be called after that long, at once if it is not above zero, and not when
+// it was set to before.
 func (a *Alarm) Set(after time.Duration) {
 	if a.other != nil {
 		a.other.Reset(after)

@@ -78,8 +78,8 @@ func (b *Burst) sendWith(r *ear, first int) {
 	}
 }
 
-// sendSome sends packets of an ear from that index on, as many as there is room for, and returns the
-// index from which on there may be more.
+// sendSome sends packets of an ear from that index on, as many as there is room for, and returns
+// the index from which on there may be more.
 func (b *Burst) sendSome(fd int, r *ear, next int) int {
 	if b.room == nil {
 		b.room = &outbox{}
@@ -130,8 +130,8 @@ type outbox struct {
 	which    [burstRoom]int // of those that wait
 }
 
-// sendAll sends packets without waiting and returns how many of them have left. If not all have, the
-// error is that of the next one: the kernel tells it only of the first of a call.
+// sendAll sends packets without waiting and returns how many of them have left. If not all have,
+// the error is that of the next one: the kernel tells it only of the first of a call.
 //
 // Source: sendmmsg(2), and net/socket.c, __sys_sendmmsg.
 func sendAll(fd int, heads []unix.Mmsghdr) (int, error) {

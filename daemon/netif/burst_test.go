@@ -11,8 +11,8 @@ import (
 	"github.com/tandemlb/tandem/daemon/netif/netiftest"
 )
 
-// TestBurst sends packets of several virtual routers, interfaces and families together, some of which
-// cannot leave: those are told, and the others arrive, in their order.
+// TestBurst sends packets of several virtual routers, interfaces and families together, some of
+// which cannot leave: those are told, and the others arrive, in their order.
 func TestBurst(t *testing.T) {
 	a, b := netiftest.PairOn(t, 2)
 	stranger := netip.MustParseAddr("192.0.2.1")
@@ -63,19 +63,25 @@ func TestBurst(t *testing.T) {
 		}
 	}
 	for i := range want {
-		for _, text := range want[i] {
-			select {
-			case got := <-heard[i]:
-				if got != text {
-					t.Fatalf("network %d: heard %q, want %q", i, got, text)
-				}
-			case <-time.After(limit):
-				t.Fatalf("network %d: %q was not heard", i, text)
-			}
-		}
+		hears(t, heard[i], want[i]...)
 	}
 	if errs := burst.Send(); errs != nil || burst.Len() != 0 {
 		t.Errorf("an empty burst: %v, %d packets wait", errs, burst.Len())
+	}
+}
+
+// hears has these texts be heard, in that order.
+func hears(t *testing.T, heard <-chan string, want ...string) {
+	t.Helper()
+	for _, text := range want {
+		select {
+		case got := <-heard:
+			if got != text {
+				t.Fatalf("heard %q, want %q", got, text)
+			}
+		case <-time.After(limit):
+			t.Fatalf("%q was not heard", text)
+		}
 	}
 }
 
@@ -103,14 +109,7 @@ func TestBurstClosed(t *testing.T) {
 	}
 	got := make(chan string, 1)
 	peer.Hear(func(p netif.Packet) { got <- string(p.Payload) }, nil)
-	select {
-	case text := <-got:
-		if text != "kept" {
-			t.Errorf("heard %q, want %q", text, "kept")
-		}
-	case <-time.After(limit):
-		t.Error("nothing was heard")
-	}
+	hears(t, got, "kept")
 }
 
 // source returns the node's own IPv4 address on a device.

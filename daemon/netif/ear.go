@@ -204,8 +204,8 @@ func (r *ear) remove(c *Conn) error {
 	return errors.Join(err, r.refilter(c.endpoint.VRID))
 }
 
-// forget takes c out and reports whether there is more to do: with the last one the socket goes, and
-// leaves all groups.
+// forget takes c out and reports whether there is more to do: with the last one the socket goes,
+// and leaves all groups.
 func (r *ear) forget(c *Conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -273,9 +273,9 @@ func (r *ear) control(do func(fd int) error) error {
 	return errors.Join(ctrlErr, err)
 }
 
-// listen delivers what has come, or a part of it if that is much, and reports whether from now on what
-// comes may wait for more: where many Conns hear adverts of about a second each would else wake the
-// process, at more than its own cost. Drain does not wait.
+// listen delivers what has come, or a part of it if that is much, and reports whether from now on
+// what comes may wait for more: where many Conns hear adverts of about a second each would else
+// wake the process, at more than its own cost. Drain does not wait.
 func (r *ear) listen(now time.Time) (calm bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -18,8 +18,9 @@ import (
 //	                          ├─ timer, which ends a rest
 //	                          └─ calm ── ears that have little to hear
 //
-// Door and calm are epoll instances. The first packet to a calm ear shuts calm: until the end of the
-// rest that begins then nothing that comes to such ears wakes the process. Then all of them are read.
+// Door and calm are epoll instances. The first packet to a calm ear shuts calm: until the end of
+// the rest that begins then nothing that comes to such ears wakes the process. Then all of them
+// are read.
 type gate struct {
 	door        *os.File
 	raw         syscall.RawConn
