@@ -135,6 +135,14 @@ type glancing struct {
 	gate atomic.Pointer[chan bool]
 }
 
+// glanced returns a Reconciler of such a table, the table and its memory.
+func glanced(t *testing.T) (*ipvstest.Memory, *glancing, *reconciled) {
+	t.Helper()
+	m := &ipvstest.Memory{}
+	table := &glancing{counting: counting{Table: m}, m: m}
+	return m, table, reconcile(t, table, m, ipvs.Options{})
+}
+
 func (g *glancing) Glance(services ipvs.Services) ([]bool, error) {
 	if gate := g.gate.Load(); gate != nil {
 		<-*gate
@@ -157,9 +165,7 @@ func (g *glancing) Glance(services ipvs.Services) ([]bool, error) {
 // somebody has changed the most of it, and now and then.
 func TestReconcilerGlances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &ipvstest.Memory{}
-		table := &glancing{counting: counting{Table: m}, m: m}
-		r := reconcile(t, table, m, ipvs.Options{})
+		m, table, r := glanced(t)
 		a, b := realServer("192.168.2.11:80", 1), realServer("192.168.2.12:80", 1)
 		lists := int64(0)
 		looked := func(what string, times int64) {
@@ -201,9 +207,7 @@ func TestReconcilerGlances(t *testing.T) {
 // was wanted or from what they were: at those alone.
 func TestReconcilerLooksAtWhatDiffers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &ipvstest.Memory{}
-		table := &glancing{counting: counting{Table: m}, m: m}
-		r := reconcile(t, table, m, ipvs.Options{})
+		m, table, r := glanced(t)
 		want := many(10, 50)
 		r.set(want)
 		r.after(ipvs.Interval)
@@ -263,9 +267,7 @@ func TestReconcilerLooksAtWhatDiffers(t *testing.T) {
 // their next attempts: that is made at once, and a service that is wanted no longer goes.
 func TestReconcilerWantsAnewWhileItFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &ipvstest.Memory{}
-		table := &glancing{counting: counting{Table: m}, m: m}
-		r := reconcile(t, table, m, ipvs.Options{})
+		m, _, r := glanced(t)
 		want := many(10, 50)
 		r.set(want)
 		r.after(2 * ipvs.Interval)
@@ -305,9 +307,7 @@ func TestReconcilerWantsAnewWhileItFails(t *testing.T) {
 // than the time to the next one, which is of the whole table then.
 func TestReconcilerWantsAnewWhileItLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &ipvstest.Memory{}
-		table := &glancing{counting: counting{Table: m}, m: m}
-		r := reconcile(t, table, m, ipvs.Options{})
+		_, table, r := glanced(t)
 		want := many(10, 50)
 		r.set(want)
 		r.after(2 * ipvs.Interval)
@@ -334,9 +334,7 @@ func TestReconcilerWantsAnewWhileItLooks(t *testing.T) {
 // its next attempt.
 func TestReconcilerSeesThatItIsRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &ipvstest.Memory{}
-		table := &glancing{counting: counting{Table: m}, m: m}
-		r := reconcile(t, table, m, ipvs.Options{})
+		m, table, r := glanced(t)
 		want := many(10, 50)
 		r.set(want[:9])
 		r.after(2 * ipvs.Interval)
