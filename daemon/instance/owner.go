@@ -62,7 +62,6 @@ func (r *Runner) turn() (next time.Time, over bool) {
 	for r.read(r.tasks) || r.drain(r.tasks) {
 	}
 	if r.leaving && r.ended() {
-		r.flush()
 		return time.Time{}, true
 	}
 	r.keeper.beat(r.now)
@@ -187,10 +186,7 @@ func (r *Runner) step(member int, ev vrrp.Event) {
 		r.advertise(actions) // nothing else is new
 		return
 	}
-	if len(actions) > 0 {
-		r.flush()
-		r.performAll(actions...)
-	}
+	r.performAll(actions...)
 	for i, m := range r.members {
 		r.observe(m, r.group.Member(i))
 		r.reclaim(m, r.group.Member(i))
@@ -199,6 +195,9 @@ func (r *Runner) step(member int, ev vrrp.Event) {
 
 // performAll does these actions. The keeper learns of all of them at once.
 func (r *Runner) performAll(actions ...vrrp.MemberAction) {
+	if len(actions) > 0 {
+		r.flush() // what was to be done before is done before
+	}
 	var orders []order
 	for _, a := range actions {
 		if o := r.perform(r.now, a.Member, a.Action); o.verb != 0 {

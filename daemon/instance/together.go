@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tandemlb/tandem/daemon/netif"
@@ -19,26 +20,32 @@ const (
 // new about it, comes after what of its own waits here.
 type adverts struct {
 	burst netif.Burst
-	of    []*member // of each packet
-	owner []*Runner // likewise
+	of    []waiting // of each packet
 	since time.Time // when the first of them came
 }
 
-// join has the advert of m wait, and reports whether it does; if not, it is to be sent at once.
-func (a *adverts) join(r *Runner, m *member) bool {
+// waiting is whose advert waits, and of which priority.
+type waiting struct {
+	r        *Runner
+	m        *member
+	priority uint8
+}
+
+// join has an advert of m wait, and reports whether it does; if not, it is to be sent at once.
+func (a *adverts) join(r *Runner, m *member, priority uint8) bool {
 	sock, ok := m.sock.(Joiner)
 	if !ok || len(m.dests) != 1 {
 		return false
 	}
 	dst := m.dests[0]
-	b, err := r.encode(m, r.group.Member(m.index).Priority(), dst)
+	b, err := r.encode(m, priority, dst)
 	if err != nil || !sock.Join(&a.burst, b, m.source, dst) {
 		return false
 	}
 	if len(a.of) == 0 {
 		a.since = r.now
 	}
-	a.of, a.owner = append(a.of, m), append(a.owner, r)
+	a.of = append(a.of, waiting{r, m, priority})
 	r.waiting++
 	return true
 }
@@ -51,18 +58,16 @@ func (a *adverts) full(now time.Time) bool {
 // send sends what waits.
 func (a *adverts) send() {
 	errs := a.burst.Send()
-	for i, m := range a.of {
+	for i, w := range a.of {
 		var err error
 		if errs != nil {
 			err = errs[i]
 		}
-		r := a.owner[i]
-		r.waiting--
-		r.sent(m, r.group.Member(m.index).Priority(), err)
+		w.r.waiting--
+		w.r.sent(w.m, w.priority, err)
 	}
 	clear(a.of)
-	clear(a.owner)
-	a.of, a.owner = a.of[:0], a.owner[:0]
+	a.of = a.of[:0]
 }
 
 // flush sends the adverts of r that wait for others.
@@ -74,22 +79,19 @@ func (r *Runner) flush() {
 
 // goesOn reports whether all that is to be done is to send adverts.
 func goesOn(actions []vrrp.MemberAction) bool {
-	for _, a := range actions {
-		if _, ok := a.Action.(vrrp.SendAdvert); !ok {
-			return false
-		}
-	}
-	return len(actions) > 0
+	return len(actions) > 0 && !slices.ContainsFunc(actions, func(a vrrp.MemberAction) bool {
+		_, sends := a.Action.(vrrp.SendAdvert)
+		return !sends
+	})
 }
 
 // advertise sends the adverts of masters that go on, together with those of others if it may.
 func (r *Runner) advertise(actions []vrrp.MemberAction) {
 	r.flush()
 	for _, a := range actions {
-		m := r.members[a.Member]
-		if m.sock == nil || r.adverts != nil && r.adverts.join(r, m) {
-			continue
+		m, advert := r.members[a.Member], a.Action.(vrrp.SendAdvert)
+		if m.sock != nil && (r.adverts == nil || !r.adverts.join(r, m, advert.Priority)) {
+			r.send(m, advert.Priority)
 		}
-		r.perform(r.now, a.Member, a.Action)
 	}
 }

@@ -92,11 +92,17 @@ func TestTogether(t *testing.T) {
 			t.Errorf("%s: %d adverts heard; %d counted, %d resignations, %d errors (%s)",
 				s.Name, len(sent), s.Sent, s.ZeroSent, s.Errors, s.LastError)
 		}
-		for j, priority := range sent {
-			if (priority == vrrp.PriorityResign) != (j == len(sent)-1) {
-				t.Errorf("%s: priorities %v, want one resignation, at last", s.Name, sent)
-				break
-			}
+		resignedLast(t, s.Name, sent)
+	}
+}
+
+// resignedLast checks that of what a router has sent the last advert is a resignation, and no other.
+func resignedLast(t *testing.T, name string, sent []uint8) {
+	t.Helper()
+	for i, priority := range sent {
+		if (priority == vrrp.PriorityResign) != (i == len(sent)-1) {
+			t.Errorf("%s: priorities %v, want one resignation, at last", name, sent)
+			return
 		}
 	}
 }
@@ -118,4 +124,60 @@ func (l *listener) await(t *testing.T, vrid uint8, adverts int) {
 			t.Fatalf("router %d: heard %d adverts, want %d", vrid, n, adverts)
 		}
 	}
+}
+
+// joining is a Link whose socket calls joined just before an advert is sent together with others.
+type joining struct {
+	instance.Link
+	joined func()
+}
+
+func (l joining) Open(e netif.Endpoint) (instance.Socket, error) {
+	s, err := l.Link.(instance.Opener).Open(e)
+	return joiningSocket{s, l.joined}, err
+}
+
+type joiningSocket struct {
+	instance.Socket
+	joined func()
+}
+
+func (s joiningSocket) Join(b *netif.Burst, payload []byte, src, dst netip.Addr) bool {
+	s.joined()
+	return s.Socket.(instance.Joiner).Join(b, payload, src, dst)
+}
+
+// TestNothingWaitsBehindAResignation has a master resign in the very turn in which an advert of its
+// own waits for others: that one comes first.
+func TestNothingWaitsBehindAResignation(t *testing.T) {
+	node, peer := netiftest.Pair(t)
+	b := realBench(t, node, peer)
+	l := &listener{sent: map[uint8][]uint8{}, news: make(chan struct{}, 1)}
+	c, err := peer.Host.Interface(netiftest.Device).Listen(51)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Hear(l.hear, nil)
+	var d *director
+	count := 0
+	real := b.links[0]
+	started := make(chan struct{})
+	b.links[0] = func(name string) instance.Link {
+		return joining{real(name), func() {
+			<-started
+			if count++; count == 3 {
+				if err := d.runner.SetTracked("VI_1", false); err != nil {
+					t.Error(err)
+				}
+			}
+		}}
+	}
+	d = b.start(0, func(g *instance.Group) { g.Resume = true })
+	close(started)
+	l.await(t, 51, 4)
+	d.halt()
+	s := d.runner.Snapshot()[0]
+	l.await(t, 51, int(s.Sent))
+	resignedLast(t, s.Name, l.sent[51])
 }

@@ -114,22 +114,14 @@ func (f *frames) add(of, index int, frame []byte) {
 // send sends all frames without waiting. What cannot be sent holds up no other; its error is put where
 // it belongs.
 func (f *frames) send(fd int, errs []error) {
-	heads, parts := make([]unix.Mmsghdr, len(f.of)), make([]unix.Iovec, len(f.of))
-	for i, b := range f.bytes {
-		parts[i].Base = &b[0]
-		parts[i].SetLen(len(b))
-		heads[i].Hdr = unix.Msghdr{
-			Name: (*byte)(unsafe.Pointer(&f.to[i])), Namelen: unix.SizeofSockaddrLinklayer, Iov: &parts[i],
-		}
-		heads[i].Hdr.SetIovlen(1)
+	heads, messages := make([]unix.Mmsghdr, len(f.of)), make([]message, len(f.of))
+	for i := range messages {
+		m := &messages[i]
+		m.addressed(unsafe.Pointer(&f.to[i]), unix.SizeofSockaddrLinklayer)
+		m.load(f.bytes[i])
+		m.head(&heads[i].Hdr)
 	}
-	for from := 0; from < len(heads); {
-		sent, err := sendAll(fd, heads[from:])
-		if from += sent; err != nil {
-			errs[f.of[from]] = err
-			from++
-		}
-	}
+	sendEach(fd, heads, func(i int, err error) { errs[f.of[i]] = err })
 }
 
 // frameSocket returns a socket that sends whole frames and receives nothing. It is opened once.

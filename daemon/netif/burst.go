@@ -73,6 +73,7 @@ func (b *Burst) sendWith(r *ear, first int) {
 	}
 	for i := first; i < len(b.waiting); i++ { // the socket is closed
 		if d := &b.waiting[i]; d.conn.ear == r && !d.sent {
+			d.sent = true
 			b.fail(i, err)
 		}
 	}
@@ -95,18 +96,10 @@ func (b *Burst) sendSome(fd int, r *ear, next int) int {
 		m.load(d.payload)
 		m.head(&room.heads[n].Hdr)
 		room.which[n] = next
+		d.sent = true
 		n++
 	}
-	for from := 0; from < n; {
-		sent, err := sendAll(fd, room.heads[from:n])
-		for _, i := range room.which[from : from+sent] {
-			b.waiting[i].sent = true
-		}
-		if from += sent; err != nil {
-			b.fail(room.which[from], err)
-			from++
-		}
-	}
+	sendEach(fd, room.heads[:n], func(i int, err error) { b.fail(room.which[i], err) })
 	for i := range n {
 		room.messages[i].load(nil)
 	}
@@ -115,12 +108,10 @@ func (b *Burst) sendSome(fd int, r *ear, next int) int {
 
 // fail notes that a packet could not be sent.
 func (b *Burst) fail(i int, err error) {
-	d := &b.waiting[i]
-	d.sent = true
 	if len(b.errs) == 0 {
 		b.errs = append(b.errs, make([]error, len(b.waiting))...)
 	}
-	b.errs[i] = fmt.Errorf("send to %s: %w", d.dst, err)
+	b.errs[i] = fmt.Errorf("send to %s: %w", b.waiting[i].dst, err)
 }
 
 // outbox is what one call sends.
@@ -128,6 +119,17 @@ type outbox struct {
 	heads    [burstRoom]unix.Mmsghdr
 	messages [burstRoom]message
 	which    [burstRoom]int // of those that wait
+}
+
+// sendEach sends packets without waiting. One that cannot be sent holds up no other; failed is told of
+// it.
+func sendEach(fd int, heads []unix.Mmsghdr, failed func(i int, err error)) {
+	for from := 0; from < len(heads); from++ {
+		sent, err := sendAll(fd, heads[from:])
+		if from += sent; err != nil {
+			failed(from, err)
+		}
+	}
 }
 
 // sendAll sends packets without waiting and returns how many of them have left. If not all have,

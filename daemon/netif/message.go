@@ -33,7 +33,7 @@ func (m *message) load(b []byte) {
 	m.payload.SetLen(len(b))
 }
 
-// addressed has m go to an address of the kernel's form, which is part of m.
+// addressed has m go to an address of the kernel's form, which stays where it is until m has left.
 func (m *message) addressed(to unsafe.Pointer, length uint32) {
 	m.to, m.toLen = (*byte)(to), length
 }

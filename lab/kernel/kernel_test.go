@@ -84,7 +84,7 @@ func playInGuest(role string) int {
 		return tellPlace()
 	case "spin":
 		fmt.Println("up")
-		time.Sleep(time.Second) // so that others can hand the line on
+		time.Sleep(time.Second) // this clock goes on when nobody has anything to do: the line is handed on
 		spinForEver()
 	case "poll":
 		return poll()
