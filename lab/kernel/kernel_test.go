@@ -84,7 +84,7 @@ func playInGuest(role string) int {
 		return tellPlace()
 	case "spin":
 		fmt.Println("up")
-		time.Sleep(time.Second) // this clock goes on when nobody has anything to do: the line is handed on
+		time.Sleep(time.Second) // virtual: it is over when all others wait, the line handed on
 		spinForEver()
 	case "poll":
 		return poll()
