@@ -118,6 +118,26 @@ func (tt delivery) deliver(t *testing.T) {
 	a.stop()
 }
 
+// TestDeafAtTheEnd has a neighbour answer a farewell before the ear is closed: nobody is there to
+// take it for a stranger's.
+func TestDeafAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAir().host(addrA)
+		a := delivering(t, h)
+		pass(time.Millisecond)
+		e := h.ear(door{})
+		a.stop()
+		e.queue = []datagram{{
+			payload: must(Packet{State: Down, Multiplier: 3, Mine: 7}.Append(nil)),
+			from:    netip.MustParseAddr("192.168.1.9"), to: netip.MustParseAddr(addrA), ttl: 255,
+		}}
+		a.receive(door{}, e)
+		if drops := a.Drops(); len(drops) > 0 {
+			t.Errorf("drops %v, want none", drops)
+		}
+	})
+}
+
 // delivering runs a Speaker with three sessions, whose discriminators are 1001 and so on.
 func delivering(t *testing.T, h *host) *speaker {
 	t.Helper()

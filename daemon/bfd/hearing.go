@@ -95,11 +95,12 @@ func (s *Speaker) closeOld() {
 	}
 }
 
-// receive reads what waits. The lock is let go between, for timers.
+// receive reads what waits. The lock is let go between, for timers. At the end of Run it reads no
+// more: a neighbour that was told answers one that is not there.
 func (s *Speaker) receive(d door, e ear) {
 	for more := true; more; {
 		s.mu.Lock()
-		more = s.read(d, e)
+		more = s.active && s.read(d, e)
 		s.mu.Unlock()
 	}
 }
