@@ -120,9 +120,7 @@ func TestTrackers(t *testing.T) {
 			b := runOn(t, peer, strings.Replace(oneInstance, "150", "100", 1))
 			heal := fail(t, file)
 			b.holds("peer takes over", a)
-			if !a.log.has(tt.said) {
-				t.Errorf("log: expected %s", tt.said)
-			}
+			until(t, "log: "+tt.said, func() bool { return a.log.has(tt.said) })
 			heal()
 			a.holds("master again", b)
 		})

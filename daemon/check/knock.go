@@ -29,7 +29,7 @@ type knocks struct {
 // knock is one of them.
 type knock struct {
 	watch *watch
-	task  Task
+	turn  turn
 	fd    int
 	at    time.Time // when it was begun
 }
@@ -41,7 +41,7 @@ func (k *knocks) begin(w *watch, now time.Time) bool {
 	if !plain {
 		return false
 	}
-	task, ok := w.enter()
+	t, ok := w.enter()
 	if !ok {
 		return true
 	}
@@ -51,10 +51,10 @@ func (k *knocks) begin(w *watch, now time.Time) bool {
 		if err == nil {
 			hangUp(fd)
 		}
-		w.conclude(task, c.judge(err), now)
+		w.conclude(t, c.judge(err), now)
 		return true
 	}
-	k.begun = append(k.begun, knock{w, task, fd, now})
+	k.begun = append(k.begun, knock{w, t, fd, now})
 	return true
 }
 
@@ -72,14 +72,14 @@ func (k *knocks) look(now time.Time) {
 
 // open looks at one.
 func (k *knocks) open(n *knock, now time.Time) {
-	c, _ := n.task.Checker.(TCP)
+	c, _ := tcpOf(n.turn.checker)
 	_, to, size := k.to.set(unmap(c.Target))
 	switch err := connectAgain(n.fd, to, size); {
 	case errors.Is(err, unix.EALREADY), errors.Is(err, unix.EINPROGRESS):
 		go n.watch.await(*n, c)
 	default:
 		hangUp(n.fd)
-		n.watch.conclude(n.task, c.judge(err), now)
+		n.watch.conclude(n.turn, c.judge(err), now)
 	}
 }
 
@@ -96,7 +96,7 @@ func (k *knocks) abandon() {
 	for i := range k.begun {
 		n := &k.begun[i]
 		hangUp(n.fd)
-		n.watch.conclude(n.task, context.Canceled, n.at)
+		n.watch.conclude(n.turn, context.Canceled, n.at)
 	}
 	k.begun = nil
 }
@@ -105,7 +105,7 @@ func (k *knocks) abandon() {
 func (w *watch) plain() (TCP, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c, ok := w.checker.(TCP)
+	c, ok := tcpOf(w.checker)
 	if !ok || c.Bind.IsValid() || c.Bind.Port() != 0 || !c.Dialer.plain() ||
 		!c.Target.IsValid() || c.Target.Addr().Zone() != "" {
 		return TCP{}, false
@@ -116,25 +116,25 @@ func (w *watch) plain() (TCP, bool) {
 
 // await goes on with a knock that has had no answer yet.
 func (w *watch) await(n knock, c TCP) {
-	ctx, cancel := context.WithDeadline(w.ctx, n.at.Add(n.task.Timeout))
+	ctx, cancel := context.WithDeadline(n.turn.ctx, n.at.Add(n.turn.timeout))
 	w.hold(cancel)
 	e := endpoint{target: unmap(c.Target), timeout: c.Timeout}
 	deadline, _ := ctx.Deadline()
 	if own := n.at.Add(c.Timeout); c.Timeout > 0 && own.Before(deadline) {
 		deadline = own
 	}
-	w.over(n.task, Weight{}, c.judge(e.await(ctx, n.fd, deadline)), time.Now())
+	w.over(n.turn, Weight{}, c.judge(e.await(ctx, n.fd, deadline)), time.Now())
 }
 
 // conclude is over for the queue's goroutine, which waits for nobody.
-func (w *watch) conclude(task Task, err error, now time.Time) {
+func (w *watch) conclude(t turn, err error, now time.Time) {
 	report, next := w.note(Weight{}, err, now)
-	if !report.matters(task) {
+	if !report.matters(t) {
 		w.rest(next, now)
 		return
 	}
 	go func() {
-		w.send(report)
+		t.send(report)
 		w.rest(next, time.Now())
 	}()
 }

@@ -78,7 +78,7 @@ func (c Misc) judge(e ScriptExit) (Weight, error) {
 	case e.Status == 0:
 		return Weight{}, nil
 	case c.Dynamic && e.Status >= 2 && e.Status <= 255:
-		return Weight{Kind: Exactly, Value: e.Status - 2}, nil
+		return Weight{Kind: Exactly, Value: int32(e.Status - 2)}, nil
 	}
 	return fail(Exit, fmt.Sprintf("exit status %d", e.Status))
 }

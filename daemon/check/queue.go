@@ -25,6 +25,7 @@ const (
 // Turns that have something to do are at least a tick apart, so that one is for several attempts
 // where there are many; what is put before all others has one at once.
 type queue struct {
+	clock  clock
 	wake   chan struct{} // has room for one: the first one is another
 	knocks knocks
 
@@ -32,7 +33,7 @@ type queue struct {
 	waiting byDue
 }
 
-func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+func newQueue(c clock) *queue { return &queue{clock: c, wake: make(chan struct{}, 1)} }
 
 // put has w wait for w.due, which must not change meanwhile.
 func (q *queue) put(w *watch) {
@@ -52,7 +53,7 @@ func (q *queue) remove(w *watch) bool {
 	if w.place == 0 {
 		return false
 	}
-	heap.Remove(&q.waiting, w.place-1)
+	heap.Remove(&q.waiting, int(w.place)-1)
 	return true
 }
 
@@ -116,7 +117,7 @@ func (q *queue) begin(now time.Time) int {
 func (q *queue) next(now time.Time) *watch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting) == 0 || q.waiting[0].due.After(now) {
+	if len(q.waiting) == 0 || q.waiting[0].due > q.clock.instant(now) {
 		return nil
 	}
 	w, _ := heap.Pop(&q.waiting).(*watch)
@@ -128,7 +129,7 @@ func (q *queue) wait(now, worked time.Time) time.Duration {
 	q.mu.Lock()
 	first := never
 	if len(q.waiting) > 0 {
-		first = q.waiting[0].due.Sub(now)
+		first = time.Duration(q.waiting[0].due - q.clock.instant(now))
 	}
 	q.mu.Unlock()
 	if first <= 0 {
@@ -141,10 +142,10 @@ func (q *queue) wait(now, worked time.Time) time.Duration {
 type byDue []*watch
 
 func (b byDue) Len() int           { return len(b) }
-func (b byDue) Less(i, j int) bool { return b[i].due.Before(b[j].due) }
+func (b byDue) Less(i, j int) bool { return b[i].due < b[j].due }
 func (b byDue) Swap(i, j int) {
 	b[i], b[j] = b[j], b[i]
-	b[i].place, b[j].place = i+1, j+1
+	b[i].place, b[j].place = int32(i+1), int32(j+1)
 }
 
 // Push is heap.Interface's.
@@ -154,7 +155,7 @@ func (b *byDue) Push(x any) {
 		panic("check: what is to wait is no watch")
 	}
 	*b = append(*b, w)
-	w.place = len(*b)
+	w.place = int32(len(*b))
 }
 
 // Pop is heap.Interface's.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -80,7 +79,7 @@ type Runner struct {
 	post   *post
 
 	mu      sync.Mutex
-	tasks   map[string]*watch
+	tasks   []*watch        // sorted by ID: a map of thousands takes four times the memory
 	paused  map[string]bool // see Suspend
 	spread  spread
 	runs    bool           // Run is at work, and post complete
@@ -93,8 +92,9 @@ type Runner struct {
 // goroutines of attempts; checks that have changes wait for it. It must not be nil. A task starts
 // with what its Params.Alpha says, which is not reported.
 func NewRunner(report func(Report)) *Runner {
-	r := &Runner{report: report, tasks: make(map[string]*watch), spread: make(spread)}
-	r.post = &post{send: r.send, queue: newQueue(), done: r.running.Done}
+	now := clock(time.Now())
+	r := &Runner{report: report, spread: make(spread)}
+	r.post = &post{clock: now, send: r.send, queue: newQueue(now), done: r.running.Done}
 	return r
 }
 
@@ -102,44 +102,69 @@ func NewRunner(report func(Report)) *Runner {
 // new checker and times from the next attempt on; one that is not named again ends, and may report
 // for the last time while Set runs. An error names a task that cannot be, and then nothing changes.
 func (r *Runner) Set(tasks []Task) error {
-	// A new map has the size that is needed, and the IDs as they are given now: they are there
-	// once, for whoever gave them keeps them, too.
-	next := make(map[string]*watch, len(tasks))
-	for i := range tasks {
-		t := &tasks[i]
-		if err := t.validate(); err != nil {
-			return err
-		}
-		if _, named := next[t.ID]; named {
-			return fmt.Errorf("set check %s: named twice", t.ID)
-		}
-		next[t.ID] = nil
+	sorted, err := sortedByID(tasks)
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.tasks
-	r.tasks = next
-	for id, w := range before {
-		if _, named := next[id]; !named {
-			w.end()
-		}
-	}
+	r.tasks = make([]*watch, 0, len(tasks))
 	now := time.Now() // for thousands, to ask each time would take longer than all the rest
 	known := make(map[terms]*terms)
-	for i := range tasks {
-		t := &tasks[i]
-		terms := shared(known, termsOf(t))
-		if w := before[t.ID]; w != nil {
-			w.set(t.ID, t.Checker, terms, now)
-			r.tasks[t.ID] = w
+	for _, n := range sorted {
+		t := &tasks[n]
+		for len(before) > 0 && before[0].id < t.ID {
+			before[0].end()
+			before = before[1:]
+		}
+		terms := shared(known, termsOf(t, r.post))
+		if len(before) > 0 && before[0].id == t.ID {
+			// The ID as it is given now: it is there once, for whoever gave it keeps it, too.
+			before[0].set(t.ID, t.Checker, terms, now)
+			r.tasks = append(r.tasks, before[0])
+			before = before[1:]
 			continue
 		}
-		w := newWatch(t, terms, r.post)
+		w := newWatch(t, terms)
 		w.paused = r.paused[t.ID]
-		r.tasks[t.ID] = w
+		r.tasks = append(r.tasks, w)
 		r.start(w, now)
 	}
+	for _, w := range before {
+		w.end()
+	}
 	return nil
+}
+
+// sortedByID returns the numbers of tasks in the order of their IDs, and an error for one that
+// cannot be.
+func sortedByID(tasks []Task) ([]int32, error) {
+	sorted := make([]int32, len(tasks))
+	for i := range tasks {
+		if err := tasks[i].validate(); err != nil {
+			return nil, err
+		}
+		sorted[i] = int32(i)
+	}
+	slices.SortFunc(sorted, func(a, b int32) int { return cmp.Compare(tasks[a].ID, tasks[b].ID) })
+	for i := range sorted[:max(len(sorted)-1, 0)] {
+		if id := tasks[sorted[i]].ID; id == tasks[sorted[i+1]].ID {
+			return nil, fmt.Errorf("set check %s: named twice", id)
+		}
+	}
+	return sorted, nil
+}
+
+// task returns that of an ID; nil if there is none. The lock is held.
+func (r *Runner) task(id string) *watch {
+	i, known := slices.BinarySearchFunc(r.tasks, id, func(w *watch, id string) int {
+		return cmp.Compare(w.id, id)
+	})
+	if !known {
+		return nil
+	}
+	return r.tasks[i]
 }
 
 // start starts a task if Run is at work.
@@ -157,7 +182,7 @@ func (r *Runner) AssumeDown(ids map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id := range ids {
-		if w := r.tasks[id]; w != nil {
+		if w := r.task(id); w != nil {
 			w.mu.Lock()
 			w.tracker.AssumeDown()
 			w.mu.Unlock()
@@ -172,7 +197,7 @@ func (r *Runner) Recheck(ids ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range ids {
-		if w := r.tasks[id]; w != nil {
+		if w := r.task(id); w != nil {
 			w.recheck()
 		}
 	}
@@ -186,7 +211,6 @@ func (r *Runner) States() []State {
 	for _, w := range r.tasks {
 		states = append(states, w.current())
 	}
-	slices.SortFunc(states, func(a, b State) int { return cmp.Compare(a.ID, b.ID) })
 	return states
 }
 
@@ -206,8 +230,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.mu.Lock()
 	r.post.ctx, r.runs = ctx, true
 	now := time.Now()
-	for _, id := range slices.Sorted(maps.Keys(r.tasks)) {
-		r.start(r.tasks[id], now)
+	for _, w := range r.tasks {
+		r.start(w, now)
 	}
 	r.mu.Unlock()
 	r.post.queue.run(ctx)

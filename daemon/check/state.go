@@ -58,5 +58,5 @@ func FileState(value, weight int, reverse bool) (up bool, w Weight, why string) 
 		return false, Weight{}, fmt.Sprintf("file has the number %d: %.0f for the weight",
 			value, product)
 	}
-	return true, Weight{Kind: Added, Value: int(math.Min(product, limit))}, ""
+	return true, Weight{Kind: Added, Value: int32(math.Min(product, limit))}, ""
 }

@@ -16,8 +16,8 @@ func (r *Runner) Suspend(ids map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.paused = maps.Clone(ids)
-	for id, w := range r.tasks {
-		w.pause(ids[id])
+	for _, w := range r.tasks {
+		w.pause(ids[w.id])
 	}
 }
 
@@ -28,9 +28,9 @@ func (w *watch) pause(paused bool) {
 		return
 	}
 	w.paused, w.again = paused, !paused
-	if paused && w.cancel != nil {
+	if paused && w.busy {
 		w.void = true
-		w.cancel()
+		w.cut()
 	}
-	w.rearm(time.Now())
+	w.rearm(w.terms.clock.instant(time.Now()))
 }

@@ -23,6 +23,23 @@ type TCP struct {
 	Timeout time.Duration
 }
 
+// TCPer is a Checker that checks as the TCP does which it returns. It may keep less than that.
+type TCPer interface {
+	Checker
+	TCP() TCP
+}
+
+// tcpOf returns what c is as a TCP, if it is one.
+func tcpOf(c Checker) (TCP, bool) {
+	switch c := c.(type) {
+	case TCP:
+		return c, true
+	case TCPer:
+		return c.TCP(), true
+	}
+	return TCP{}, false
+}
+
 // Check implements Checker. Its error is a *Failure.
 //
 // It asks the kernel for no more than the answer: the connection of package net, which is there to

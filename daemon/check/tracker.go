@@ -52,19 +52,17 @@ type Params struct {
 // by one after Interval. A server that was only assumed to be up (no Alpha) has no credit: its
 // first result decides. A fault on this side (Local) says nothing about the server, and changes
 // nothing: a director short of descriptors must not empty its pools.
+//
+// The Params are the caller's, for many Trackers may have the same. They may be others from one
+// step to the next: what is known so far stays known.
 type Tracker struct {
-	// Params are never nil, and only read: many Trackers may have the same. Others may take their
-	// place between two steps: what is known so far stays known.
-	Params   *Params
 	weight   Weight
 	failures int32
 	up, ran  bool
 }
 
 // NewTracker returns a Tracker without results: up, or down with Alpha.
-func NewTracker(p *Params) Tracker {
-	return Tracker{Params: p, up: !p.Alpha}
-}
+func NewTracker(p *Params) Tracker { return Tracker{up: !p.Alpha} }
 
 // AssumeDown makes the server down as if a check had failed, for one who knows that from elsewhere.
 func (t *Tracker) AssumeDown() { t.up, t.failures = false, 0 }
@@ -74,25 +72,25 @@ func (t *Tracker) Up() bool { return t.up }
 
 // Step takes the result of a check that ended now, nil being a success, and returns what it changed
 // and when to check next.
-func (t *Tracker) Step(now time.Time, result error) (Change, time.Time) {
+func (t *Tracker) Step(p *Params, now time.Time, result error) (Change, time.Time) {
 	if ReasonOf(result) == Local {
-		return None, now.Add(t.Params.Interval)
+		return None, now.Add(p.Interval)
 	}
 	first := !t.ran
 	t.ran = true
 	if result == nil {
 		t.failures = 0
-		return t.turn(true), now.Add(t.Params.Interval)
+		return t.turn(true), now.Add(p.Interval)
 	}
 	if !t.up {
-		return None, now.Add(t.Params.Interval)
+		return None, now.Add(p.Interval)
 	}
 	t.failures++
-	if first || int(t.failures) > t.Params.Retries {
+	if first || int(t.failures) > p.Retries {
 		t.failures = 0
-		return t.turn(false), now.Add(t.Params.Interval)
+		return t.turn(false), now.Add(p.Interval)
 	}
-	return None, now.Add(t.Params.RetryInterval)
+	return None, now.Add(p.RetryInterval)
 }
 
 // Weight returns what the last success said of the weight.
@@ -100,8 +98,10 @@ func (t *Tracker) Weight() Weight { return t.weight }
 
 // StepWeight is Step for a result that comes with a weight, which means nothing unless it is a
 // success. The change is Up also if only the weight is another than that of the last success.
-func (t *Tracker) StepWeight(now time.Time, w Weight, result error) (Change, time.Time) {
-	change, next := t.Step(now, result)
+func (t *Tracker) StepWeight(
+	p *Params, now time.Time, w Weight, result error,
+) (Change, time.Time) {
+	change, next := t.Step(p, now, result)
 	if result == nil && w != t.weight {
 		t.weight = w
 		return Up, next

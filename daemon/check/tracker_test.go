@@ -43,14 +43,15 @@ func TestTracker(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			const interval, retry = 60 * time.Second, time.Second
-			tracker := check.NewTracker(&check.Params{
+			p := check.Params{
 				Interval: interval, RetryInterval: retry, Retries: tt.retries, Alpha: tt.alpha,
-			})
+			}
+			tracker := check.NewTracker(&p)
 			now := time.Unix(0, 0)
 			var got strings.Builder
 			for _, c := range tt.results {
 				result := map[rune]error{'o': nil, 'x': errDown, 'l': errLocal}[c]
-				change, next := tracker.Step(now, result)
+				change, next := tracker.Step(&p, now, result)
 				switch {
 				case change == check.Up:
 					got.WriteByte('u')
@@ -88,7 +89,7 @@ func TestTrackerProperties(t *testing.T) {
 			if failed++; ok {
 				result, failed = nil, 0
 			}
-			change, next := tracker.Step(time.Unix(0, 0), result)
+			change, next := tracker.Step(&p, time.Unix(0, 0), result)
 			was := up
 			up = ok || was && i > 0 && failed <= p.Retries
 			want := check.None
@@ -110,13 +111,14 @@ func TestTrackerProperties(t *testing.T) {
 }
 
 func TestTrackerKeepsItsStateWhenParamsChange(t *testing.T) {
-	tracker := check.NewTracker(&check.Params{Interval: time.Minute, Retries: 1})
-	tracker.Step(time.Now(), nil)
-	tracker.Params = &check.Params{Interval: time.Second, Retries: 0, Alpha: true}
+	p := check.Params{Interval: time.Minute, Retries: 1}
+	tracker := check.NewTracker(&p)
+	tracker.Step(&p, time.Now(), nil)
+	p = check.Params{Interval: time.Second, Retries: 0, Alpha: true}
 	if !tracker.Up() {
 		t.Error("new parameters brought the server down")
 	}
-	if change, _ := tracker.Step(time.Now(), errors.New("x")); change != check.Down {
+	if change, _ := tracker.Step(&p, time.Now(), errors.New("x")); change != check.Down {
 		t.Errorf("change %s, want %s by the new number of retries", change, check.Down)
 	}
 }

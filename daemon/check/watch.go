@@ -15,26 +15,22 @@ import (
 //	                 │ end        rest      │ end, and the attempt is over
 //	                 └───────▶ ended ◀──────┘
 //
-// There are thousands of watches: what many have in common is not in them.
+// There are thousands of watches: what many have in common is not in them, nor what most have not.
 type watch struct {
-	*post
+	place int32 // in queue, counted from 1; 0: it does not wait. It is the queue's
 
-	id    string
-	place int // in queue, counted from 1; 0: it does not wait. It is the queue's
-
-	mu      sync.Mutex
-	checker Checker
-	terms   *terms
-	tracker Tracker // its Params are those of the terms
-
+	mu       sync.Mutex
+	id       string
+	checker  Checker
+	terms    *terms
+	tracker  Tracker
 	attempts uint64
-	failures map[Reason]uint64 // nil is none
-	err      error             // of the last attempt
-	at       time.Time         // the end of that
+	at       instant // the end of the last attempt, if there was one
+	due      instant // of the attempt that is next, or at work
+	extra    *extra  // nil: there is nothing in it
 
-	due     time.Time          // of the attempt that is next, or at work
-	cancel  context.CancelFunc // of the attempt under way
 	started bool
+	busy    bool // an attempt is under way
 	again   bool // another attempt follows at once
 	sooner  bool // the task was changed: the next attempt may be due earlier
 	paused  bool // no attempts; see Suspend
@@ -42,22 +38,33 @@ type watch struct {
 	ended   bool
 }
 
+// extra is of a watch that has failed, or whose attempts are no knocks.
+type extra struct {
+	failures map[Reason]uint64  // nil is none
+	err      error              // of the last attempt
+	cancel   context.CancelFunc // of the attempt under way; nil: it has nothing to end
+}
+
 // post is what all watches of a Runner have in common.
 type post struct {
+	clock clock
 	send  func(Report)
 	queue *queue
 	ctx   context.Context // set before the first start
 	done  func()          // called by each watch that was started, when it has ended
 }
 
-// terms are what many tasks have in common. Nothing changes them.
+// terms are what many tasks of a Runner have in common. Nothing changes them.
 type terms struct {
+	*post
 	params          Params
 	timeout, warmup time.Duration
 	reportAll       bool
 }
 
-func termsOf(t *Task) terms { return terms{t.Params, t.Timeout, t.Warmup, t.ReportAll} }
+func termsOf(t *Task, p *post) terms {
+	return terms{p, t.Params, t.Timeout, t.Warmup, t.ReportAll}
+}
 
 // shared returns those of known that are the same, or else makes them known.
 func shared(known map[terms]*terms, t terms) *terms {
@@ -69,15 +76,23 @@ func shared(known map[terms]*terms, t terms) *terms {
 	return &own
 }
 
-func newWatch(t *Task, terms *terms, p *post) *watch {
-	return &watch{post: p, id: t.ID, checker: t.Checker, terms: terms,
-		tracker: NewTracker(&terms.params)}
+func newWatch(t *Task, terms *terms) *watch {
+	return &watch{id: t.ID, checker: t.Checker, terms: terms, tracker: NewTracker(&terms.params)}
 }
 
-// task is what it does; its lock is held, or it has not been started.
-func (w *watch) task() Task {
-	return Task{ID: w.id, Checker: w.checker, Timeout: w.terms.timeout, Params: w.terms.params,
-		Warmup: w.terms.warmup, ReportAll: w.terms.reportAll}
+// more returns what it has beside the usual. Its lock is held.
+func (w *watch) more() *extra {
+	if w.extra == nil {
+		w.extra = &extra{}
+	}
+	return w.extra
+}
+
+// cut ends the attempt under way, if it has to be told. The lock is held.
+func (w *watch) cut() {
+	if w.extra != nil && w.extra.cancel != nil {
+		w.extra.cancel()
+	}
 }
 
 // start makes the first attempt when it is due.
@@ -85,8 +100,8 @@ func (w *watch) start(due time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.started = true
-	w.due = due
-	w.queue.put(w)
+	w.due = w.terms.clock.instant(due)
+	w.terms.queue.put(w)
 }
 
 // end ends the watch, and the attempt under way; a second call does nothing.
@@ -97,11 +112,9 @@ func (w *watch) end() {
 		return
 	}
 	w.ended = true
-	if w.cancel != nil {
-		w.cancel()
-	}
-	if w.queue.remove(w) {
-		w.done() // otherwise the attempt does
+	w.cut()
+	if w.terms.queue.remove(w) {
+		w.terms.done() // otherwise the attempt does
 	}
 }
 
@@ -109,9 +122,9 @@ func (w *watch) end() {
 func (w *watch) set(id string, c Checker, terms *terms, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.id, w.checker, w.terms, w.tracker.Params = id, c, terms, &terms.params
+	w.id, w.checker, w.terms = id, c, terms
 	w.sooner = true
-	w.rearm(now)
+	w.rearm(terms.clock.instant(now))
 }
 
 func (w *watch) recheck() {
@@ -121,37 +134,39 @@ func (w *watch) recheck() {
 		return
 	}
 	w.again = true
-	w.rearm(time.Now())
+	w.rearm(w.terms.clock.instant(time.Now()))
 }
 
 // rearm works out anew when the next attempt is due, if it waits for that.
-func (w *watch) rearm(now time.Time) {
-	if w.queue.remove(w) {
+func (w *watch) rearm(now instant) {
+	if w.terms.queue.remove(w) {
 		w.arm(w.due, now)
 	}
 }
 
 // arm waits for next, or for earlier if something says so.
-func (w *watch) arm(next, now time.Time) {
-	if soonest := now.Add(w.terms.params.Interval); w.sooner && soonest.Before(next) {
-		next = soonest
+func (w *watch) arm(next, now instant) {
+	if w.sooner {
+		next = min(next, now+instant(w.terms.params.Interval))
 	}
 	if w.again {
 		next = now
 	}
 	if w.paused {
-		next = now.Add(never)
+		next = now + instant(never)
 	}
 	w.sooner, w.again = false, false
 	w.due = next
-	w.queue.put(w)
+	w.terms.queue.put(w)
 }
 
 func (w *watch) current() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.standing()
-	s.Failures = maps.Clone(w.failures)
+	if w.extra != nil {
+		s.Failures = maps.Clone(w.extra.failures)
+	}
 	return s
 }
 
@@ -164,84 +179,92 @@ func (w *watch) stands() State {
 
 // standing is stands for who holds the lock.
 func (w *watch) standing() State {
-	return State{ID: w.id, Up: w.tracker.Up(), Weight: w.tracker.Weight(), Attempts: w.attempts,
-		Err: w.err, At: w.at}
+	s := State{ID: w.id, Up: w.tracker.Up(), Weight: w.tracker.Weight(), Attempts: w.attempts}
+	if w.attempts > 0 {
+		s.At = w.terms.clock.time(w.at)
+	}
+	if w.extra != nil {
+		s.Err = w.extra.err
+	}
+	return s
 }
 
 // attempt checks once, and reports what that changed. What the end cut short is no result.
 func (w *watch) attempt() {
-	task, ok := w.enter()
+	t, ok := w.enter()
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, task.Timeout)
+	ctx, cancel := context.WithTimeout(t.ctx, t.timeout)
 	w.hold(cancel)
-	weight, err := weigh(ctx, task.Checker)
-	w.over(task, weight, err, time.Now())
+	weight, err := weigh(ctx, t.checker)
+	w.over(t, weight, err, time.Now())
+}
+
+// turn is what an attempt needs of its watch, without the lock.
+type turn struct {
+	checker Checker
+	*terms
 }
 
 // enter returns what is to be asked, and false if that is nothing any more. What follows is hold,
 // if there is something to end, and over with the result.
-func (w *watch) enter() (Task, bool) {
+func (w *watch) enter() (turn, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
-		w.done()
-		return Task{}, false
+		w.terms.done()
+		return turn{}, false
 	}
 	w.again = false
 	if w.paused { // it has only begun, or the queue was faster
-		w.arm(w.due, time.Now())
-		return Task{}, false
+		w.arm(w.due, w.terms.clock.instant(time.Now()))
+		return turn{}, false
 	}
-	w.cancel = func() {} // what is not held yet needs no end
-	return w.task(), true
+	w.busy = true
+	return turn{w.checker, w.terms}, true
 }
 
 // hold says what ends the attempt under way, in place of what did so before.
 func (w *watch) hold(cancel context.CancelFunc) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cancel = cancel
+	w.more().cancel = cancel
 	if w.ended || w.void {
 		cancel()
 	}
 }
 
 // over takes a result of now, reports it if it is worth that, and waits for the next attempt.
-func (w *watch) over(task Task, weight Weight, err error, now time.Time) {
+func (w *watch) over(t turn, weight Weight, err error, now time.Time) {
 	report, next := w.note(weight, err, now)
-	if report.matters(task) {
-		w.send(report)
+	if report.matters(t) {
+		t.send(report)
 		now = time.Now()
 	}
 	w.rest(next, now)
 }
 
 // matters says whether anybody wants to know.
-func (r *Report) matters(t Task) bool {
-	return r.Change != None || t.ReportAll && r.Err != nil
+func (r *Report) matters(t turn) bool {
+	return r.Change != None || t.reportAll && r.Err != nil
 }
 
 // note takes a result, and returns what to report and when to try next.
 func (w *watch) note(weight Weight, err error, now time.Time) (Report, time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cancel()
-	w.cancel = nil
-	if w.ended || w.void || w.ctx.Err() != nil {
+	w.cut()
+	w.busy = false
+	if w.extra != nil {
+		w.extra.cancel = nil
+	}
+	if w.ended || w.void || w.terms.ctx.Err() != nil {
 		w.void = false
 		return Report{}, now
 	}
-	w.attempts++
-	w.err, w.at = err, now
-	if err != nil {
-		if w.failures == nil {
-			w.failures = make(map[Reason]uint64)
-		}
-		w.failures[ReasonOf(err)]++
-	}
-	change, next := w.tracker.StepWeight(now, weight, err)
+	w.count(err, now)
+	change, next := w.tracker.StepWeight(&w.terms.params, now, weight, err)
 	r := Report{ID: w.id, Change: change, Err: err, At: now}
 	switch {
 	case change == Up:
@@ -252,6 +275,23 @@ func (w *watch) note(weight Weight, err error, now time.Time) (Report, time.Time
 	return r, w.inTurn(now, next)
 }
 
+// count keeps a result of now.
+func (w *watch) count(err error, now time.Time) {
+	w.attempts++
+	w.at = w.terms.clock.instant(now)
+	if err == nil && w.extra == nil {
+		return
+	}
+	x := w.more()
+	if x.err = err; err == nil {
+		return
+	}
+	if x.failures == nil {
+		x.failures = make(map[Reason]uint64)
+	}
+	x.failures[ReasonOf(err)]++
+}
+
 // inTurn takes from a next attempt that is a whole interval away the time that this one took and
 // was late by. So tasks that were spread once stay so, and attempts are an interval apart.
 func (w *watch) inTurn(now, next time.Time) time.Time {
@@ -259,17 +299,18 @@ func (w *watch) inTurn(now, next time.Time) time.Time {
 	if next.Sub(now) != interval {
 		return next
 	}
-	return next.Add(-(now.Sub(w.due) % interval))
+	late := w.terms.clock.instant(now) - w.due
+	return next.Add(-(time.Duration(late) % interval))
 }
 
 // rest waits for the next attempt, or ends.
 func (w *watch) rest(next, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ended || w.ctx.Err() != nil {
+	if w.ended || w.terms.ctx.Err() != nil {
 		w.ended = true
-		w.done()
+		w.terms.done()
 		return
 	}
-	w.arm(next, now)
+	w.arm(w.terms.clock.instant(next), w.terms.clock.instant(now))
 }

@@ -12,7 +12,7 @@ const maxWeight = 65535
 // nothing: as configured.
 type Weight struct {
 	Kind  WeightKind
-	Value int
+	Value int32
 }
 
 // WeightKind is how a Weight counts. Zero is not at all.

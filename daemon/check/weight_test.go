@@ -10,8 +10,8 @@ import (
 	"github.com/tandemlb/tandem/daemon/check"
 )
 
-func exactly(v int) check.Weight { return check.Weight{Kind: check.Exactly, Value: v} }
-func added(v int) check.Weight   { return check.Weight{Kind: check.Added, Value: v} }
+func exactly(v int32) check.Weight { return check.Weight{Kind: check.Exactly, Value: v} }
+func added(v int32) check.Weight   { return check.Weight{Kind: check.Added, Value: v} }
 
 func TestEffectiveWeight(t *testing.T) {
 	for _, tt := range []struct {
@@ -43,9 +43,9 @@ func TestEffectiveWeightProperties(t *testing.T) {
 		configured := rapid.IntRange(0, 65535).Draw(t, "configured")
 		a := check.Weight{
 			Kind:  check.WeightKind(rapid.IntRange(0, 2).Draw(t, "kind")),
-			Value: rapid.IntRange(-65534, 65534).Draw(t, "value"),
+			Value: rapid.Int32Range(-65534, 65534).Draw(t, "value"),
 		}
-		b := exactly(rapid.IntRange(0, 253).Draw(t, "exactly"))
+		b := exactly(rapid.Int32Range(0, 253).Draw(t, "exactly"))
 		one, other := check.EffectiveWeight(configured, a, b), check.EffectiveWeight(configured, b, a)
 		if one != other {
 			t.Fatalf("the order matters: %d and %d", one, other)
@@ -53,7 +53,7 @@ func TestEffectiveWeightProperties(t *testing.T) {
 		if one < 0 || one > 65535 {
 			t.Fatalf("weight %d", one)
 		}
-		if got := check.EffectiveWeight(configured, b); got != b.Value {
+		if got := check.EffectiveWeight(configured, b); int32(got) != b.Value {
 			t.Fatalf("weight %d, want exactly %d", got, b.Value)
 		}
 	})
@@ -107,7 +107,8 @@ func TestFileState(t *testing.T) {
 }
 
 func TestTrackerWeights(t *testing.T) {
-	tracker := check.NewTracker(&check.Params{Interval: time.Minute, Retries: 1})
+	p := check.Params{Interval: time.Minute, Retries: 1}
+	tracker := check.NewTracker(&p)
 	for i, tt := range []struct {
 		weight check.Weight
 		result error
@@ -125,7 +126,7 @@ func TestTrackerWeights(t *testing.T) {
 		{exactly(5), nil, check.Up, exactly(5)},
 		{check.Weight{}, nil, check.Up, check.Weight{}},
 	} {
-		change, _ := tracker.StepWeight(time.Unix(0, 0), tt.weight, tt.result)
+		change, _ := tracker.StepWeight(&p, time.Unix(0, 0), tt.weight, tt.result)
 		if change != tt.change || tracker.Weight() != tt.want {
 			t.Errorf("step %d: %s and weight %s, want %s and %s", i, change, tracker.Weight(),
 				tt.change, tt.want)

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"cmp"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -33,8 +34,7 @@ func (m *Means) checker(c *config.Check) (check.Checker, time.Duration, error) {
 	way := dialer(c.BindInterface, c.Mark)
 	switch c.Kind {
 	case config.CheckTCP:
-		return check.TCP{Target: c.Target, Bind: c.Bind, Dialer: way, Timeout: c.ConnectTimeout},
-			limit, nil
+		return (*tcp)(c), limit, nil
 	case config.CheckHTTP, config.CheckSSL:
 		web, err := m.web(c)
 		return web, time.Duration(len(c.HTTP.URLs))*c.ConnectTimeout + grace, err
@@ -58,6 +58,19 @@ func (m *Means) checker(c *config.Check) (check.Checker, time.Duration, error) {
 	}
 	return nil, 0, fmt.Errorf("unknown kind %s", c.Kind)
 }
+
+// tcp is a TCP_CHECK as it is in the configuration. There are thousands, and what they are is there
+// once.
+type tcp config.Check
+
+// TCP implements check.TCPer.
+func (t *tcp) TCP() check.TCP {
+	return check.TCP{Target: t.Target, Bind: t.Bind, Dialer: dialer(t.BindInterface, t.Mark),
+		Timeout: t.ConnectTimeout}
+}
+
+// Check implements check.Checker.
+func (t *tcp) Check(ctx context.Context) error { return t.TCP().Check(ctx) }
 
 // dialer returns nil for the plain way.
 func dialer(device string, mark uint32) *check.Dialer {

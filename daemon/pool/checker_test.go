@@ -113,7 +113,7 @@ func (tt becomes) judge(t *testing.T, vs config.VirtualServer, m pool.Means) {
 	}
 	compare := cmp.Options{addrPorts, cmpopts.EquateComparable(netip.Addr{}),
 		cmp.Comparer(func(a, b *x509.CertPool) bool { return a == b })}
-	if diff := cmp.Diff(tt.want, tasks[0].Checker, compare); diff != "" {
+	if diff := cmp.Diff(tt.want, spelledOut(tasks)[0].Checker, compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if want := tt.timeout + time.Second; tasks[0].Timeout != want {
@@ -268,8 +268,8 @@ func TestWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exactly := func(n int) check.Weight { return check.Weight{Kind: check.Exactly, Value: n} }
-	added := func(n int) check.Weight { return check.Weight{Kind: check.Added, Value: n} }
+	exactly := func(n int32) check.Weight { return check.Weight{Kind: check.Exactly, Value: n} }
+	added := func(n int32) check.Weight { return check.Weight{Kind: check.Added, Value: n} }
 	for _, tt := range []struct {
 		name  string
 		said  map[string]check.Weight
