@@ -332,7 +332,7 @@ func TestScriptOfCheck(t *testing.T) {
 
 func TestCheckCheckers(t *testing.T) {
 	cfg := oneCheck(t, "SSL_GET {\nurl {\npath /\nregex \"(\"\n}\n}", 80)
-	cfg.TLS = &config.TLS{Pos: config.Pos{File: "test.conf", Line: 30, Column: 1},
+	cfg.TLS = &config.TLS{Pos: config.At("test.conf", 30, 1),
 		CA: "/nowhere/ca"}
 	want := "test.conf:30:1: error: SSL: load CA: open /nowhere/ca: no such file or directory\n" +
 		"test.conf:14:1: error: SSL_GET: url /: compile regex \"(\": error parsing regexp: " +

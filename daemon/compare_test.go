@@ -262,7 +262,7 @@ func largest() *config.Config {
 	cfg := &config.Config{}
 	for i := range virtual {
 		vs := config.VirtualServer{
-			Pos:       config.Pos{File: "test.conf", Line: i + 1, Column: 1},
+			Pos:       config.At("test.conf", i+1, 1),
 			Address:   netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80),
 			Protocol:  config.TCP,
 			Scheduler: config.Scheduler(strings.Clone("wlc")), Forward: config.NAT, Quorum: 1,

@@ -40,7 +40,7 @@ func managedBy(cfg *config.Config) managed {
 func checkManagers(cfg *config.Config) config.Diagnostics {
 	m := managedBy(cfg)
 	if _, _, err := agentx.ParseSocket(m.socket); err != nil {
-		return config.Diagnostics{{Pos: config.Pos{File: cfg.File}, Severity: config.Warning,
+		return config.Diagnostics{{Pos: config.At(cfg.File, 0, 0), Severity: config.Warning,
 			Text: "snmp_socket: " + err.Error()}}
 	}
 	return nil

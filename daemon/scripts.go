@@ -71,7 +71,7 @@ func unsafeScripts(cfg *config.Config) config.Diagnostics {
 		add(at, n.Master, n.Backup, n.Fault, n.Stop, n.Any, n.Deleted, n.LowerPriority)
 	}
 	f := &cfg.Global.FIFOs
-	add(config.Pos{File: cfg.File}, f.AllScript, f.VRRPScript, f.LVSScript,
+	add(config.At(cfg.File, 0, 0), f.AllScript, f.VRRPScript, f.LVSScript,
 		cfg.Global.Start.Startup, cfg.Global.Start.Shutdown)
 	for i := range cfg.Scripts {
 		t := &cfg.Scripts[i]

@@ -162,11 +162,11 @@ type jsonStep struct {
 
 type jsonPlace struct {
 	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
+	Line   int32  `json:"line"`
+	Column int32  `json:"column"`
 }
 
-func placeOf(p config.Pos) jsonPlace { return jsonPlace{p.File, p.Line, p.Column} }
+func placeOf(p config.Pos) jsonPlace { return jsonPlace{p.File(), p.Line, p.Column} }
 
 func originOf(p config.Pos) jsonOrigin {
 	o := jsonOrigin{jsonPlace: placeOf(p.Use())}

@@ -42,10 +42,10 @@ type remark struct {
 // place is a Pos without the way to it.
 type place struct {
 	file         string
-	line, column int
+	line, column int32
 }
 
-func placeOf(p Pos) place { return place{p.File, p.Line, p.Column} }
+func placeOf(p Pos) place { return place{p.File(), p.Line, p.Column} }
 
 // report adds what has not been said yet.
 func (d *decoder) report(g Diagnostic) {

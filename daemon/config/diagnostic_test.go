@@ -192,11 +192,11 @@ func TestLoadOfAMissingFile(t *testing.T) {
 }
 
 func TestErrIsNilForWarnings(t *testing.T) {
-	ds := Diagnostics{{Pos: Pos{File: "f", Line: 1, Column: 1}, Severity: Warning, Text: "w"}}
+	ds := Diagnostics{{Pos: At("f", 1, 1), Severity: Warning, Text: "w"}}
 	if err := ds.Err(); err != nil {
 		t.Errorf("Err: got %v, want nil", err)
 	}
-	ds = append(ds, Diagnostic{Pos: Pos{File: "f", Line: 2, Column: 3}, Severity: Error, Text: "e"})
+	ds = append(ds, Diagnostic{Pos: At("f", 2, 3), Severity: Error, Text: "e"})
 	if err := ds.Err(); err == nil || err.Error() != "f:2:3: error: e" {
 		t.Errorf("Err: got %v, want the error alone", err)
 	}

@@ -90,7 +90,7 @@ func buildOnce(file string, read reading, o Options, inTurn bool) (*Config, Diag
 	c := d.build(&r)
 	c.File = file
 	if count == 0 && d.diags.Err() == nil {
-		d.warn(Pos{File: file, Line: 1, Column: 1},
+		d.warn(At(file, 1, 1),
 			"file: expected at least one vrrp_instance or virtual_server")
 	}
 	d.diags.Sort()

@@ -72,9 +72,10 @@ func FuzzExpand(f *testing.F) {
 // checkPlace checks that a place is one of a text.
 func checkPlace(t *testing.T, written map[string][]string, p Pos) {
 	t.Helper()
-	lines := written[p.File]
-	if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > len(lines[p.Line-1])+1 {
-		t.Errorf("place %s:%d:%d: expected it in the text", p.File, p.Line, p.Column)
+	lines := written[p.File()]
+	if p.Line < 1 || int(p.Line) > len(lines) || p.Column < 1 ||
+		int(p.Column) > len(lines[p.Line-1])+1 {
+		t.Errorf("place %s:%d:%d: expected it in the text", p.File(), p.Line, p.Column)
 	}
 }
 
@@ -90,9 +91,9 @@ func checkLine(t *testing.T, written map[string][]string, l Line) {
 		if l.spans[l.find(i)].whole || t.Failed() {
 			continue
 		}
-		if got := written[p.File][p.Line-1][p.Column-1]; got != l.Text[i] {
+		if got := written[p.File()][p.Line-1][p.Column-1]; got != l.Text[i] {
 			t.Errorf("line %q: byte %d: got %q at %s:%d:%d", l.Text, i, got,
-				p.File, p.Line, p.Column)
+				p.File(), p.Line, p.Column)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func render(t *testing.T, path string, o Options) string {
 	return b.String()
 }
 
-func written(p Pos) string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+func written(p Pos) string { return fmt.Sprintf("%s:%d:%d", p.File(), p.Line, p.Column) }
 
 // route is how a text came to its place.
 func route(p Pos) string {

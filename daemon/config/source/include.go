@@ -125,7 +125,7 @@ func (x *expander) include(s *statement, via *origin) {
 
 // main reads the file that was asked for, or the files if it is a pattern.
 func (x *expander) main(name string) {
-	n := inclusion{"file", Pos{File: name, Line: 1, Column: 1}, checkAll}
+	n := inclusion{"file", At(name, 1, 1), checkAll}
 	if _, err := fs.Stat(x.options.Files, fsName(x.absolute(name))); err == nil {
 		x.read(n, openFile{name: name, path: x.absolute(name)})
 		return

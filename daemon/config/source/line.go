@@ -49,10 +49,10 @@ func (l Line) find(at int) int {
 func (s *span) at(at int) Pos {
 	p := s.pos
 	if !s.whole {
-		p.Column += at - s.start
+		p.Column += int32(at - s.start)
 	}
 	if s.variable != nil {
-		p.from = &origin{s.variable, s.use}
+		p = p.brought(&origin{s.variable, s.use})
 	}
 	return p
 }
@@ -82,13 +82,13 @@ func appendSpans(to []span, length int, l Line, i, j int, via *origin) []span {
 		s := &to[len(to)-1]
 		if s.start < i {
 			if !s.whole {
-				s.pos.Column += i - s.start
+				s.pos.Column += int32(i - s.start)
 			}
 			s.start = i
 		}
 		s.start += length - i
 		if via != nil {
-			s.pos.from, s.variable = via, nil
+			s.pos, s.variable = s.pos.brought(via), nil
 		}
 	}
 	return to

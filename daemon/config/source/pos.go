@@ -5,17 +5,34 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unique"
 )
 
 // Pos is a place in a configuration: File, Line and Column are where the author wrote it. Line and
 // Column count from 1, columns in bytes. Places are equal only if the same use of a variable
 // brought them. The zero Pos is unknown.
+//
+// There is one of each block, and of blocks there may be tens of thousands: it has 24 bytes.
 type Pos struct {
-	File         string
-	Line, Column int
+	file         unique.Handle[string] // zero: unknown
+	Line, Column int32
 	// from is how the text came to where it counts; nil if it stands in the file that was asked
 	// for.
 	from *origin
+}
+
+// At returns a place in the file that was asked for; the column may be 0 for the whole line, and
+// the line for the whole file.
+func At(file string, line, column int) Pos {
+	return Pos{file: unique.Make(file), Line: int32(line), Column: int32(column)}
+}
+
+// File returns the name of the file; empty if it is unknown.
+func (p Pos) File() string {
+	if p.file == (unique.Handle[string]{}) {
+		return ""
+	}
+	return p.file.Value()
 }
 
 // origin is one step on the way of a text: a file that was included, or a variable that was used.
@@ -30,7 +47,7 @@ type origin struct {
 func (p Pos) String() string { return p.Use().written() }
 
 // written is file:line:column of the place itself.
-func (p Pos) written() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+func (p Pos) written() string { return fmt.Sprintf("%s:%d:%d", p.File(), p.Line, p.Column) }
 
 // IsZero says whether the place is unknown.
 func (p Pos) IsZero() bool { return p == Pos{} }
@@ -78,7 +95,7 @@ func (p Pos) Compare(q Pos) int {
 }
 
 func (p Pos) compareWritten(q Pos) int {
-	return cmp.Or(strings.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line),
+	return cmp.Or(strings.Compare(p.File(), q.File()), cmp.Compare(p.Line, q.Line),
 		cmp.Compare(p.Column, q.Column))
 }
 

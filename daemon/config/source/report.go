@@ -16,7 +16,7 @@ type reporter struct {
 
 type sentence struct {
 	file         string
-	line, column int
+	line, column int32
 	text         string
 }
 
@@ -28,7 +28,7 @@ func (r *reporter) report(at Pos, s Severity, format string, args ...any) {
 		return
 	}
 	text := fmt.Sprintf(format, args...)
-	key := sentence{at.File, at.Line, at.Column, text}
+	key := sentence{at.File(), at.Line, at.Column, text}
 	if r.said[key] {
 		return
 	}

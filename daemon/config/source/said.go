@@ -45,9 +45,9 @@ func parseDiagnostic(form *regexp.Regexp, line string) (Diagnostic, bool) {
 	if m == nil {
 		return Diagnostic{}, false
 	}
-	number, errLine := strconv.Atoi(m[2])
-	column, errColumn := strconv.Atoi(m[3])
-	at := Pos{File: m[1], Line: number, Column: column}
+	number, errLine := strconv.ParseInt(m[2], 10, 32)
+	column, errColumn := strconv.ParseInt(m[3], 10, 32)
+	at := At(m[1], int(number), int(column))
 	return Diagnostic{Pos: at, Severity: severityNames[m[4]], Text: m[5]},
 		errLine == nil && errColumn == nil
 }

@@ -10,11 +10,8 @@ import (
 // TestParseDiagnostics reads what String writes, with all the steps of each.
 func TestParseDiagnostics(t *testing.T) {
 	place := rapid.Custom(func(t *rapid.T) Pos {
-		return Pos{
-			File:   rapid.StringMatching(`[a-z/.]{1,9}`).Draw(t, "file"),
-			Line:   rapid.IntRange(1, 1<<30).Draw(t, "line"),
-			Column: rapid.IntRange(1, 1<<30).Draw(t, "column"),
-		}
+		return At(rapid.StringMatching(`[a-z/.]{1,9}`).Draw(t, "file"),
+			rapid.IntRange(1, 1<<30).Draw(t, "line"), rapid.IntRange(1, 1<<30).Draw(t, "column"))
 	})
 	origins := rapid.SliceOfN(rapid.StringMatching(`[a-z_]{0,3}`), 0, 4)
 	brought := rapid.Custom(func(t *rapid.T) Pos {
@@ -24,8 +21,7 @@ func TestParseDiagnostics(t *testing.T) {
 			if name != "" {
 				o.variable = &variable{name: name}
 			}
-			p = place.Draw(t, "brought")
-			p.from = o
+			p = place.Draw(t, "brought").brought(o)
 		}
 		return p
 	})

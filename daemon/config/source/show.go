@@ -32,16 +32,16 @@ type excerpts struct {
 
 // excerpt is the line of p and a caret below its column; empty if there is no such line.
 func (x *excerpts) excerpt(p Pos) string {
-	lines, known := x.lines[p.File]
+	lines, known := x.lines[p.File()]
 	if !known {
-		lines = bytes.Split(x.read(p.File), []byte("\n"))
-		x.lines[p.File] = lines
+		lines = bytes.Split(x.read(p.File()), []byte("\n"))
+		x.lines[p.File()] = lines
 	}
-	if p.Line < 1 || p.Line > len(lines) || p.Column < 1 {
+	if p.Line < 1 || int(p.Line) > len(lines) || p.Column < 1 {
 		return ""
 	}
 	line := printable(bytes.TrimSuffix(lines[p.Line-1], []byte("\r")))
-	before := line[:min(p.Column-1, len(line))]
+	before := line[:min(int(p.Column)-1, len(line))]
 	if strings.TrimSpace(line) == "" {
 		return ""
 	}

@@ -11,10 +11,10 @@ import (
 func TestExplain(t *testing.T) {
 	const text = "\ta\tb\r\nround\x1b[31m \xff\n\nlast"
 	at := func(line, column int) Diagnostic {
-		return Diagnostic{Pos: Pos{File: "f", Line: line, Column: column}, Severity: Note, Text: "t"}
+		return Diagnostic{Pos: At("f", line, column), Severity: Note, Text: "t"}
 	}
 	twice := at(4, 5)
-	twice.First = Pos{File: "f", Line: 1, Column: 2}
+	twice.First = At("f", 1, 2)
 	ds := Diagnostics{at(1, 4), at(2, 12), at(3, 1), at(9, 1), twice}
 	want := "f:1:4: note: t\n    \ta\tb\n    \t \t^\n" +
 		"f:2:12: note: t\n    round?[31m ?\n               ^\n" +

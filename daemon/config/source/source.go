@@ -69,7 +69,7 @@ const (
 func Read(path string, o Options, line func(Line)) Diagnostics {
 	x := newExpander(path, o, line)
 	if x.dirErr != nil {
-		x.fail(Pos{File: path, Line: 1, Column: 1}, "file: %v", x.dirErr)
+		x.fail(At(path, 1, 1), "file: %v", x.dirErr)
 		return x.diags
 	}
 	x.main(path)
@@ -81,10 +81,10 @@ func Read(path string, o Options, line func(Line)) Diagnostics {
 func ReadText(file, text string, o Options, line func(Line)) Diagnostics {
 	x := newExpander(file, o, line)
 	if x.dirErr != nil {
-		x.fail(Pos{File: file, Line: 1, Column: 1}, "file: %v", x.dirErr)
+		x.fail(At(file, 1, 1), "file: %v", x.dirErr)
 		return x.diags
 	}
-	if x.charge(fileCost+len(text), Pos{File: file, Line: 1, Column: 1}) {
+	if x.charge(fileCost+len(text), At(file, 1, 1)) {
 		x.lines(&openFile{name: file, path: x.absolute(file)}, text)
 	}
 	x.diags.Sort()
@@ -208,10 +208,10 @@ func (x *expander) lines(f *openFile, text string) {
 	outer := x.file
 	x.file = f
 	defer func() { x.file = outer }()
-	at := Pos{File: f.name, Line: 1, Column: 1, from: f.from}
+	at := At(f.name, 1, 1).brought(f.from)
 	if rest, ok := strings.CutPrefix(text, byteOrderMark); ok {
 		text = rest
-		at.Column += len(byteOrderMark)
+		at.Column += int32(len(byteOrderMark))
 	}
 	for text != "" && !x.stopped {
 		var s string
@@ -227,7 +227,7 @@ const byteOrderMark = "\uFEFF"
 // fileLine reads one line of a file.
 func (x *expander) fileLine(s string, at Pos) {
 	if i := strings.IndexByte(s, 0); i >= 0 {
-		at.Column += i
+		at.Column += int32(i)
 		x.fail(at, "NUL byte: expected text")
 		return
 	}
