@@ -259,10 +259,10 @@ func (s source) State() (up bool, w check.Weight, why string) {
 	return in.State == track.Up, check.Weight{}, s.use.Key.String() + ": " + in.Reason
 }
 
-// logFailure logs a failure that has changed nothing.
+// logFailure logs a failure that has changed nothing. The lock is held.
 func (s *services) logFailure(server pool.ID, r check.Report) {
 	s.log.Info("check failed", "service", server.Service.String(),
-		"server", server.Server.String(), "check", r.ID,
+		"server", server.Server.String(), "check", s.index.Text(r.ID),
 		"reason", check.ReasonOf(r.Err).String(), "err", r.Err)
 }
 

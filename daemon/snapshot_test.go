@@ -78,11 +78,9 @@ func TestSnapshotOfQuorum(t *testing.T) {
 		<-time.After(time.Minute)
 		down := time.Now()
 		for _, server := range []string{"192.168.2.11:80", "192.168.2.12:80"} {
-			for _, state := range b.checks.States() {
-				if strings.Contains(state.ID, server+": ") {
-					b.report(check.Report{ID: state.ID, Change: check.Down, At: down,
-						Err: errors.New("refused")})
-				}
+			for _, id := range b.checksOf(server) {
+				b.report(check.Report{ID: id, Change: check.Down, At: down,
+					Err: errors.New("refused")})
 			}
 		}
 		synctest.Wait()

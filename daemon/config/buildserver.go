@@ -160,13 +160,31 @@ func (d *decoder) failSuspend(s *serverBlock) {
 	s.SuspendOnBackup = false
 }
 
+// realsAtOnce bounds how many real servers get their memory at once.
+const realsAtOnce = 1024
+
+// roomForReals returns room for n real servers. What is allocated by itself is rounded up by up to
+// a seventh; here many virtual servers share one piece, as large as all before together.
+func (d *decoder) roomForReals(n int) []RealServer {
+	if n == 0 {
+		return nil
+	}
+	if n > len(d.roomLeft) {
+		d.roomLeft = make([]RealServer, max(n, min(d.roomUsed, realsAtOnce)))
+	}
+	room := d.roomLeft[:0:n]
+	d.roomLeft = d.roomLeft[n:]
+	d.roomUsed += n
+	return room
+}
+
 func (d *decoder) completeReals(s *serverBlock) {
 	if d.places == nil {
 		d.places = make(map[netip.AddrPort]Pos, len(s.reals))
 	}
 	seen := d.places
 	defer clear(seen)
-	s.RealServers = slices.Grow(s.RealServers, len(s.reals))
+	s.RealServers = d.roomForReals(len(s.reals))
 	for i := range s.reals {
 		r := &s.reals[i]
 		d.completeReal(s, r)

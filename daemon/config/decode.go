@@ -25,6 +25,9 @@ type decoder struct {
 	// lastReal and lastChecks are the settings read last, of checks by their kind; see sharedReal.
 	lastReal   *RealServerSettings
 	lastChecks map[CheckKind]*CheckSettings
+	// roomLeft is memory for real servers, and roomUsed how many had some; see roomForReals.
+	roomLeft []RealServer
+	roomUsed int
 }
 
 // mostSaid bounds what is said of one configuration, by severity.

@@ -107,13 +107,13 @@ func TestCheckers(t *testing.T) {
 
 func (tt becomes) judge(t *testing.T, vs config.VirtualServer, m pool.Means) {
 	t.Helper()
-	tasks, _, err := pool.Tasks([]config.VirtualServer{vs}, m)
+	tasks, index, err := pool.Tasks([]config.VirtualServer{vs}, m)
 	if err != nil || len(tasks) != 1 {
 		t.Fatalf("%d tasks and error %v, want one and none", len(tasks), err)
 	}
 	compare := cmp.Options{addrPorts, cmpopts.EquateComparable(netip.Addr{}),
 		cmp.Comparer(func(a, b *x509.CertPool) bool { return a == b })}
-	if diff := cmp.Diff(tt.want, spelledOut(tasks)[0].Checker, compare); diff != "" {
+	if diff := cmp.Diff(tt.want, spelledOut(tasks, index)[0].Checker, compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if want := tt.timeout + time.Second; tasks[0].Timeout != want {
@@ -164,12 +164,12 @@ func TestCheckersByMeans(t *testing.T) {
 			c.Retry, c.Warmup = 3, time.Minute
 			vs.RealServers[0].Checks = []config.Check{{Target: server(0), CheckSettings: &c}}
 			tt.judge(t, vs, m)
-			tasks, _, err := pool.Tasks([]config.VirtualServer{vs}, m)
+			tasks, index, err := pool.Tasks([]config.VirtualServer{vs}, m)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := tasks[0].ID; !strings.HasSuffix(got, ": "+tt.id) {
-				t.Errorf("ID %q, want it to end in %q", got, tt.id)
+			if got := index.Text(tasks[0].ID); !strings.HasSuffix(got, ": "+tt.id) {
+				t.Errorf("check %q, want it to end in %q", got, tt.id)
 			}
 			waits := tasks[0].Params.Retries > 0 && tasks[0].Warmup > 0
 			if want := c.Kind == config.CheckMisc; waits != want {
@@ -254,7 +254,20 @@ func TestKnown(t *testing.T) {
 		{"f": {first + "FILE_CHECK f", second + "FILE_CHECK f"}},
 		{"b": {first + "BFD_CHECK b"}},
 	}
-	if diff := cmp.Diff(want, [2]map[string][]string{files, sessions}); diff != "" {
+	told := func(*config.Check) check.Source { return stated("") }
+	_, index, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{Source: told})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := [2]map[string][]string{files, sessions}
+	for _, users := range got {
+		for _, ids := range users {
+			for i, id := range ids {
+				ids[i] = index.Text(id)
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -18,19 +18,19 @@ type Index struct {
 	names   map[Name]int
 	// first is the number of the first real server of each virtual server, in the order of all.
 	first []int
-	// ids are those of all checks in the order of the configuration, and end is the number of the
-	// check behind the last one of each real server.
-	ids []string
+	// ids are those of all checks in the order of the configuration, one after another, and end is
+	// the number of the check behind the last one of each real server.
+	ids string
 	end []int32
 	// sorted are the numbers of all checks, sorted by their IDs.
 	sorted []int32
 }
 
 // newIndex returns the index of those virtual servers, whose checks have those IDs in their order.
-func newIndex(vss []config.VirtualServer, ids []string) Index {
+func newIndex(vss []config.VirtualServer, ids string) Index {
+	reals, checks := count(vss)
 	x := Index{servers: vss, names: make(map[Name]int, len(vss)), first: make([]int, 0, len(vss)),
-		ids: ids, sorted: make([]int32, 0, len(ids))}
-	reals, _ := count(vss)
+		ids: ids, sorted: make([]int32, 0, checks)}
 	x.end = make([]int32, 0, reals)
 	last := int32(0)
 	for i := range vss {
@@ -41,30 +41,74 @@ func newIndex(vss []config.VirtualServer, ids []string) Index {
 			x.end = append(x.end, last)
 		}
 	}
-	for n := range ids {
-		x.sorted = append(x.sorted, int32(n))
+	for n := range int32(checks) {
+		x.sorted = append(x.sorted, n)
 	}
-	slices.SortFunc(x.sorted, func(a, b int32) int { return strings.Compare(ids[a], ids[b]) })
+	slices.SortFunc(x.sorted, func(a, b int32) int { return strings.Compare(x.id(a), x.id(b)) })
 	return x
+}
+
+// id returns the ID of check n.
+func (x Index) id(n int32) string { return x.ids[n*idSize:][:idSize] }
+
+// place is where a check is: it is check k of real server j of virtual server i.
+type place struct{ i, j, k int }
+
+// find returns where the check of that ID is; false if there is none.
+func (x Index) find(id string) (place, bool) {
+	at, known := slices.BinarySearchFunc(x.sorted, id, func(n int32, id string) int {
+		return strings.Compare(x.id(n), id)
+	})
+	if !known {
+		return place{}, false
+	}
+	// The first real server that ends behind the check, and the last virtual server that begins
+	// before that.
+	n := x.sorted[at]
+	real, _ := slices.BinarySearchFunc(x.end, n+1, cmp.Compare)
+	i := sort.SearchInts(x.first, real+1) - 1
+	return place{i, real - x.first[i], int(n - x.begin(real))}, true
+}
+
+// begin returns the number of the first check of a real server, of all.
+func (x Index) begin(real int) int32 {
+	if real == 0 {
+		return 0
+	}
+	return x.end[real-1]
+}
+
+// Text returns in words what the check of that ID looks at for whom; the ID if there is no such
+// check.
+func (x Index) Text(id string) string {
+	p, known := x.find(id)
+	if !known {
+		return id
+	}
+	vs := x.servers[p.i]
+	vs.RealServers = vs.RealServers[p.j : p.j+1]
+	out := id
+	_ = eachCheck([]config.VirtualServer{vs}, everyCheck, func(text []byte, _ *config.Check) error {
+		if p.k == 0 {
+			out = string(text)
+		}
+		p.k--
+		return nil // there is nothing to go wrong
+	})
+	return out
 }
 
 // Server returns the real server that the check of that ID is of; false if it is of none.
 func (x Index) Server(id string) (ID, bool) {
-	at, known := slices.BinarySearchFunc(x.sorted, id, func(n int32, id string) int {
-		return strings.Compare(x.ids[n], id)
-	})
+	p, known := x.find(id)
 	if !known {
 		return ID{}, false
 	}
-	// The first real server that ends behind the check, and the last virtual server that begins
-	// before that.
-	real, _ := slices.BinarySearchFunc(x.end, x.sorted[at]+1, cmp.Compare)
-	i := sort.SearchInts(x.first, real+1) - 1
-	vs := &x.servers[i]
-	return ID{NameOf(vs), vs.RealServers[real-x.first[i]].Address}, true
+	vs := &x.servers[p.i]
+	return ID{NameOf(vs), vs.RealServers[p.j].Address}, true
 }
 
-// Checks returns the IDs of the checks of a real server; they are only to be read.
+// Checks returns the IDs of the checks of a real server.
 func (x Index) Checks(server ID) []string {
 	i, known := x.names[server.Service]
 	if !known {
@@ -76,16 +120,16 @@ func (x Index) Checks(server ID) []string {
 	if j < 0 {
 		return nil
 	}
-	return x.of(i, j)
+	return x.appendOf(nil, i, j)
 }
 
-// of returns the IDs of the checks of real server j of virtual server i.
-func (x Index) of(i, j int) []string {
-	real, begin := x.first[i]+j, int32(0)
-	if real > 0 {
-		begin = x.end[real-1]
+// appendOf appends the IDs of the checks of real server j of virtual server i.
+func (x Index) appendOf(to []string, i, j int) []string {
+	real := x.first[i] + j
+	for n := x.begin(real); n < x.end[real]; n++ {
+		to = append(to, x.id(n))
 	}
-	return x.ids[begin:x.end[real]:x.end[real]]
+	return to
 }
 
 // Note puts into health whether the real server is up by its checks: it is if none of their IDs is
@@ -98,8 +142,10 @@ func (x Index) Note(health Health, service Name, rs *config.RealServer, down map
 func (x Index) HealthOf(service Name, down map[string]bool) Health {
 	health := make(Health)
 	if i, known := x.names[service]; known {
+		var ids []string
 		for j := range x.servers[i].RealServers {
-			health.note(&x.servers[i].RealServers[j], x.of(i, j), down)
+			ids = x.appendOf(ids[:0], i, j)
+			health.note(&x.servers[i].RealServers[j], ids, down)
 		}
 	}
 	return health
@@ -110,8 +156,10 @@ func (x Index) HealthOf(service Name, down map[string]bool) Health {
 func (x Index) WeightsOf(service Name, said map[string]check.Weight) Weights {
 	weights := make(Weights)
 	if i, known := x.names[service]; known && len(said) > 0 {
+		var ids []string
 		for j := range x.servers[i].RealServers {
-			weights.weigh(&x.servers[i].RealServers[j], x.of(i, j), said)
+			ids = x.appendOf(ids[:0], i, j)
+			weights.weigh(&x.servers[i].RealServers[j], ids, said)
 		}
 	}
 	return weights

@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -16,27 +18,43 @@ import (
 const grace = time.Second
 
 // Tasks returns the checks of all real servers, in the order of the configuration, and their
-// index. Their IDs say what is checked for whom, not where in the file, so that a check keeps its
-// past over a reload that changes others. An error names the first check that cannot be carried
-// out; see Faults.
+// index. Their IDs depend on what is checked for whom, not where in the file, so that a check keeps
+// its past over a reload that changes others; Text of the index has it in words. An error names the
+// first check that cannot be carried out; see Faults.
 func Tasks(vss []config.VirtualServer, m Means) ([]check.Task, Index, error) {
 	_, checks := count(vss)
-	tasks, ids := make([]check.Task, 0, checks), make([]string, 0, checks)
-	all := func(*config.Check) bool { return true }
-	err := eachCheck(vss, all, func(id string, c *config.Check) error {
+	tasks := make([]check.Task, 0, checks)
+	var ids strings.Builder
+	ids.Grow(checks * idSize) // all share the memory
+	err := eachCheck(vss, everyCheck, func(text []byte, c *config.Check) error {
 		checker, timeout, err := m.checker(c)
 		if err != nil {
-			return fmt.Errorf("check %s: %w", id, err)
+			return fmt.Errorf("check %s: %w", text, err)
 		}
-		tasks = append(tasks, task(id, c, checker, timeout, m.ReportAll))
-		ids = append(ids, id)
+		var id [idSize]byte
+		ids.Write(appendID(id[:0], text))
+		own := ids.String()[len(tasks)*idSize:]
+		tasks = append(tasks, task(own, c, checker, timeout, m.ReportAll))
 		return nil
 	})
 	if err != nil {
 		return nil, Index{}, err
 	}
-	return tasks, newIndex(vss, ids), nil
+	return tasks, newIndex(vss, ids.String()), nil
 }
+
+// idSize is the length of an ID.
+const idSize = 11
+
+// appendID appends the ID of a check that text says everything of. It is a hash, which takes less
+// memory. Of 50,000 checks two have the same with a probability of 1 to 10^10; a Runner refuses
+// them.
+func appendID(to, text []byte) []byte {
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.AppendEncode(to, sum[:8])
+}
+
+func everyCheck(*config.Check) bool { return true }
 
 // count returns how many real servers and checks there are.
 func count(vss []config.VirtualServer) (servers, checks int) {
@@ -130,7 +148,8 @@ func (m *Means) fault(c *config.Check) (Fault, bool) {
 func Known(vss []config.VirtualServer) (files, sessions map[string][]string) {
 	files, sessions = map[string][]string{}, map[string][]string{}
 	told := func(c *config.Check) bool { return known(c.Kind) }
-	_ = eachCheck(vss, told, func(id string, c *config.Check) error {
+	_ = eachCheck(vss, told, func(text []byte, c *config.Check) error {
+		id := string(appendID(nil, text))
 		switch c.Kind {
 		case config.CheckFile:
 			files[c.File.Tracker] = append(files[c.File.Tracker], id)
@@ -142,13 +161,14 @@ func Known(vss []config.VirtualServer) (files, sessions map[string][]string) {
 	return files, sessions
 }
 
-// eachCheck calls f with each check of a kind that is wanted and its task's ID, until f returns an
-// error, and returns that.
+// eachCheck calls f with each check of a kind that is wanted, and with what is checked for whom,
+// which no other check has, until f returns an error, and returns that. The text is only good until
+// f returns.
 func eachCheck(
 	vss []config.VirtualServer, wanted func(*config.Check) bool,
-	f func(id string, c *config.Check) error,
+	f func(text []byte, c *config.Check) error,
 ) error {
-	var text []byte // of an ID, there may be thousands
+	var text []byte // there may be thousands
 	for i := range vss {
 		vs := &vss[i]
 		service := NameOf(vs).String()
@@ -165,13 +185,14 @@ func eachCheck(
 				}
 				text = append(append(text[:0], service...), ", "...)
 				text = append(append(appendAddr(text, rs.Address), ": "...), c.Kind.String()...)
-				id := string(appendWhat(append(text, ' '), c))
+				text = appendWhat(append(text, ' '), c)
 				if seen != nil {
-					if seen[id]++; seen[id] > 1 {
-						id = fmt.Sprintf("%s #%d", id, seen[id])
+					same := string(text)
+					if seen[same]++; seen[same] > 1 {
+						text = fmt.Appendf(text, " #%d", seen[same])
 					}
 				}
-				if err := f(id, c); err != nil {
+				if err := f(text, c); err != nil {
 					return err
 				}
 			}

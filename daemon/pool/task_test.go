@@ -16,10 +16,11 @@ import (
 
 var addrPorts = cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
 
-// spelledOut returns tasks whose checkers that check as a TCP are one.
-func spelledOut(tasks []check.Task) []check.Task {
+// spelledOut returns tasks with texts for IDs, and whose checkers that check as a TCP are one.
+func spelledOut(tasks []check.Task, index pool.Index) []check.Task {
 	out := slices.Clone(tasks)
 	for i := range out {
+		out[i].ID = index.Text(out[i].ID)
 		if c, ok := out[i].Checker.(check.TCPer); ok {
 			out[i].Checker = c.TCP()
 		}
@@ -57,7 +58,7 @@ func TestTasks(t *testing.T) {
 	vs := web(1)
 	rs := &vs.RealServers[0]
 	rs.Checks = append(rs.Checks, rs.Checks[0], httpCheck())
-	got, _, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{})
+	got, index, err := pool.Tasks([]config.VirtualServer{vs}, pool.Means{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func TestTasks(t *testing.T) {
 		Warmup: 5 * time.Second,
 	}
 	want := []check.Task{tcp, second, web}
-	if diff := cmp.Diff(want, spelledOut(got), addrPorts); diff != "" {
+	if diff := cmp.Diff(want, spelledOut(got, index), addrPorts); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if err := check.NewRunner(func(check.Report) {}).Set(got); err != nil {
@@ -202,8 +203,8 @@ func TestIndex(t *testing.T) {
 		}
 	}
 	for _, x := range []pool.Index{index, {}} {
-		if got, known := x.Server("x"); known {
-			t.Errorf("check x is of %v, want nobody", got)
+		if got, known := x.Server("x"); known || x.Text("x") != "x" {
+			t.Errorf("check x is %q of %v, want nobody's", x.Text("x"), got)
 		}
 	}
 }
