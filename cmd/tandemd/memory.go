@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,9 +16,13 @@ import (
 // it starts and little afterwards, the guard next to none; a thousand instances are to fit into
 // 40 MB.
 const (
-	startGC  = 50
-	workerGC = 20
-	guardGC  = 20
+	startGC = 50
+	// calmGC is for the time after that, where it is no more than spareGC bytes: one with tens of
+	// thousands of real servers does not keep megabytes for the little that its checks leave. leastGC
+	// bounds what collections cost.
+	calmGC  = 20
+	spareGC = 1 << 20
+	leastGC = 5
 	// reloadGC has room for a configuration beside the one that runs.
 	reloadGC = 150
 	// freeGC has the first collection come when there are 32 MB, which thousands of real servers
@@ -54,12 +59,14 @@ const (
 
 // tidy has the process take no more than it needs, until ctx ends: when a start or another burst of
 // work has passed, it gives the kernel back the memory that was needed only then. Work that takes a
-// small part of one processor is not spread over several: to wake them would cost as much.
-func tidy(ctx context.Context) {
+// small part of one processor is not spread over several: to wake them would cost as much. While
+// aside is set, somebody else says how much garbage there may be; nil is nobody.
+func tidy(ctx context.Context, aside *atomic.Bool) {
 	timer := time.NewTimer(tidyEvery)
 	defer timer.Stop()
 	p := processors{looked: time.Now()}
 	var h heap
+	var g garbage
 	for {
 		select {
 		case <-ctx.Done():
@@ -69,7 +76,13 @@ func tidy(ctx context.Context) {
 		now := time.Now()
 		timer.Reset(untilTidy(now))
 		p.adapt(now)
-		if h.spare(h.look()) {
+		v := h.look()
+		if aside != nil && aside.Load() {
+			g = garbage{} // what it said is not so any more
+		} else if percent, other := g.adapt(v.live); other {
+			debug.SetGCPercent(percent)
+		}
+		if h.spare(v) {
 			debug.FreeOSMemory()
 			if h.calm >= wholeCalm { // not in a start, which the guard is calm in
 				_ = leaveProgram() // if it stays, all is as it was
@@ -94,15 +107,28 @@ type heap struct {
 	calm   int    // looks since there were many
 }
 
-// view is what a look at the heap shows, in bytes but for the cycles.
-type view struct{ cycles, used, free uint64 }
+// garbage is how much there may be of it, in percent of what is in use; 0: nothing was said.
+type garbage struct{ percent int }
+
+// adapt returns how much there is to be with live bytes in use, and whether that is another amount
+// than before: to say so stops all that runs.
+func (g *garbage) adapt(live uint64) (percent int, other bool) {
+	was := g.percent
+	g.percent = int(min(max(spareGC*100/max(live, 1), leastGC), calmGC))
+	return g.percent, g.percent != was
+}
+
+// view is what a look at the heap shows, in bytes but for the cycles. Of what is used live is what
+// was no garbage at the last collection.
+type view struct{ cycles, used, live, free uint64 }
 
 // look reads the runtime's figures.
 func (h *heap) look() view {
 	s := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"},
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}}
 	metrics.Read(s)
-	return view{s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()}
+	return view{s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64(), s[3].Value.Uint64()}
 }
 
 // spare reports whether it is time to give memory back: a burst of work has just passed, or its

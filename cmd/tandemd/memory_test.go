@@ -26,24 +26,44 @@ func TestSpare(t *testing.T) {
 		view
 		want bool
 	}{
-		{view{9, 10 * mb, 50 * mb}, false}, // the start
-		{view{12, 10 * mb, 50 * mb}, true}, // it has passed
-		{view{12, 10 * mb, mb}, false},
-		{view{13, 10 * mb, 8 * mb}, false},
-		{view{13, 10 * mb, 0}, true}, // its wake
-		{view{14, 10 * mb, 8 * mb}, false},
-		{view{14, 10 * mb, 8 * mb}, false},
-		{view{14, 10 * mb, 8 * mb}, false},
-		{view{14, 10 * mb, 2 * mb}, false}, // less than a quarter
-		{view{14, 10 * mb, 8 * mb}, false},
-		{view{14, 10 * mb, 8 * mb}, false},
-		{view{14, 10 * mb, 8 * mb}, false},
-		{view{14, 10 * mb, 3 * mb}, true},
-		{view{18, 10 * mb, 8 * mb}, false}, // a burst
-		{view{18, 10 * mb, 0}, true},
+		{view{9, 10 * mb, 9 * mb, 50 * mb}, false}, // the start
+		{view{12, 10 * mb, 9 * mb, 50 * mb}, true}, // it has passed
+		{view{12, 10 * mb, 9 * mb, mb}, false},
+		{view{13, 10 * mb, 9 * mb, 8 * mb}, false},
+		{view{13, 10 * mb, 9 * mb, 0}, true}, // its wake
+		{view{14, 10 * mb, 9 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 9 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 9 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 9 * mb, 2 * mb}, false}, // less than a quarter
+		{view{14, 10 * mb, 9 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 9 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 9 * mb, 8 * mb}, false},
+		{view{14, 10 * mb, 9 * mb, 3 * mb}, true},
+		{view{18, 10 * mb, 9 * mb, 8 * mb}, false}, // a burst
+		{view{18, 10 * mb, 9 * mb, 0}, true},
 	} {
 		if got := h.spare(step.view); got != step.want {
 			t.Errorf("look %d: gives back: %v, want %v", i, got, step.want)
+		}
+	}
+}
+
+// TestGarbage lets a process keep little garbage, whatever it needs.
+func TestGarbage(t *testing.T) {
+	const mb = 1 << 20
+	var g garbage
+	for i, step := range []struct {
+		live    uint64
+		percent int
+		other   bool
+	}{
+		{0, 20, true}, {4 * mb, 20, false}, {10 * mb, 10, true}, {10*mb + 1000, 9, true},
+		{18 * mb, 5, true}, {900 * mb, 5, false}, {3 * mb, 20, true},
+	} {
+		percent, other := g.adapt(step.live)
+		if percent != step.percent || other != step.other {
+			t.Errorf("step %d: %d%%, other %t; want %d%%, %t", i, percent, other, step.percent,
+				step.other)
 		}
 	}
 }

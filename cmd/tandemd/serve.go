@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,9 +57,7 @@ func watch(c command, stdout, stderr io.Writer) int {
 	handed := make(chan os.Signal, 8)
 	signal.Notify(handed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, sigJSON)
 	defer signal.Stop(handed)
-	// A collection costs as much as all else that the guard does until its worker runs.
-	defer time.AfterFunc(tidyEvery, func() { debug.SetGCPercent(guardGC) }).Stop()
-	go tidy(ctx)
+	go tidy(ctx, nil)
 	out := newLogWriter(stderr)
 	defer out.Close(logPatience)
 	log := c.logger(out)
@@ -128,16 +127,18 @@ func work(c command, stdout, stderr io.Writer) int {
 		}
 		ledger.Supervise(state)
 	}
+	var reloading atomic.Bool
 	o.Ready = func() {
-		debug.SetGCPercent(workerGC)
-		go tidy(ctx)
+		debug.SetGCPercent(calmGC)
+		go tidy(ctx, &reloading)
 		tell("READY=1")
 	}
 	o.Reloading = func(under bool) {
+		reloading.Store(under)
 		if under {
 			debug.SetGCPercent(reloadGC)
 		} else {
-			debug.SetGCPercent(workerGC)
+			debug.SetGCPercent(calmGC)
 		}
 		tell(reloadState(under))
 	}
