@@ -71,7 +71,7 @@ type service struct {
 	// destinations are those wanted; see pool.Services.
 	destinations []ipvs.Destination
 	// first is since when its real servers have been up or down, but for those in since; zero
-	// before anything is known.
+	// before anything is known. Nil has none in it.
 	first time.Time
 	since map[netip.AddrPort]time.Time
 }
@@ -291,12 +291,12 @@ func (s *services) report(r check.Report) {
 	if s.note != nil {
 		s.note(r.ID, s.down[r.ID])
 	}
-	s.index.Note(v.Health, id.Service, rs, s.down)
-	s.index.Weigh(v.Weights, id.Service, rs, s.said)
+	s.index.Note(&v.Health, id.Service, rs, s.down)
+	s.index.Weigh(&v.Weights, id.Service, rs, s.said)
 	now, heavy := v.Health.Up(rs), v.Weight(rs)
 	if now != before {
 		s.logServer(v.config, id.Server, before, now, r.Err)
-		v.since[id.Server] = r.At
+		v.turned(id.Server, r.At)
 		s.tellServer(v.config, id.Server, now, r.Err)
 	}
 	if now && heavy != weight {

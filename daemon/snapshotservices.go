@@ -17,7 +17,7 @@ import (
 
 // stand works out since when the real servers have been up or down. was is nil for a new service.
 func (v *service) stand(was *service, now time.Time) {
-	v.first, v.since = now, map[netip.AddrPort]time.Time{}
+	v.first, v.since = now, nil
 	if was == nil || was.first.IsZero() {
 		return
 	}
@@ -34,11 +34,19 @@ func (v *service) stand(was *service, now time.Time) {
 		rs := &v.config.RealServers[i]
 		since, changed := was.since[rs.Address]
 		if !there(rs) || was.Health.Up(rs) != v.Health.Up(rs) {
-			v.since[rs.Address] = now
+			v.turned(rs.Address, now)
 		} else if changed {
-			v.since[rs.Address] = since
+			v.turned(rs.Address, since)
 		}
 	}
+}
+
+// turned has a real server be up or down since then.
+func (v *service) turned(server netip.AddrPort, since time.Time) {
+	if v.since == nil {
+		v.since = make(map[netip.AddrPort]time.Time)
+	}
+	v.since[server] = since
 }
 
 // stood returns since when a real server has been up or down; zero is not known.

@@ -125,7 +125,7 @@ func (r *Reconciler) Set(want Services) {
 	}
 	if !r.told || r.status.List != nil || 2*len(r.changed) > len(want) {
 		r.anew = true
-		clear(r.changed)
+		r.changed = make(map[Key]bool) // not cleared: the memory of thousands would stay
 	}
 	r.told = true
 	r.unpass()

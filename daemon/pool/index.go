@@ -13,9 +13,9 @@ import (
 // Index says which real server each check is of, and which checks each real server has. Its zero
 // value knows none. It has an ID and two numbers for each check, for there may be thousands.
 type Index struct {
-	// servers are the virtual servers of the configuration, which names has the numbers of.
+	// servers are the virtual servers of the configuration, and named their numbers, sorted by name.
 	servers []config.VirtualServer
-	names   map[Name]int
+	named   []int32
 	// first is the number of the first real server of each virtual server, in the order of all.
 	first []int
 	// ids are those of all checks in the order of the configuration, one after another, and end is
@@ -29,23 +29,37 @@ type Index struct {
 // newIndex returns the index of those virtual servers, whose checks have those IDs in their order.
 func newIndex(vss []config.VirtualServer, ids string) Index {
 	reals, checks := count(vss)
-	x := Index{servers: vss, names: make(map[Name]int, len(vss)), first: make([]int, 0, len(vss)),
+	x := Index{servers: vss, named: make([]int32, 0, len(vss)), first: make([]int, 0, len(vss)),
 		ids: ids, sorted: make([]int32, 0, checks)}
 	x.end = make([]int32, 0, reals)
 	last := int32(0)
 	for i := range vss {
-		x.names[NameOf(&vss[i])] = i
+		x.named = append(x.named, int32(i))
 		x.first = append(x.first, len(x.end))
 		for j := range vss[i].RealServers {
 			last += int32(len(vss[i].RealServers[j].Checks))
 			x.end = append(x.end, last)
 		}
 	}
+	slices.SortFunc(x.named, func(a, b int32) int {
+		return NameOf(&vss[a]).compare(NameOf(&vss[b]))
+	})
 	for n := range int32(checks) {
 		x.sorted = append(x.sorted, n)
 	}
 	slices.SortFunc(x.sorted, func(a, b int32) int { return strings.Compare(x.id(a), x.id(b)) })
 	return x
+}
+
+// number returns the number of the virtual server of that name; false if there is none.
+func (x Index) number(name Name) (int, bool) {
+	at, known := slices.BinarySearchFunc(x.named, name, func(i int32, name Name) int {
+		return NameOf(&x.servers[i]).compare(name)
+	})
+	if !known {
+		return 0, false
+	}
+	return int(x.named[at]), true
 }
 
 // id returns the ID of check n.
@@ -110,7 +124,7 @@ func (x Index) Server(id string) (ID, bool) {
 
 // Checks returns the IDs of the checks of a real server.
 func (x Index) Checks(server ID) []string {
-	i, known := x.names[server.Service]
+	i, known := x.number(server.Service)
 	if !known {
 		return nil
 	}
@@ -134,14 +148,14 @@ func (x Index) appendOf(to []string, i, j int) []string {
 
 // Note puts into health whether the real server is up by its checks: it is if none of their IDs is
 // in down.
-func (x Index) Note(health Health, service Name, rs *config.RealServer, down map[string]bool) {
+func (x Index) Note(health *Health, service Name, rs *config.RealServer, down map[string]bool) {
 	health.note(rs, x.Checks(ID{service, rs.Address}), down)
 }
 
 // HealthOf returns the health of all real servers of a virtual server, likewise.
 func (x Index) HealthOf(service Name, down map[string]bool) Health {
-	health := make(Health)
-	if i, known := x.names[service]; known {
+	var health Health
+	if i, known := x.number(service); known {
 		var ids []string
 		for j := range x.servers[i].RealServers {
 			ids = x.appendOf(ids[:0], i, j)
@@ -154,8 +168,8 @@ func (x Index) HealthOf(service Name, down map[string]bool) Health {
 // WeightsOf returns the weights of all real servers of a virtual server that its checks change, by
 // what those have said by their IDs.
 func (x Index) WeightsOf(service Name, said map[string]check.Weight) Weights {
-	weights := make(Weights)
-	if i, known := x.names[service]; known && len(said) > 0 {
+	var weights Weights
+	if i, known := x.number(service); known && len(said) > 0 {
 		var ids []string
 		for j := range x.servers[i].RealServers {
 			ids = x.appendOf(ids[:0], i, j)
@@ -167,21 +181,25 @@ func (x Index) WeightsOf(service Name, said map[string]check.Weight) Weights {
 
 // Weigh puts into weights that of one real server, or takes it out if it is as configured.
 func (x Index) Weigh(
-	weights Weights, service Name, rs *config.RealServer, said map[string]check.Weight,
+	weights *Weights, service Name, rs *config.RealServer, said map[string]check.Weight,
 ) {
 	weights.weigh(rs, x.Checks(ID{service, rs.Address}), said)
 }
 
-func (w Weights) weigh(rs *config.RealServer, ids []string, said map[string]check.Weight) {
+func (w *Weights) weigh(rs *config.RealServer, ids []string, said map[string]check.Weight) {
 	var all []check.Weight
 	for _, id := range ids {
 		if s := said[id]; s != (check.Weight{}) {
 			all = append(all, s)
 		}
 	}
-	if weight := check.EffectiveWeight(rs.Weight, all...); weight != rs.Weight {
-		w[rs.Address] = weight
+	weight := check.EffectiveWeight(rs.Weight, all...)
+	if weight == rs.Weight {
+		delete(*w, rs.Address)
 		return
 	}
-	delete(w, rs.Address)
+	if *w == nil {
+		*w = make(Weights)
+	}
+	(*w)[rs.Address] = weight
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/tandemlb/tandem/daemon/config"
 	"github.com/tandemlb/tandem/daemon/ipvs"
@@ -17,6 +18,13 @@ type Name struct {
 	Mark     uint32
 	Family   config.Family
 	Group    string
+}
+
+// compare orders names.
+func (n Name) compare(m Name) int {
+	return cmp.Or(cmp.Compare(n.Protocol, m.Protocol), n.Address.Compare(m.Address),
+		cmp.Compare(n.Mark, m.Mark), cmp.Compare(n.Family, m.Family),
+		strings.Compare(n.Group, m.Group))
 }
 
 // NameOf returns the name of a virtual server.

@@ -20,18 +20,22 @@ type ID struct {
 }
 
 // Health says of the real servers of one virtual server whether they are up. One that is not in it
-// is as if it had not been heard of: up, or down if it is configured with alpha and has checks.
+// is as if it had not been heard of: up, or down if it is configured with alpha and has checks. Nil
+// has none in it.
 type Health map[netip.AddrPort]bool
 
 // note puts into h whether a real server is up, which it is if none of those checks is in down.
 // What would be so anyway is not kept: of thousands that are well there is nothing to say.
-func (h Health) note(rs *config.RealServer, checks []string, down map[string]bool) {
+func (h *Health) note(rs *config.RealServer, checks []string, down map[string]bool) {
 	up := !slices.ContainsFunc(checks, func(id string) bool { return down[id] })
 	if up == !alpha(rs) {
-		delete(h, rs.Address)
-	} else {
-		h[rs.Address] = up
+		delete(*h, rs.Address)
+		return
 	}
+	if *h == nil {
+		*h = make(Health)
+	}
+	(*h)[rs.Address] = up
 }
 
 // Weights are those of the real servers of one virtual server whose checks want another than the
