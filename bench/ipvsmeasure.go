@@ -38,6 +38,9 @@ const (
 	tableLimit, reloadLimit = time.Minute, time.Minute
 	// calmTime is how long one that has filled the table is left alone before it is measured on.
 	calmTime = 2 * time.Second
+	// settledTime is the same before its memory is measured: a daemon runs for months, and what only
+	// its start needs it has given back by then.
+	settledTime = 15 * time.Second
 	// spreadBin is the time of which the busiest is looked for.
 	spreadBin = 100 * time.Millisecond
 )
@@ -124,7 +127,7 @@ type Table struct {
 	// processors' time until then, and what was read of the table after it.
 	Start    time.Duration `json:"start_ns"`
 	StartCPU time.Duration `json:"start_cpu_ns"`
-	// Memory is the proportional set size of all processes in bytes, when all is calm again.
+	// Memory is the proportional set size of all processes in bytes, settledTime after the start.
 	Memory int64 `json:"pss_bytes"`
 	// Reload is from the signal to the moment at which a real server that was taken out of the
 	// configuration gets no new connection, ReloadCPU the processors' time until all is calm again.
@@ -151,7 +154,7 @@ func measureTable(ctx context.Context, s *stand) (Table, error) {
 	if err != nil {
 		return Table{}, err
 	}
-	if err := wait(ctx, calmTime); err != nil {
+	if err := wait(ctx, settledTime); err != nil {
 		return Table{}, err
 	}
 	calm, err := usageOf(p.Pid())
