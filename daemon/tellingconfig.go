@@ -106,9 +106,12 @@ func serverRules(
 	cfg *config.Config, vs *config.VirtualServer, mails bool, rules map[notify.Subject]notify.Rules,
 ) {
 	alerts := &cfg.Global.Alerts
-	rules[serviceSubject(vs)] = notify.Rules{
+	quorum := notify.Rules{
 		Up: notifyScript(cfg, vs.QuorumUp), Down: notifyScript(cfg, vs.QuorumDown),
 		Mail: mails && on(false, vs.Alert, alerts.Checkers, alerts.All),
+	}
+	if quorum != (notify.Rules{}) { // of thousands most have none
+		rules[serviceSubject(vs)] = quorum
 	}
 	for i := range vs.RealServers {
 		rs := &vs.RealServers[i]
@@ -116,7 +119,7 @@ func serverRules(
 			Up: notifyScript(cfg, rs.NotifyUp), Down: notifyScript(cfg, rs.NotifyDown),
 			Mail: mails && on(true, rs.Alert, vs.Alert, alerts.Checkers, alerts.All),
 		}
-		if r != (notify.Rules{}) { // of thousands most have none
+		if r != (notify.Rules{}) { // and of tens of thousands
 			rules[serverSubject(vs, rs)] = r
 		}
 	}
