@@ -32,6 +32,8 @@ const (
 	NftablesBridge
 	// Tunnels: interfaces that unpack IP in IP, GRE and GUE.
 	Tunnels
+	// SCTP: sockets of SCTP, by which clients ask services of it and real servers answer.
+	SCTP
 	// RealTime: the kernel's clock is the wall's; what needs CPU time to pass (starvation, stalls)
 	// means nothing on a virtual clock.
 	RealTime
@@ -53,6 +55,7 @@ var capabilityNames = map[Capability]string{
 	Nftables:       "nftables",
 	NftablesBridge: "nftables-bridge",
 	Tunnels:        "tunnels",
+	SCTP:           "sctp",
 	RealTime:       "real-time",
 	VirtualTime:    "virtual-time",
 }

@@ -19,6 +19,7 @@ var guestModules = []string{
 	"veth", "bridge", "macvlan", "ipvlan", "dummy", "tun", "ifb", "ipip", "ip_gre", "fou",
 	"sch_netem", "sch_tbf", "sch_ingress", "act_mirred", "act_skbedit", "cls_u32",
 	"nf_tables", "nft_compat", "nf_conntrack",
+	"hmac", "sctp", // a listener of SCTP signs its cookies
 	"ip_vs",
 	"ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_lblc", "ip_vs_lblcr", "ip_vs_dh",
 	"ip_vs_pe_sip", "ip_vs_sh", "ip_vs_mh", "ip_vs_sed", "ip_vs_nq", "ip_vs_fo", "ip_vs_ovf", "ip_vs_twos",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -53,6 +54,7 @@ func probes() map[lab.Capability]probe {
 		lab.Netem:          {"delay, loss and reordering", needModules, true, probeNetem},
 		lab.Nftables:       {"no_accept, forward guard", needModules, true, probeNftables(nftables.TableFamilyINet)},
 		lab.Tunnels:        {"real servers behind tunnels (LVS-TUN)", needModules, true, probeTunnels},
+		lab.SCTP:           {"services of SCTP", needModules, true, probeSCTP},
 		lab.NftablesBridge: {"partitions", needModules, true, probeNftables(nftables.TableFamilyBridge)},
 		lab.RealTime:       {"faults that take CPU time", "use --time real", false, probeClock(false)},
 		lab.VirtualTime:    {"long runs", "use --time virtual", false, probeClock(true)},
@@ -281,4 +283,13 @@ func probeTunnels() error {
 		}
 	}
 	return lab.ListenGUE()
+}
+
+// probeSCTP listens by SCTP, for which a kernel needs more than for a socket: it signs cookies.
+func probeSCTP() error {
+	listener, err := lab.ListenSCTP(netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }
