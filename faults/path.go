@@ -235,11 +235,8 @@ func linkMTU(r request, v *values) injector {
 	})
 }
 
-// protocols are the numbers of what health checks speak.
-const (
-	protocolTCP = 6
-	protocolUDP = 17
-)
+// protocols are the numbers of what carries services.
+var protocols = map[string]uint8{"TCP": 6, "UDP": 17, "SCTP": 132}
 
 // checksLost loses what a director sends, as itself, to the ports of the real servers. What it hands
 // on for clients has their addresses.
@@ -251,7 +248,7 @@ func checksLost(_ request, _ *values) injector {
 				if !ok {
 					continue
 				}
-				found, block, err := checkPath(n, server, s.Protocol.UDP(), d.Port)
+				found, block, err := checkPath(n, server, s.Protocol, d.Port)
 				if err != nil {
 					return nil, nil, err
 				}
@@ -267,7 +264,9 @@ func checksLost(_ request, _ *values) injector {
 }
 
 // checkPath is how checks of a port go from a director to a real server.
-func checkPath(n, server *lab.Node, udp bool, port uint16) ([2]end, lab.Block, error) {
+func checkPath(
+	n, server *lab.Node, speaks topology.Protocol, port uint16,
+) ([2]end, lab.Block, error) {
 	spec, there := n.Spec(), server.Spec()
 	for _, link := range spec.Links {
 		to, ok := there.LinkOn(link.Network)
@@ -278,11 +277,8 @@ func checkPath(n, server *lab.Node, udp bool, port uint16) ([2]end, lab.Block, e
 		if err != nil {
 			return [2]end{}, lab.Block{}, err
 		}
-		b := lab.Block{From: from, Protocol: protocolTCP, Port: port,
+		b := lab.Block{From: from, Protocol: protocols[speaks.Transport()], Port: port,
 			Source: v4(link.Addr), Destination: v4(to.Addr)}
-		if udp {
-			b.Protocol = protocolUDP
-		}
 		return [2]end{{n, link.Interface}, {server, to.Interface}}, b, nil
 	}
 	return [2]end{}, lab.Block{}, fmt.Errorf("no network has both %s and %s", n, server)

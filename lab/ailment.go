@@ -23,14 +23,15 @@ const (
 	// Refusing: nobody listens on the port; the node's kernel refuses.
 	Refusing
 	// HalfOpen: what calls the port hears nothing: the listener's queue is full, and stays so. By TCP
-	// only.
+	// only: by SCTP the kernel then refuses.
 	HalfOpen
 	// Silent: connections and datagrams are taken, and nothing is ever said.
 	Silent
-	// Slow: what is said comes by a byte a second, and a datagram ten seconds late.
+	// Slow: what is said comes by a byte a second, and what comes whole, a datagram or a message of
+	// SCTP, ten seconds late.
 	Slow
-	// Unavailable: the server says that it cannot serve: HTTP 503, SMTP 421, DNS SERVFAIL. Echo has
-	// no words for that.
+	// Unavailable: the server says that it cannot serve: HTTP 503, SMTP 421, DNS SERVFAIL. Echo
+	// and SCTP have no words for that.
 	Unavailable
 	// Wrong: the server answers something else: another page, a greeting of no mail server (554),
 	// the answer to another question, other bytes.
@@ -54,9 +55,9 @@ func (a Ailment) String() string {
 func (a Ailment) Befalls(p topology.Protocol) bool {
 	switch a {
 	case HalfOpen:
-		return !p.UDP()
+		return p.Transport() == "TCP"
 	case Unavailable:
-		return p != topology.Echo
+		return p != topology.Echo && p != topology.SCTP
 	case BadTLS:
 		return p == topology.HTTPS
 	case Well, Refusing, Silent, Slow, Wrong:

@@ -33,7 +33,7 @@ func (n *Node) StartRealServer(ctx context.Context, port uint16) (*Process, erro
 
 // StartService is StartRealServer for any protocol. Each server gives its node's name: HTTPS as
 // HTTP does, under a certificate that nobody has signed; SMTP in its greeting; DNS as the TXT record
-// of every name; Echo before what it was sent. Ail makes it fall ill.
+// of every name; Echo and SCTP before what they were sent. Ail makes it fall ill.
 func (n *Node) StartService(
 	ctx context.Context, protocol topology.Protocol, port uint16,
 ) (*Process, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -142,9 +143,7 @@ func (s *server) listen() (net.Addr, error) {
 		go func() { s.ended(s.serveUDP(conn)) }()
 		return conn.LocalAddr(), nil
 	}
-	// Without keep-alive probes each connection costs four system calls less.
-	config := net.ListenConfig{KeepAlive: -1}
-	listener, err := config.Listen(context.Background(), "tcp4", ":"+s.port)
+	listener, err := s.accepts()
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +151,20 @@ func (s *server) listen() (net.Addr, error) {
 	answer := s.answerer()
 	go func() { s.ended(serve(listener, answer)) }()
 	return listener.Addr(), nil
+}
+
+// accepts listens for what makes a connection first.
+func (s *server) accepts() (net.Listener, error) {
+	if s.protocol == topology.SCTP {
+		at, err := netip.ParseAddrPort("0.0.0.0:" + s.port)
+		if err != nil {
+			return nil, err
+		}
+		return ListenSCTP(at)
+	}
+	// Without keep-alive probes each connection costs four system calls less.
+	config := net.ListenConfig{KeepAlive: -1}
+	return config.Listen(context.Background(), "tcp4", ":"+s.port)
 }
 
 // ended notes why a server has ended, unless it was closed.

@@ -24,7 +24,7 @@ import (
 const (
 	// silence is how long a silent server keeps a connection, if the other side does.
 	silence = time.Minute
-	// slowPause is between two bytes of a slow server, slowAnswer how late a datagram is.
+	// slowPause is between two bytes of a slow server, slowAnswer how late what comes whole is.
 	slowPause, slowAnswer = time.Second, 10 * time.Second
 )
 
@@ -41,7 +41,15 @@ func (c slowly) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// answerer answers the connections of a server by TCP.
+// lately writes a message late.
+type lately struct{ net.Conn }
+
+func (c lately) Write(b []byte) (int, error) {
+	time.Sleep(slowAnswer)
+	return c.Conn.Write(b)
+}
+
+// answerer answers the connections of a server.
 func (s *server) answerer() func(net.Conn) {
 	right := newPage("200 OK", s.name, s.name+"\n")
 	wrong := newPage("200 OK", s.name, "this is another page\n")
@@ -62,6 +70,8 @@ func (s *server) answerer() func(net.Conn) {
 		speak = func(conn net.Conn) { s.overTLS(conn, plain) }
 	case topology.SMTP:
 		speak = s.mail
+	case topology.SCTP:
+		speak = s.echo
 	}
 	return func(conn net.Conn) {
 		defer conn.Close()
@@ -72,14 +82,28 @@ func (s *server) answerer() func(net.Conn) {
 		if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
 			return
 		}
-		switch s.now() {
-		case Silent:
+		switch a := s.now(); {
+		case a == Silent:
 			_, _ = io.Copy(io.Discard, conn) // until the other side goes
-		case Slow:
+		case a == Slow && s.protocol == topology.SCTP:
+			speak(lately{conn})
+		case a == Slow:
 			speak(slowly{conn})
 		default:
 			speak(conn)
 		}
+	}
+}
+
+// echo answers a message. The other side ends the association.
+func (s *server) echo(conn net.Conn) {
+	b := make([]byte, 1<<16)
+	n, err := conn.Read(b)
+	if err != nil {
+		return
+	}
+	if _, err := conn.Write(s.reply(b[:n], s.now())); err == nil {
+		_, _ = io.Copy(io.Discard, conn) // until the other side goes
 	}
 }
 
@@ -188,7 +212,7 @@ func send(conn *net.UDPConn, b []byte, to netip.AddrPort) { _, _ = conn.WriteToU
 
 // reply is the answer to a datagram; nil for one that gets none.
 func (s *server) reply(b []byte, a Ailment) []byte {
-	if s.protocol == topology.Echo {
+	if s.protocol == topology.Echo || s.protocol == topology.SCTP {
 		name := s.name
 		if a == Wrong {
 			name = "what?"

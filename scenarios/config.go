@@ -98,11 +98,7 @@ func (c *confWriter) service(t topology.Topology, s topology.Service) {
 		c.line("%s-fallback", s.Scheduler)
 	}
 	c.line("lb_kind NAT")
-	if s.Protocol.UDP() {
-		c.line("protocol UDP")
-	} else {
-		c.line("protocol TCP")
-	}
+	c.line("protocol %s", s.Protocol.Transport())
 	for _, d := range s.RealServers {
 		node, ok := t.Node(d.Node)
 		if !ok || len(node.Links) == 0 {

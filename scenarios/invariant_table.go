@@ -45,13 +45,10 @@ func (h *history) tables() []tenancy {
 
 // serviceName is a service of the topology as tables name it.
 func serviceName(t topology.Topology, s topology.Service) string {
-	switch {
-	case s.Marked.IsValid():
+	if s.Marked.IsValid() {
 		return fmt.Sprintf("FWM %d", markOf(t, s))
-	case s.Protocol.UDP():
-		return "UDP " + s.Addr.String()
 	}
-	return "TCP " + s.Addr.String()
+	return s.Protocol.Transport() + " " + s.Addr.String()
 }
 
 // differs says in what a table is not as the configuration has it, but for some real servers, of

@@ -89,6 +89,9 @@ func Needs(s Scenario) []lab.Capability {
 	if s.Topology.Tunnels() {
 		needs = append(needs, lab.Tunnels)
 	}
+	if s.Topology.Speaks(topology.SCTP) {
+		needs = append(needs, lab.SCTP)
+	}
 	for _, c := range append(s.Needs[:len(s.Needs):len(s.Needs)], needsOfFaults(s)...) {
 		if !slices.Contains(needs, c) {
 			needs = append(needs, c)

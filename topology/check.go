@@ -11,7 +11,7 @@ import (
 // Protocol is what clients and real servers of a service speak. The zero Protocol is HTTP.
 type Protocol int
 
-// The protocols. DNS and Echo go by UDP, the others by TCP.
+// The protocols. DNS and Echo go by UDP, SCTP by itself, the others by TCP.
 const (
 	HTTP Protocol = iota
 	HTTPS
@@ -19,15 +19,35 @@ const (
 	DNS
 	// Echo answers each datagram by what it holds (RFC 862), behind the name of the server.
 	Echo
+	// SCTP is an association for each request, in which the server says what Echo does: back what it
+	// was told, behind its own name.
+	SCTP
 )
 
-var protocolNames = []string{HTTP: "http", HTTPS: "https", SMTP: "smtp", DNS: "dns", Echo: "echo"}
+var protocolNames = []string{HTTP: "http", HTTPS: "https", SMTP: "smtp", DNS: "dns", Echo: "echo",
+	SCTP: "sctp"}
 
 // String returns the name, for example "http"; "unknown" for what is no Protocol.
 func (p Protocol) String() string { return nameOf(protocolNames, int(p)) }
 
 // UDP says whether it goes by UDP.
 func (p Protocol) UDP() bool { return p == DNS || p == Echo }
+
+// Transport is what carries it, as keepalived.conf and the kernel's tables name that: TCP, UDP or SCTP.
+func (p Protocol) Transport() string {
+	switch {
+	case p == SCTP:
+		return "SCTP"
+	case p.UDP():
+		return "UDP"
+	}
+	return "TCP"
+}
+
+// Speaks says whether any service is of a protocol.
+func (t *Topology) Speaks(p Protocol) bool {
+	return slices.ContainsFunc(t.Services, func(s Service) bool { return s.Protocol == p })
+}
 
 // ParseProtocol returns the protocol of a name.
 func ParseProtocol(name string) (Protocol, error) {

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,8 +11,11 @@ import (
 
 // TestServicesRoundTrip has every protocol and check written and read back.
 func TestServicesRoundTrip(t *testing.T) {
-	for p := HTTP; p <= Echo; p++ {
+	for p := HTTP; p <= SCTP; p++ {
 		for k := TCPCheck; k <= FileCheck; k++ {
+			if p == SCTP && !slices.Contains(checksBeside, k) {
+				continue
+			}
 			want := mustPreset(t, "fig6")
 			want.Services[0].Protocol = p
 			want.Services[0].Check.Kind = k
@@ -42,10 +46,13 @@ func TestServiceProblems(t *testing.T) {
 		want   string
 	}{
 		{"a protocol that is none", func(s *Service) { s.Protocol = 9 },
-			"services[192.168.1.1:80].protocol: protocol 9: expected http, https, smtp, dns or echo"},
+			"services[192.168.1.1:80].protocol: protocol 9: expected http, https, smtp, dns, echo or sctp"},
 		{"a check that is none", func(s *Service) { s.Check.Kind = 99 },
 			"services[192.168.1.1:80].check.kind: kind 99: expected tcp, http, ssl, smtp, misc, dns, " +
 				"udp, ping or file"},
+		{"a check by another transport", func(s *Service) { s.Protocol = SCTP },
+			"services[192.168.1.1:80].check.kind: a http check does not go by SCTP: expected misc, " +
+				"ping or file"},
 		{"a page that is not seen", func(s *Service) { s.Check.Kind, s.Check.Page = TCPCheck, true },
 			"services[192.168.1.1:80].check.page: a tcp check sees no page: expected http or ssl"},
 		{"a marked network that is somebody's",
@@ -78,16 +85,23 @@ func TestServiceProblems(t *testing.T) {
 }
 
 func TestParseProtocol(t *testing.T) {
-	for p := HTTP; p <= Echo; p++ {
+	for p := HTTP; p <= SCTP; p++ {
 		if got, err := ParseProtocol(p.String()); err != nil || got != p {
 			t.Errorf("%s: %s, %v", p, got, err)
 		}
-		if got, want := p.UDP(), p == DNS || p == Echo; got != want {
-			t.Errorf("%s by UDP: %t, want %t", p, got, want)
+		want := "TCP"
+		switch p {
+		case DNS, Echo:
+			want = "UDP"
+		case SCTP:
+			want = "SCTP"
+		}
+		if got := p.Transport(); got != want || p.UDP() != (want == "UDP") {
+			t.Errorf("%s by %s, by UDP: %t; want %s", p, got, p.UDP(), want)
 		}
 	}
 	_, err := ParseProtocol("htps")
-	want := `"htps": expected http, https, smtp, dns or echo (did you mean "https"?)`
+	want := `"htps": expected http, https, smtp, dns, echo or sctp (did you mean "https"?)`
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

@@ -32,7 +32,7 @@ func (v *validation) service(i int) {
 		v.add(path, "address %s: expected a director's own, for there are no VIPs", s.Addr.Addr())
 	}
 	v.marked(path+".marked", s)
-	if s.Protocol < 0 || s.Protocol > Echo {
+	if s.Protocol < 0 || s.Protocol > SCTP {
 		v.add(path+".protocol", "protocol %d: expected %s", s.Protocol, strict.OneOf(protocolNames))
 	}
 	if slices.ContainsFunc(v.Services[:i], func(o Service) bool { return o.Addr == s.Addr }) {
@@ -52,7 +52,14 @@ func (v *validation) service(i int) {
 		v.forward(path+".real_servers."+d.Node+".forward", s, d)
 	}
 	v.check(path+".check", s.Check)
+	if s.Protocol == SCTP && !slices.Contains(checksBeside, s.Check.Kind) {
+		v.add(path+".check.kind", "a %s check does not go by SCTP: expected misc, ping or file",
+			s.Check.Kind)
+	}
 }
+
+// checksBeside are those that ask the port of a real server nothing.
+var checksBeside = []CheckKind{0, MiscCheck, PingCheck, FileCheck}
 
 // marked demands a network that nobody has.
 func (v *validation) marked(path string, s Service) {

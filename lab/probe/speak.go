@@ -12,6 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/topology"
 )
 
@@ -24,6 +25,7 @@ var conversations = map[topology.Protocol]conversation{
 	topology.SMTP:  greet,
 	topology.DNS:   lookUp,
 	topology.Echo:  echoed,
+	topology.SCTP:  echoed,
 }
 
 // udpPort is the port of the last datagram. Each has another one for as long as possible: to IPVS
@@ -34,6 +36,15 @@ const firstUDPPort, udpPorts = 10000, 50000
 
 // converse makes a connection and asks by any protocol but HTTP.
 func (p *prober) converse(speak conversation, deadline time.Time) (string, error) {
+	target := p.order.Target.String()
+	if p.order.Protocol == topology.SCTP {
+		conn, err := lab.DialSCTP(p.order.Target, deadline)
+		if err != nil {
+			return "", err
+		}
+		defer conn.Close()
+		return speak(conn, target)
+	}
 	network := "tcp"
 	dialer := net.Dialer{Deadline: deadline, KeepAlive: -1}
 	if p.order.Protocol.UDP() {
@@ -41,7 +52,6 @@ func (p *prober) converse(speak conversation, deadline time.Time) (string, error
 		port := firstUDPPort + udpPort.Add(1)%udpPorts
 		dialer.LocalAddr = &net.UDPAddr{Port: int(port)}
 	}
-	target := p.order.Target.String()
 	conn, err := dialer.Dial(network, target)
 	if err != nil {
 		return "", err

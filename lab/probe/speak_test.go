@@ -2,11 +2,13 @@ package probe_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/lab/probe"
@@ -17,7 +19,7 @@ import (
 // protocols are all of them.
 func protocols() []topology.Protocol {
 	var all []topology.Protocol
-	for p := topology.HTTP; p <= topology.Echo; p++ {
+	for p := topology.HTTP; p <= topology.SCTP; p++ {
 		all = append(all, p)
 	}
 	return all
@@ -40,8 +42,22 @@ var _ = Describe("The probe of a service", func() {
 		return requests
 	}
 
+	// spoken skips a protocol that the kernel has not.
+	spoken := func(p topology.Protocol) {
+		if p != topology.SCTP {
+			return
+		}
+		listener, err := lab.ListenSCTP(netip.MustParseAddrPort("0.0.0.0:0"))
+		if errors.Is(err, unix.EPROTONOSUPPORT) {
+			Skip("needs sctp: this kernel has none")
+		}
+		Expect(err).NotTo(HaveOccurred())
+		Expect(listener.Close()).To(Succeed())
+	}
+
 	for _, protocol := range protocols() {
 		It("knows who answers by "+protocol.String(), func(ctx SpecContext) {
+			spoken(protocol)
 			config.Protocol = protocol
 			config.Limit = 2 * time.Second
 			for _, r := range ask(ctx, 2) {
@@ -55,6 +71,7 @@ var _ = Describe("The probe of a service", func() {
 		}, SpecTimeout(specTimeout))
 
 		It("sees every ailment by "+protocol.String(), func(ctx SpecContext) {
+			spoken(protocol)
 			config.Protocol = protocol
 			_, err := server.StartService(ctx, protocol, 80)
 			Expect(err).NotTo(HaveOccurred())
@@ -95,7 +112,7 @@ func looks(a lab.Ailment, p topology.Protocol) OmegaMatcher {
 			return HaveField("Server", "this is another page")
 		case topology.DNS:
 			outcome = HaveField("Outcome", reports.Timeout)
-		case topology.Echo:
+		case topology.Echo, topology.SCTP:
 			return HaveField("Server", "what?")
 		}
 	}
