@@ -61,8 +61,8 @@ func clerks() []Saboteur {
 			edit: replace(`(?ms)^ {8}(HTTP_GET|TCP_CHECK|SSL_GET|MISC_CHECK) \{.*?^ {8}\}\n`,
 				"")},
 		{Name: "slow-check",
-			Doc:  "Real servers are checked a hundred times as seldom as configured.",
-			edit: replace(`(?m)^(\s*delay_loop) 1$`, "${1} 100")},
+			Doc:  "Real servers are checked a thousand times as seldom as configured.",
+			edit: replace(`(?m)^(\s*delay_loop) 1$`, "${1} 1000")},
 		{Name: "weights-swapped",
 			Doc: "The first weight is the third's, and the other way round.",
 			edit: func(text string) string {
