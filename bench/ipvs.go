@@ -20,7 +20,7 @@ type IPVSPart int
 // The parts, in the order in which they are measured and shown.
 const (
 	// TablePart: how long a start and a reload take until the kernel's table is as configured, and
-	// the memory then.
+	// the memory some seconds later.
 	TablePart IPVSPart = iota + 1
 	// LargestPart: the same start of a very large configuration.
 	LargestPart

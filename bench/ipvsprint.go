@@ -84,7 +84,7 @@ func (t *ipvsTable) tables(f farm) {
 	row("exec to the whole table, ms", func(t Table) float64 { return float64(t.Start) },
 		showTime, startKey)
 	row("  processor, ms", func(t Table) float64 { return float64(t.StartCPU) }, showTime, "")
-	row("memory then, MB (PSS)", func(t Table) float64 { return float64(t.Memory) },
+	row("memory 15 s later, MB (PSS)", func(t Table) float64 { return float64(t.Memory) },
 		showMegabytes, memoryKey)
 	times := ratio(float64(ours.Reload), float64(theirs.Reload))
 	if ours.Unfinished || theirs.Unfinished {

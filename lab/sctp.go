@@ -54,7 +54,7 @@ func dialSCTP(to netip.AddrPort, deadline time.Time) (net.Conn, error) {
 	}
 	file := os.NewFile(uintptr(fd), "sctp")
 	defer file.Close() // the connection has a descriptor of its own
-	if err := unix.Connect(fd, peer); err != nil && err != unix.EINPROGRESS {
+	if err := unix.Connect(fd, peer); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return nil, err
 	}
 	conn, err := net.FileConn(file)
