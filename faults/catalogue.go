@@ -65,7 +65,7 @@ var catalogue = []spec{
 	{kind: AdvertsLost, name: "adverts-lost", family: Partition, form: OfInterface,
 		doc:   "What the interface sends reaches everybody, but for VRRP's adverts.",
 		needs: []lab.Capability{lab.NftablesBridge}, build: advertsLost},
-	{kind: ARPLost, name: "arp-lost", family: Partition, form: OfInterface,
+	{kind: ARPLost, name: "arp-lost", family: Partition, form: OfInterface, ipv4: true,
 		doc: "ARP, announcements of VIPs included, is lost, and nothing else. The heal leaves it " +
 			"to the caches of the others when they ask again.",
 		parameters: []Parameter{directed("out")},
@@ -174,38 +174,38 @@ var catalogue = []spec{
 		doc: "An administrator deletes a VIP of a director by hand. The heal puts it back if no " +
 			"director has it.",
 		build: vipDeleted},
-	{kind: IPVSFlushed, name: "ipvs-flushed", family: State, form: OfNode,
+	{kind: IPVSFlushed, name: "ipvs-flushed", family: State, form: OfNode, ipv4: true,
 		doc: "An administrator deletes all virtual services of a director (ipvsadm -C). The heal " +
 			"adds them again if there is none.",
 		needs: []lab.Capability{lab.IPVS}, build: ipvsFlushed},
 	{kind: RouteDeleted, name: "route-deleted", family: State, form: OfAddress,
-		doc: "The route by which the node reaches an address is deleted; 0.0.0.0 means the " +
-			"default route. The heal adds it if nobody has.",
+		doc: "The route by which the node reaches an address is deleted; 0.0.0.0, or of " +
+			"IPv6 ::, means the default route. The heal adds it if nobody has.",
 		build: routeDeleted},
 	{kind: NeighbourPoisoned, name: "neighbour-poisoned", family: State, form: OfAddress,
 		doc: "The node has a permanent entry for an address, such as a VIP or its gateway, that " +
 			"leads to nobody. The heal deletes it, and the node asks again.",
 		build: neighbourPoisoned},
-	{kind: ConntrackFull, name: "conntrack-full", family: State, form: OfNode,
+	{kind: ConntrackFull, name: "conntrack-full", family: State, form: OfNode, ipv4: true,
 		doc: "The node tracks connections, as for a firewall, and its table of them is full: what " +
 			"belongs to none that it knows is dropped, adverts included.",
 		parameters: []Parameter{{"known", "how long it gets to know those that there are", "1s",
 			FormTime}},
 		needs: []lab.Capability{lab.Nftables}, build: conntrackFull},
 
-	{kind: HostilePackets, name: "hostile-packets", family: Protocol, form: OfInterface,
+	{kind: HostilePackets, name: "hostile-packets", family: Protocol, form: OfInterface, ipv4: true,
 		doc: "A host sends by the interface, 300 times a second, packets like adverts of the " +
 			"virtual routers there, of the best priority and the least, that no router may believe.",
 		build: hostile(hostileBurst)},
-	{kind: HostileFlood, name: "hostile-flood", family: Protocol, form: OfInterface,
+	{kind: HostileFlood, name: "hostile-flood", family: Protocol, form: OfInterface, ipv4: true,
 		doc:   "Likewise, 17,000 times a second.",
 		build: hostile(floodBurst)},
-	{kind: RogueRouter, name: "rogue-router", family: Protocol, form: OfInterface,
+	{kind: RogueRouter, name: "rogue-router", family: Protocol, form: OfInterface, ipv4: true,
 		doc: "A host takes part in VRRP on the network of the interface, as a router that knows " +
 			"all that the directors know, and serves nobody.",
 		parameters: []Parameter{{"priority", "of its adverts", "254", FormNumber}},
 		build:      rogueRouter},
-	{kind: AdvertsReplayed, name: "adverts-replayed", family: Protocol, form: OfInterface,
+	{kind: AdvertsReplayed, name: "adverts-replayed", family: Protocol, form: OfInterface, ipv4: true,
 		doc: "A host hears an advert of the master on the network of the interface, and sends it " +
 			"again and again.",
 		parameters: []Parameter{
@@ -213,6 +213,7 @@ var catalogue = []spec{
 			{"sender", "whose hardware address the frames have", "own", "own|heard"}},
 		build: advertsReplayed},
 	{kind: AdvertsMismatching, name: "adverts-mismatching", family: Protocol, form: OfInterface,
+		ipv4: true,
 		doc: "A host sends adverts as of a router of the network that is configured otherwise " +
 			"than the directors are.",
 		parameters: []Parameter{
@@ -220,7 +221,7 @@ var catalogue = []spec{
 				"a wrong password", "addresses", "addresses|interval|version|password"},
 			{"priority", "of its adverts", "254", FormNumber}},
 		build: advertsMismatching},
-	{kind: DuplicateAddress, name: "duplicate-address", family: Protocol, form: OfAddress,
+	{kind: DuplicateAddress, name: "duplicate-address", family: Protocol, form: OfAddress, ipv4: true,
 		doc: "The host takes an address that another one has, such as a VIP, and answers for it. " +
 			"The heal has everybody who believed it ask again.",
 		parameters: []Parameter{{"announce", "whether it says so to everybody, once", "yes", "yes|no"}},

@@ -109,6 +109,10 @@ func (a *action) Inject(ctx context.Context, l *lab.Lab) (Heal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inject %s: %w", a, err)
 	}
+	if t := l.Topology(); t.IPv6() && a.kind.IPv4Only() {
+		return nil, fmt.Errorf("inject %s: it works by IPv4, and %s is of IPv6: inject it in a lab of "+
+			"IPv4, such as preset fig7", a, t.Name)
+	}
 	heal, err := a.inject(ctx, n)
 	if err != nil {
 		return nil, fmt.Errorf("inject %s: %w", a, err)

@@ -135,6 +135,7 @@ type spec struct {
 	doc        string
 	family     Family
 	form       Form
+	ipv4       bool // it works by IPv4 alone
 	parameters []Parameter
 	// needs are the capabilities beside the lab's own.
 	needs []lab.Capability
@@ -173,6 +174,12 @@ func (k Kind) Family() Family {
 func (k Kind) Form() Form {
 	s, _ := k.spec()
 	return s.form
+}
+
+// IPv4Only says that faults of the kind work by IPv4, and cannot be injected in a lab of IPv6.
+func (k Kind) IPv4Only() bool {
+	s, _ := k.spec()
+	return s.ipv4
 }
 
 // Parameters returns the settings that faults of the kind take, in the order in which they are shown;

@@ -156,6 +156,9 @@ func section(s spec) string {
 		}
 		fmt.Fprintf(&b, "Needs: %s.\n", strings.Join(names, ", "))
 	}
+	if s.ipv4 {
+		b.WriteString("Of IPv4 only: a lab of IPv6 refuses it.\n")
+	}
 	if len(s.parameters) == 0 {
 		return b.String()
 	}

@@ -206,7 +206,7 @@ func advertsLost(r request, _ *values) injector {
 		if err != nil {
 			return nil, nil, err
 		}
-		return between(n, r.detail, others, lab.Block{Protocol: protocolVRRP},
+		return between(n, r.detail, others, n.Lab().BlockOf(protocolVRRP),
 			[]lab.Direction{lab.Outward}, true)
 	})
 }

@@ -21,13 +21,13 @@ import (
 // Equivalent to: `ip addr del 192.168.1.1/32 dev eth0`.
 func vipDeleted(r request, _ *values) injector {
 	return func(_ context.Context, n *lab.Node) (Heal, error) {
-		addrs, err := n.Handle().AddrList(nil, netlink.FAMILY_V4)
+		addrs, err := n.Handle().AddrList(nil, family(n))
 		if err != nil {
 			return nil, fmt.Errorf("list addresses: %w", err)
 		}
 		var deleted []netlink.Addr
 		for _, a := range addrs {
-			if addr, ok := netip.AddrFromSlice(a.IP.To4()); !ok || addr != r.addr {
+			if addr, ok := netip.AddrFromSlice(a.IP); !ok || addr.Unmap() != r.addr {
 				continue
 			}
 			if err := n.Handle().AddrDel(device(a.LinkIndex), &a); err != nil {
@@ -71,6 +71,14 @@ func heldByDirector(l *lab.Lab, addr netip.Addr) (bool, error) {
 	return false, nil
 }
 
+// family is that of a node's addresses, routes and neighbours.
+func family(n *lab.Node) int {
+	if t := n.Lab().Topology(); t.IPv6() {
+		return netlink.FAMILY_V6
+	}
+	return netlink.FAMILY_V4
+}
+
 // device names a link by its index alone.
 func device(index int) netlink.Link {
 	return &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}
@@ -112,7 +120,7 @@ func routesOver(n *lab.Node, iface string) ([]netlink.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find %s:%s: %w", n, iface, err)
 	}
-	routes, err := n.Handle().RouteList(link, netlink.FAMILY_V4)
+	routes, err := n.Handle().RouteList(link, family(n))
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -162,7 +170,7 @@ func routeDeleted(r request, _ *values) injector {
 
 // routeTo returns the route of the main table by which an address is reached; nil: none.
 func routeTo(n *lab.Node, addr netip.Addr) (*netlink.Route, error) {
-	routes, err := n.Handle().RouteList(nil, netlink.FAMILY_V4)
+	routes, err := n.Handle().RouteList(nil, family(n))
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
@@ -171,10 +179,10 @@ func routeTo(n *lab.Node, addr netip.Addr) (*netlink.Route, error) {
 	for i, r := range routes {
 		bits := 0
 		if r.Dst != nil {
-			if !r.Dst.Contains(addr.AsSlice()) && r.Dst.String() != "0.0.0.0/0" {
+			bits, _ = r.Dst.Mask.Size()
+			if !r.Dst.Contains(addr.AsSlice()) && bits > 0 {
 				continue
 			}
-			bits, _ = r.Dst.Mask.Size()
 		}
 		if bits > longest {
 			best, longest = &routes[i], bits
@@ -199,7 +207,7 @@ func neighbourPoisoned(r request, _ *values) injector {
 		if err != nil {
 			return nil, fmt.Errorf("find %s:%s: %w", n, iface, err)
 		}
-		wrong := &netlink.Neigh{LinkIndex: link.Attrs().Index, Family: netlink.FAMILY_V4,
+		wrong := &netlink.Neigh{LinkIndex: link.Attrs().Index, Family: family(n),
 			State: netlink.NUD_PERMANENT, IP: r.addr.AsSlice(), HardwareAddr: nobody}
 		poisoned := func() (bool, error) { return believes(n, wrong.LinkIndex, r.addr, nobody) }
 		if bad, err := poisoned(); err != nil || bad {
@@ -236,7 +244,7 @@ func linkTo(n *lab.Node, addr netip.Addr) (string, error) {
 
 // believes says whether a node takes an address to be at a hardware address.
 func believes(n *lab.Node, index int, addr netip.Addr, mac net.HardwareAddr) (bool, error) {
-	list, err := n.Handle().NeighList(index, netlink.FAMILY_V4)
+	list, err := n.Handle().NeighList(index, family(n))
 	if err != nil {
 		return false, fmt.Errorf("list neighbours: %w", err)
 	}

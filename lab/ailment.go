@@ -132,13 +132,17 @@ func (n *Node) ServicePorts() []uint16 {
 
 // IgnoreEcho makes the node's kernel answer no echo request, or with no, answer again.
 //
-// Equivalent to: `sysctl -w net.ipv4.icmp_echo_ignore_all=1`.
+// Equivalent to: `sysctl -w net.ipv4.icmp_echo_ignore_all=1`, or of IPv6 `net.ipv6.icmp.…`.
 func (n *Node) IgnoreEcho(ctx context.Context, yes bool) error {
 	value := "0"
 	if yes {
 		value = "1"
 	}
-	return n.Do(ctx, func() error { return writeSysctl("net/ipv4/icmp_echo_ignore_all", value) })
+	path := "net/ipv4/icmp_echo_ignore_all"
+	if n.lab.topology.IPv6() {
+		path = "net/ipv6/icmp/echo_ignore_all"
+	}
+	return n.Do(ctx, func() error { return writeSysctl(path, value) })
 }
 
 // MarkFile is the file on every director in which an operator notes how a real server is: "0" is

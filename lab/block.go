@@ -22,8 +22,9 @@ type Block struct {
 	To   []Interface
 	// EtherType is the only type of frames that is blocked, for example unix.ETH_P_ARP.
 	EtherType uint16
-	// Protocol is the only protocol of IPv4 that is blocked, Source and Destination the only
-	// addresses, Port the only port that such a packet goes to.
+	// Protocol is the only protocol of IP that is blocked, Source and Destination the only addresses,
+	// Port the only port that such a packet goes to: of IPv6 where an address or EtherType says so,
+	// else of IPv4.
 	Protocol            uint8
 	Source, Destination netip.Addr
 	Port                uint16
@@ -121,30 +122,49 @@ func portIs(key expr.MetaKey, port Interface) []expr.Any {
 
 // etherType is the type of frames that is blocked; 0: any.
 func (b Block) etherType() uint16 {
-	if b.EtherType == 0 && (b.Protocol != 0 || b.Source.IsValid() || b.Destination.IsValid()) {
+	switch {
+	case b.EtherType != 0:
+		return b.EtherType
+	case b.Source.Is6() || b.Destination.Is6():
+		return unix.ETH_P_IPV6
+	case b.Protocol != 0 || b.Source.IsValid() || b.Destination.IsValid():
 		return unix.ETH_P_IP
 	}
-	return b.EtherType
+	return 0
 }
 
-// fields are the conditions on the header of an IPv4 packet without options, and of what follows.
+// offsets are where an IP packet without options has what a block is about.
+type offsets struct{ protocol, source, destination, port uint32 }
+
+// offsets are those of the packets that are blocked.
+//
+// Source: RFC 791, Section 3.1; RFC 8200, Section 3.
+func (b Block) offsets() offsets {
+	if b.etherType() == unix.ETH_P_IPV6 {
+		return offsets{protocol: 6, source: 8, destination: 24, port: 42}
+	}
+	return offsets{protocol: 9, source: 12, destination: 16, port: 22}
+}
+
+// fields are the conditions on the header of an IP packet without options, and of what follows.
 func (b Block) fields() []expr.Any {
 	var match []expr.Any
+	at := b.offsets()
 	field := func(offset uint32, value []byte) {
 		match = append(match, is(&expr.Payload{DestRegister: 1,
 			Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(value))}, value)...)
 	}
 	if b.Protocol != 0 {
-		field(9, []byte{b.Protocol})
+		field(at.protocol, []byte{b.Protocol})
 	}
 	if b.Source.IsValid() {
-		field(12, b.Source.AsSlice())
+		field(at.source, b.Source.AsSlice())
 	}
 	if b.Destination.IsValid() {
-		field(16, b.Destination.AsSlice())
+		field(at.destination, b.Destination.AsSlice())
 	}
 	if b.Port != 0 {
-		field(22, binaryutil.BigEndian.PutUint16(b.Port))
+		field(at.port, binaryutil.BigEndian.PutUint16(b.Port))
 	}
 	return match
 }

@@ -34,6 +34,8 @@ const (
 	Tunnels
 	// SCTP: sockets of SCTP, by which clients ask services of it and real servers answer.
 	SCTP
+	// IPv6: networks of IPv6.
+	IPv6
 	// RealTime: the kernel's clock is the wall's; what needs CPU time to pass (starvation, stalls)
 	// means nothing on a virtual clock.
 	RealTime
@@ -56,6 +58,7 @@ var capabilityNames = map[Capability]string{
 	NftablesBridge: "nftables-bridge",
 	Tunnels:        "tunnels",
 	SCTP:           "sctp",
+	IPv6:           "ipv6",
 	RealTime:       "real-time",
 	VirtualTime:    "virtual-time",
 }

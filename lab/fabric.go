@@ -170,18 +170,23 @@ const (
 	bridgeEnd
 )
 
-// HardwareAddr returns the MAC address of a node's interface: 02:00 and the four bytes of its IPv4
-// address, so that captures read without a table. Anything but an IPv4 address gives 02:00 and
-// zeros.
+// HardwareAddr returns the MAC address of a node's interface, so that captures read without a table:
+// 02:00 and the four bytes of its IPv4 address, or of an IPv6 one those that tell networks apart, the
+// sixth and the eighth, and the last two: 02:00:01:00:00:02 for 2001:db8:1::2. Anything else gives
+// 02:00 and zeros.
 func HardwareAddr(addr netip.Addr) net.HardwareAddr { return hardwareAddr(nodeEnd, addr) }
 
 // hardwareAddr returns the locally administered MAC address of an end of the cable to an address.
 func hardwareAddr(end byte, addr netip.Addr) net.HardwareAddr {
-	var v4 [4]byte
-	if addr.Unmap().Is4() {
-		v4 = addr.Unmap().As4()
+	var own [4]byte
+	switch addr = addr.Unmap(); {
+	case addr.Is4():
+		own = addr.As4()
+	case addr.Is6():
+		b := addr.As16()
+		own = [4]byte{b[5], b[7], b[14], b[15]}
 	}
-	return append(net.HardwareAddr{0x02, end}, v4[:]...)
+	return append(net.HardwareAddr{0x02, end}, own[:]...)
 }
 
 // fitName returns name if an interface can have it, else prefix and a number.

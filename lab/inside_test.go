@@ -41,7 +41,8 @@ func TestHardwareAddr(t *testing.T) {
 	}{
 		{"IPv4", "192.168.1.2", "02:00:c0:a8:01:02"},
 		{"IPv4 in IPv6", "::ffff:10.0.0.1", "02:00:0a:00:00:01"},
-		{"IPv6", "2001:db8::1", "02:00:00:00:00:00"},
+		{"IPv6", "2001:db8:1::1:2", "02:00:01:00:00:02"},
+		{"IPv6, networks by the fourth group", "2001:db8:0:ff02::1f3", "02:00:00:02:01:f3"},
 	} {
 		if got := HardwareAddr(netip.MustParseAddr(test.addr)).String(); got != test.want {
 			t.Errorf("%s: HardwareAddr(%s) = %s, want %s", test.name, test.addr, got, test.want)
@@ -52,16 +53,32 @@ func TestHardwareAddr(t *testing.T) {
 	}
 }
 
+func TestLinkLocal(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ addr, want string }{
+		{"2001:db8:1::2", "fe80::1ff:fe00:2"},
+		{"2001:db8:0:ff02::1f3", "fe80::ff:fe02:1f3"},
+		{"192.168.1.2", "invalid IP"},
+		{"::ffff:192.168.1.2", "invalid IP"},
+	} {
+		if got := LinkLocal(netip.MustParseAddr(test.addr)).String(); got != test.want {
+			t.Errorf("LinkLocal(%s) = %s, want %s", test.addr, got, test.want)
+		}
+	}
+}
+
 func TestSysctlTablesSayEverythingOnce(t *testing.T) {
 	t.Parallel()
-	seen := make(map[string]bool)
-	for _, s := range append(append([]sysctl(nil), sysctls...), ipvsSysctls...) {
-		if seen[s.path] {
-			t.Errorf("%s stands twice", s.path)
-		}
-		seen[s.path] = true
-		if s.value == "" || s.why == "" {
-			t.Errorf("%s has value %q, reason %q", s.path, s.value, s.why)
+	for _, six := range []bool{false, true} {
+		seen := make(map[string]bool)
+		for _, s := range append(sysctlsOf(six), ipvsSysctls...) {
+			if seen[s.path] {
+				t.Errorf("%s stands twice", s.path)
+			}
+			seen[s.path] = true
+			if s.value == "" || s.why == "" {
+				t.Errorf("%s has value %q, reason %q", s.path, s.value, s.why)
+			}
 		}
 	}
 	// A change of it rewrites others.

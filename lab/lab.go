@@ -192,6 +192,9 @@ func (l *Lab) awaitLinks(ctx context.Context) error {
 				if err != nil || !state.up() {
 					return false, err
 				}
+				if ready, err := n.addressed(p); err != nil || !ready {
+					return false, err
+				}
 			}
 		}
 		return true, nil

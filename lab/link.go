@@ -166,15 +166,15 @@ func (n *Node) Carrier(iface string) (bool, error) {
 	return state.admin && state.carrier, err
 }
 
-// Addrs returns the IPv4 addresses of an interface of the node with their prefix lengths, in the
-// kernel's order. Interfaces that the topology does not name, such as virtual MACs, may be asked
+// Addrs returns the addresses, of the lab's family, of an interface of the node with their prefix
+// lengths, in the kernel's order. Interfaces that the topology does not name, such as virtual MACs, may be asked
 // too.
 func (n *Node) Addrs(iface string) ([]netip.Prefix, error) {
 	link, err := n.handle.LinkByName(iface)
 	if err != nil {
 		return nil, fmt.Errorf("find %s:%s: %w", n.spec.Name, iface, err)
 	}
-	addrs, err := n.handle.AddrList(link, netlink.FAMILY_V4)
+	addrs, err := n.handle.AddrList(link, n.lab.family())
 	if err != nil {
 		return nil, fmt.Errorf("list addresses of %s:%s: %w", n.spec.Name, iface, err)
 	}
@@ -187,7 +187,7 @@ func (n *Node) Addrs(iface string) ([]netip.Prefix, error) {
 
 // Holds reports whether the node's kernel has the address on any interface.
 func (n *Node) Holds(addr netip.Addr) (bool, error) {
-	addrs, err := n.handle.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := n.handle.AddrList(nil, n.lab.family())
 	if err != nil {
 		return false, fmt.Errorf("list addresses of %s: %w", n.spec.Name, err)
 	}
@@ -201,25 +201,27 @@ func (n *Node) Holds(addr netip.Addr) (bool, error) {
 
 // Route is a route of a node's main table.
 type Route struct {
-	// To is the destination; 0.0.0.0/0 is the default route.
+	// To is the destination; 0.0.0.0/0, or ::/0, is the default route.
 	To netip.Prefix
 	// Via is the next hop; the zero Addr for a network that is directly connected.
 	Via netip.Addr
 }
 
-// Routes returns the IPv4 routes of the node's main table, in the kernel's order.
+// Routes returns the routes, of the lab's family, of the node's main table, in the kernel's order.
 func (n *Node) Routes() ([]Route, error) {
-	list, err := n.handle.RouteList(nil, netlink.FAMILY_V4)
+	list, err := n.handle.RouteList(nil, n.lab.family())
 	if err != nil {
 		return nil, fmt.Errorf("list routes of %s: %w", n.spec.Name, err)
 	}
 	routes := make([]Route, 0, len(list))
 	for _, r := range list {
-		route := Route{To: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
+		route := Route{To: n.lab.everywhere()}
 		if r.Dst != nil {
 			route.To = prefix(r.Dst)
 		}
-		route.Via, _ = netip.AddrFromSlice(r.Gw.To4())
+		if via, ok := netip.AddrFromSlice(r.Gw); ok {
+			route.Via = via.Unmap()
+		}
 		routes = append(routes, route)
 	}
 	return routes, nil
@@ -235,7 +237,13 @@ func (n *Node) awaitLink(
 			return false, err
 		}
 		far, err := interfaceState(n.lab.fabric.handle, p.fabric.Index)
-		return (far.oper == netlink.OperUp) == state.carrier, err
+		if err != nil || (far.oper == netlink.OperUp) != state.carrier {
+			return false, err
+		}
+		if !state.up() {
+			return true, nil
+		}
+		return n.addressed(p)
 	})
 	if err != nil {
 		return fmt.Errorf("await %s of %s:%s: %w", what, n.spec.Name, p.link.Interface, err)
@@ -285,7 +293,7 @@ func (n *Node) gatewayOn(p *port) bool {
 // the topology's, and IPVS services. It runs on the node's thread. Entries of IPVS's connection
 // table stay until they expire; without their service they carry no traffic.
 func (n *Node) forget() error {
-	addrs, err := n.handle.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := n.handle.AddrList(nil, n.lab.family())
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
@@ -318,7 +326,9 @@ func (n *Node) configured(a netlink.Addr) bool {
 		return true
 	}
 	for _, p := range n.ports {
-		if p.index == a.LinkIndex && p.link.Addr == prefix(a.IPNet) {
+		own := p.link.Addr.Addr()
+		if p.index == a.LinkIndex && (p.link.Addr == prefix(a.IPNet) ||
+			LinkLocal(own).IsValid() && LinkLocal(own) == prefix(a.IPNet).Addr()) {
 			return true
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"sync"
 
@@ -66,7 +65,7 @@ func (n *Node) enter() error {
 	if err := unshare(n.spec.Name); err != nil {
 		return err
 	}
-	if err := applySysctls(n.spec.Role); err != nil {
+	if err := applySysctls(n.spec.Role, n.lab.topology.IPv6()); err != nil {
 		return err
 	}
 	var err error
@@ -144,6 +143,9 @@ func (n *Node) configure() error {
 // configureLink gives one link its address and raises it.
 func (n *Node) configureLink(p *port) error {
 	addr := &netlink.Addr{IPNet: ipNet(p.link.Addr)}
+	if p.link.Addr.Addr().Is6() {
+		addr.Flags = unix.IFA_F_NODAD
+	}
 	if err := n.handle.AddrReplace(device(p.index), addr); err != nil {
 		return fmt.Errorf("add %s to %s: %w", p.link.Addr, p.link.Interface, err)
 	}
@@ -158,8 +160,7 @@ func (n *Node) setGateway() error {
 	if !n.spec.Gateway.IsValid() {
 		return nil
 	}
-	everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	route := &netlink.Route{Dst: ipNet(everywhere), Gw: n.spec.Gateway.AsSlice()}
+	route := &netlink.Route{Dst: ipNet(n.lab.everywhere()), Gw: n.spec.Gateway.AsSlice()}
 	if err := n.handle.RouteReplace(route); err != nil {
 		return fmt.Errorf("set default route via %s: %w", n.spec.Gateway, err)
 	}

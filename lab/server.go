@@ -131,11 +131,12 @@ func (s *server) listen() (net.Addr, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.protocol.UDP() {
-		addr, err := net.ResolveUDPAddr("udp4", ":"+s.port)
+		network := networkOf("udp")
+		addr, err := net.ResolveUDPAddr(network, ":"+s.port)
 		if err != nil {
 			return nil, err
 		}
-		conn, err := net.ListenUDP("udp4", addr)
+		conn, err := net.ListenUDP(network, addr)
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +157,7 @@ func (s *server) listen() (net.Addr, error) {
 // accepts listens for what makes a connection first.
 func (s *server) accepts() (net.Listener, error) {
 	if s.protocol == topology.SCTP {
-		at, err := netip.ParseAddrPort("0.0.0.0:" + s.port)
+		at, err := netip.ParseAddrPort(everyAddress(networkOf("sctp")) + ":" + s.port)
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +165,7 @@ func (s *server) accepts() (net.Listener, error) {
 	}
 	// Without keep-alive probes each connection costs four system calls less.
 	config := net.ListenConfig{KeepAlive: -1}
-	return config.Listen(context.Background(), "tcp4", ":"+s.port)
+	return config.Listen(context.Background(), networkOf("tcp"), ":"+s.port)
 }
 
 // ended notes why a server has ended, unless it was closed.
@@ -183,7 +184,8 @@ const fillLimit = 100 * time.Millisecond
 func (s *server) fill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	listener, err := net.Listen("tcp4", ":"+s.port)
+	network := networkOf("tcp")
+	listener, err := net.Listen(network, ":"+s.port)
 	if err != nil {
 		return err
 	}
@@ -198,7 +200,7 @@ func (s *server) fill() error {
 		return err
 	}
 	for {
-		conn, err := net.DialTimeout("tcp4", "127.0.0.1:"+s.port, fillLimit)
+		conn, err := net.DialTimeout(network, loopback(network)+":"+s.port, fillLimit)
 		var late net.Error
 		switch {
 		case err == nil:

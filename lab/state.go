@@ -62,7 +62,7 @@ func (l *Lab) State(ctx context.Context) (State, error) {
 // and their destinations, settings and mounts, and of its neighbours those that somebody set by
 // hand and those that have a hardware address which is not their own: others come and go.
 func (n *Node) State(ctx context.Context) (State, error) {
-	s := stateReader{handle: n.handle}
+	s := stateReader{handle: n.handle, family: n.lab.family()}
 	err := n.Do(ctx, func() error {
 		s.network()
 		s.neighbours(n.lab.knownNeighbours())
@@ -93,6 +93,7 @@ func (f *Fabric) State(ctx context.Context) (State, error) {
 // stateReader gathers lines, until the first error.
 type stateReader struct {
 	handle *netlink.Handle
+	family int            // of a node's neighbours and settings
 	names  map[int]string // of links
 	lines  State
 	err    error
@@ -217,6 +218,9 @@ func (l *Lab) knownNeighbours() map[netip.Addr][]string {
 	}
 	for _, v := range l.topology.VIPs {
 		router := net.HardwareAddr{0, 0, 0x5e, 0, 1, v.RouterID} // RFC 9568, Section 7.3
+		if v.Addr.Is6() {
+			router[4] = 2
+		}
 		known[v.Addr] = append(known[v.Addr], router.String())
 		for _, d := range l.Directors() {
 			if link, ok := d.spec.LinkOn(v.Network); ok {
@@ -228,10 +232,11 @@ func (l *Lab) knownNeighbours() map[netip.Addr][]string {
 }
 
 func (s *stateReader) neighbours(known map[netip.Addr][]string) {
-	list, err := s.handle.NeighList(0, netlink.FAMILY_V4)
+	list, err := s.handle.NeighList(0, s.family)
 	s.fail("neighbours", err)
 	for _, n := range list {
-		addr, _ := netip.AddrFromSlice(n.IP.To4())
+		addr, _ := netip.AddrFromSlice(n.IP)
+		addr = addr.Unmap()
 		where := fmt.Sprintf("%s %s at %s", s.names[n.LinkIndex], addr, n.HardwareAddr)
 		right, ok := known[addr]
 		switch {
@@ -280,11 +285,12 @@ func parseVirtualServices(text string) []string {
 }
 
 // stateSettings are below /proc/sys, beside those that a lab sets.
-var stateSettings = []string{"net/ipv4/icmp_echo_ignore_all", "net/netfilter/nf_conntrack_max"}
+var stateSettings = []string{"net/ipv4/icmp_echo_ignore_all", "net/ipv6/icmp/echo_ignore_all",
+	"net/netfilter/nf_conntrack_max"}
 
 func (s *stateReader) settings() {
 	paths := slices.Clone(stateSettings)
-	for _, c := range sysctls {
+	for _, c := range sysctlsOf(s.family == netlink.FAMILY_V6) {
 		paths = append(paths, c.path)
 	}
 	for _, c := range ipvsSysctls {

@@ -53,8 +53,6 @@ var sysctls = []sysctl{
 	{"net/ipv4/tcp_syn_retries", "6", "", false, "the kernel's default"},
 	{"net/ipv4/tcp_synack_retries", "5", "", false, "the kernel's default"},
 	{"net/core/somaxconn", "4096", "", false, "bursts of connections are not dropped by listeners"},
-	{"net/ipv6/conf/all/disable_ipv6", "1", "", true, "no router solicitation or DAD on IPv4 labs"},
-	{"net/ipv6/conf/default/disable_ipv6", "1", "", true, "the same"},
 }
 
 // ipvsSysctls are the kernel's documented defaults of IPVS, written on directors where it is
@@ -76,12 +74,13 @@ var ipvsSysctls = []sysctl{
 	{"net/ipv4/vs/secure_tcp", "0", "", true, "the ordinary TCP state table"},
 }
 
-// applySysctls writes the settings of a role in the calling thread's network namespace.
+// applySysctls writes the settings of a role, in a lab of IPv6 or not, in the calling thread's network
+// namespace.
 //
 // Equivalent to: `sysctl -w net.ipv4.ip_forward=1 …`.
-func applySysctls(role topology.Role) error {
+func applySysctls(role topology.Role, six bool) error {
 	director := role == topology.Director
-	tables := [][]sysctl{sysctls}
+	tables := [][]sysctl{sysctlsOf(six)}
 	if director {
 		tables = append(tables, ipvsSysctls)
 	}

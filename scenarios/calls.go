@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/lab/probe"
@@ -123,9 +124,13 @@ func (r *run) callsFrom(ctx context.Context, client *lab.Node) (*calls, error) {
 //
 // Source: Documentation/networking/ip-sysctl.rst, icmp_ratelimit.
 func (r *run) refuseAtOnce(ctx context.Context) error {
+	file := "/proc/sys/net/ipv4/icmp_ratelimit"
+	if r.scenario.Topology.IPv6() {
+		file = "/proc/sys/net/ipv6/icmp/ratelimit"
+	}
 	for _, n := range r.lab.NodesOf(topology.Director) {
 		err := n.Do(ctx, func() error {
-			return os.WriteFile("/proc/sys/net/ipv4/icmp_ratelimit", []byte("0"), 0)
+			return os.WriteFile(file, []byte("0"), 0)
 		})
 		if err != nil {
 			return fmt.Errorf("have %s refuse at once: %w", n, err)
@@ -168,16 +173,19 @@ func lend(ctx context.Context, n *lab.Node, more int) ([]netip.Addr, error) {
 			return err
 		}
 		// From the end of the network, where nobody of it lives.
-		b := own.Addr.Masked().Addr().As4()
+		b := own.Addr.Masked().Addr().AsSlice()
 		for last := 254; last > 0 && len(all) < more; last-- {
-			b[3] = byte(last)
-			addr := netip.AddrFrom4(b)
+			b[len(b)-1] = byte(last)
+			addr, _ := netip.AddrFromSlice(b)
 			if used[addr] {
 				continue
 			}
 			a, err := netlink.ParseAddr(netip.PrefixFrom(addr, own.Addr.Bits()).String())
 			if err != nil {
 				return err
+			}
+			if addr.Is6() {
+				a.Flags = unix.IFA_F_NODAD
 			}
 			if err := n.Handle().AddrReplace(link, a); err != nil {
 				return fmt.Errorf("add %s: %w", addr, err)

@@ -78,6 +78,9 @@ func (c *confWriter) instance(t topology.Topology, n topology.Node, v topology.V
 		c.close()
 	}
 	c.open("virtual_ipaddress")
+	if local := v.LinkLocal(); local.IsValid() {
+		c.line("%s", local)
+	}
 	c.line("%s", v.Addr)
 	c.close()
 	c.close()

@@ -16,8 +16,9 @@ func forwardings() []Scenario {
 		forwarding("gre", "in GRE (LVS-TUN by GRE)", tunnels(topology.GRE)),
 		forwarding("mixed", "to one real server by LVS-NAT, to one by LVS-DR and to one by LVS-TUN",
 			mixedWays()),
-		handover("dr", "LVS-DR"),
-		handover("tun", "LVS-TUN"),
+		handover("dr", "Real servers answer clients by themselves (LVS-DR)."),
+		handover("tun", "Real servers answer clients by themselves (LVS-TUN)."),
+		handover("v6", "Everything goes over IPv6 (LVS-NAT)."),
 	}
 }
 
@@ -67,13 +68,13 @@ func mixedWays() topology.Topology {
 }
 
 // handover is a failover drill of one of the presets beside fig7.
-func handover(variant, way string) Scenario {
+func handover(variant, how string) Scenario {
 	name := "fig7-" + variant
 	return failover(Scenario{
 		Name: name + "-director-killed",
-		Doc: "Real servers answer clients by themselves (" + way + "). Every process of the master is " +
-			"killed at once. The VIP must end on the other director, clients may wait no longer than " +
-			"the protocol needs, and after the heal the first director takes it back.",
+		Doc: how + " Every process of the master is killed at once. Every VIP must end on the other " +
+			"director, clients may wait no longer than the protocol needs, and after the heal the first " +
+			"director takes it back.",
 		Topology: preset(name),
 	}, faults.DirectorKilled, "@master")
 }

@@ -122,6 +122,8 @@ func (c Chance) fits(o odd) bool {
 	e, _ := entitlementOf(o.kind)
 	routers, services := len(t.VIPs) > 0, len(t.Services) > 0
 	switch {
+	case t.IPv6() && o.kind.IPv4Only():
+		return false
 	case o.at == atServer && o.kind == faults.RouteDeleted:
 		return services
 	case o.at == atServer:
@@ -185,6 +187,9 @@ func targetsOn(t topology.Topology, n *topology.Node, kind faults.Kind) []string
 		}
 	case faults.OfAddress:
 		if kind == faults.RouteDeleted {
+			if t.IPv6() {
+				return []string{n.Name + ":::"}
+			}
 			return []string{n.Name + ":0.0.0.0"}
 		}
 		for _, v := range t.VIPs {

@@ -204,6 +204,17 @@ func TestRandomPlanOfOtherTopologies(t *testing.T) {
 		"lb2:eth0"}, targets(fig5)); diff != "" {
 		t.Errorf("fig5 (-want +got):\n%s", diff)
 	}
+	six := mustPlan(t, Chance{Topology: preset("fig7-v6"), Length: 10 * time.Hour, Beyond: true}, 1)
+	kinds := map[faults.Kind]bool{}
+	for _, act := range six {
+		i := act.Step.(Inject)
+		if kinds[i.Kind] = true; i.Kind.IPv4Only() {
+			t.Errorf("%s is drawn for fig7-v6", i)
+		}
+	}
+	if !kinds[faults.RouteDeleted] || len((Schedule{Acts: six}).Check(preset("fig7-v6"))) > 0 {
+		t.Errorf("fig7-v6: %v\nflaws %v", kinds, (Schedule{Acts: six}).Check(preset("fig7-v6")))
+	}
 	_, err := Chance{Topology: topology.Topology{}, Length: time.Hour}.Plan(1)
 	if err == nil || !strings.Contains(err.Error(), "nothing in the topology can fail") {
 		t.Errorf("an empty topology: error %v", err)

@@ -92,6 +92,9 @@ func Needs(s Scenario) []lab.Capability {
 	if s.Topology.Speaks(topology.SCTP) {
 		needs = append(needs, lab.SCTP)
 	}
+	if s.Topology.IPv6() {
+		needs = append(needs, lab.IPv6)
+	}
 	for _, c := range append(s.Needs[:len(s.Needs):len(s.Needs)], needsOfFaults(s)...) {
 		if !slices.Contains(needs, c) {
 			needs = append(needs, c)

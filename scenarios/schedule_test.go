@@ -228,6 +228,17 @@ func TestScheduleCheck(t *testing.T) {
 }
 
 // TestScheduleRefusesFlaws: a schedule that nobody has checked heals nothing twice.
+func TestScheduleRefusesIPv4OnIPv6(t *testing.T) {
+	s := Schedule{Acts: []Act{{Step: Inject{Kind: faults.HostileFlood, Target: "client1:eth0"}}}}
+	want := []Flaw{{0, "hostile-flood works by IPv4: expected a topology of IPv4, such as preset fig7"}}
+	if diff := cmp.Diff(want, s.Check(preset("fig7-v6"))); diff != "" {
+		t.Errorf("flaws (-want +got):\n%s", diff)
+	}
+	if got := s.Check(preset("fig7")); got != nil {
+		t.Errorf("fig7: flaws %v", got)
+	}
+}
+
 func TestScheduleRefusesFlaws(t *testing.T) {
 	r := &run{scenario: Scenario{Topology: preset("fig7")}}
 	err := Schedule{[]Act{{At: second, Step: Heal{Act: 7}}}}.do(t.Context(), r)

@@ -63,6 +63,9 @@ func fits(t topology.Topology, i Inject) error {
 	if err != nil {
 		return err
 	}
+	if t.IPv6() && i.Kind.IPv4Only() {
+		return fmt.Errorf("%s works by IPv4: expected a topology of IPv4, such as preset fig7", i.Kind)
+	}
 	role := strikes(i.Kind)
 	for _, where := range targets {
 		if _, err := faults.New(i.Kind, where, i.Settings); err != nil {

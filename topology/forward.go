@@ -86,6 +86,8 @@ func (v *validation) forward(path string, s Service, d Destination) {
 		return
 	case d.Forward == Masq:
 		return
+	case v.IPv6():
+		v.add(path, "%s: expected masq, the only way in a network of IPv6", d.Forward)
 	case s.Marked.IsValid():
 		v.add(path, "%s: expected masq, for the service is by firewall mark", d.Forward)
 	case v.isDirector(s.Addr.Addr()):

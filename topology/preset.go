@@ -11,7 +11,7 @@ import (
 
 // Presets returns the names of the presets: the figures of DESIGN.md, section 1, of which fig7 is the
 // default, and what varies one thing of it.
-func Presets() []string { return []string{"fig5", "fig6", "fig7", "fig7-dr", "fig7-tun"} }
+func Presets() []string { return []string{"fig5", "fig6", "fig7", "fig7-dr", "fig7-tun", "fig7-v6"} }
 
 // Preset returns a new copy of the preset of that name. The error for an unknown name lists the
 // names there are.
@@ -27,6 +27,8 @@ func Preset(name string) (Topology, error) {
 		return fig7DR(), nil
 	case "fig7-tun":
 		return fig7Tun(), nil
+	case "fig7-v6":
+		return fig7V6(), nil
 	}
 	return Topology{}, fmt.Errorf("find preset %q: expected %s%s", name,
 		strict.OneOf(Presets()), strict.DidYouMean(name, Presets()))
@@ -148,6 +150,48 @@ func fig7Tun() Topology {
 	}
 	t.Services = []Service{webServiceBy(IPIP)}
 	return t
+}
+
+// fig7V6 is fig7 over IPv6:
+//
+//	               2001:db8:1::/64                   2001:db8:2::/64
+//	client1 ::100 ─┬─ ::2 ───── lb1 (150) ───── ::2 ─┬─ ::11 web1
+//	client2 ::101 ─┤  ::1 VIP outer   VIP inner  ::1 ├─ ::12 web2
+//	               └─ ::3 ───── lb2 (100) ───── ::3 ─┴─ ::13 web3
+func fig7V6() Topology {
+	t := fig7()
+	t.Name = "fig7-v6"
+	t.Doc = "Two directors keep a virtual IP of IPv6 on each side and spread requests over three real " +
+		"servers by LVS-NAT."
+	t.VRRP.Version = 3
+	for i := range t.Networks {
+		p := t.Networks[i].Prefix
+		t.Networks[i].Prefix = netip.PrefixFrom(six(p.Addr()), 64)
+	}
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		for j := range n.Links {
+			n.Links[j].Addr = netip.PrefixFrom(six(n.Links[j].Addr.Addr()), 64)
+		}
+		n.Gateway = six(n.Gateway)
+	}
+	for i := range t.VIPs {
+		t.VIPs[i].Addr = six(t.VIPs[i].Addr)
+	}
+	for i := range t.Services {
+		t.Services[i].Addr = netip.AddrPortFrom(six(t.Services[i].Addr.Addr()), t.Services[i].Addr.Port())
+	}
+	return t
+}
+
+// six is the address of fig7V6 for one of fig7: 2001:db8:1::100 for 192.168.1.100. That of the zero
+// Addr is the same.
+func six(four netip.Addr) netip.Addr {
+	if !four.IsValid() {
+		return four
+	}
+	b := four.As4()
+	return netip.MustParseAddr(fmt.Sprintf("2001:db8:%d::%d", b[2], b[3]))
 }
 
 // webServiceBy is the web service handed on in another way.

@@ -71,7 +71,7 @@ func (d *decoder) preset(n ast.Node) Topology {
 
 func (d *decoder) network(network *Network, name string, n ast.Node, path string) {
 	network.Name = name
-	strict.Scalar(d.Decoder, &network.Prefix, "an IPv4 prefix such as 192.168.1.0/24",
+	strict.Scalar(d.Decoder, &network.Prefix, "a prefix such as 192.168.1.0/24",
 		netip.ParsePrefix)(n, path)
 }
 
@@ -87,7 +87,7 @@ func (d *decoder) node(t *Topology, node *Node, name string, n ast.Node, path st
 				func(l *Link) string { return l.Network },
 				func(l *Link, network string, n ast.Node, path string) {
 					l.Network = network
-					strict.Scalar(d.Decoder, &l.Addr, "an IPv4 address such as 192.168.1.2", parseHost)(n, path)
+					strict.Scalar(d.Decoder, &l.Addr, "an address such as 192.168.1.2", parseHost)(n, path)
 				})
 		}),
 		strict.Key("gateway", d.addr(&node.Gateway)),
@@ -178,7 +178,7 @@ func (d *decoder) check(c *Check, n ast.Node, path string) {
 }
 
 func (d *decoder) addr(into *netip.Addr) func(ast.Node, string) {
-	return strict.Scalar(d.Decoder, into, "an IPv4 address such as 192.168.1.1", netip.ParseAddr)
+	return strict.Scalar(d.Decoder, into, "an address such as 192.168.1.1", netip.ParseAddr)
 }
 
 func (d *decoder) prefix(into *netip.Prefix) func(ast.Node, string) {

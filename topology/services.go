@@ -24,8 +24,8 @@ func (v *validation) service(i int) {
 	path := servicePath(s.Addr)
 	isVIP := slices.ContainsFunc(v.VIPs, func(vip VIP) bool { return vip.Addr == s.Addr.Addr() })
 	switch {
-	case !s.Addr.Addr().Is4() || s.Addr.Port() == 0:
-		v.add(path, "address %s: expected an IPv4 address and a port of 1 to 65535", s.Addr)
+	case !s.Addr.Addr().IsValid() || s.Addr.Port() == 0:
+		v.add(path, "address %s: expected an address and a port of 1 to 65535", s.Addr)
 	case !isVIP && len(v.VIPs) > 0:
 		v.add(path, "address %s: expected a VIP's%s", s.Addr.Addr(), v.vipAddrs())
 	case !isVIP && !v.isDirector(s.Addr.Addr()):
@@ -64,6 +64,10 @@ var checksBeside = []CheckKind{0, MiscCheck, PingCheck, FileCheck}
 // marked demands a network that nobody has.
 func (v *validation) marked(path string, s Service) {
 	if s.Marked == (netip.Prefix{}) {
+		return
+	}
+	if v.IPv6() {
+		v.add(path, "network %s: expected none, for firewall marks are of IPv4 networks only", s.Marked)
 		return
 	}
 	if !s.Marked.IsValid() || !s.Marked.Addr().Is4() || s.Marked != s.Marked.Masked() {

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"unicode/utf8"
 )
@@ -56,15 +57,23 @@ func widest(lines []string) int {
 	return width
 }
 
-// host is the part of an address that the network does not say: .2 of 192.168.1.2/24.
-func host(l Link) string { return "." + hostPart(l.Addr.Addr().String(), l.Addr.Bits()) }
+// host is the part of an address that the network does not say: .2 of 192.168.1.2/24, ::2 of
+// 2001:db8:1::2/64.
+func host(l Link) string { return hostPart(l.Addr.Addr(), l.Addr.Bits()) }
 
-func hostPart(addr string, bits int) string {
-	parts := strings.Split(addr, ".")
-	if bits < 0 || bits > 24 || len(parts) != 4 {
-		return addr
+func hostPart(addr netip.Addr, bits int) string {
+	if addr.Is6() && bits >= 0 {
+		b := addr.As16()
+		for i := range b[:min(bits/8, len(b))] {
+			b[i] = 0
+		}
+		return netip.AddrFrom16(b).String()
 	}
-	return strings.Join(parts[bits/8:], ".")
+	parts := strings.Split(addr.String(), ".")
+	if bits < 0 || bits > 24 || len(parts) != 4 {
+		return "." + addr.String()
+	}
+	return "." + strings.Join(parts[bits/8:], ".")
 }
 
 // textDrawing draws clients left of the first bar, real servers right of the last, and what has a
@@ -100,8 +109,8 @@ func textDrawing(t *Topology) []string {
 		between = append(between, virtualLines(t, l, middle)...)
 	} else {
 		for _, vip := range t.VIPs {
-			right = append(right, fmt.Sprintf("═ .%s VIP %s",
-				hostPart(vip.Addr.String(), t.Networks[0].Prefix.Bits()), vip.Name))
+			right = append(right, fmt.Sprintf("═ %s VIP %s",
+				hostPart(vip.Addr, t.Networks[0].Prefix.Bits()), vip.Name))
 		}
 	}
 	return assemble(t, left, between, right, middle)
@@ -148,7 +157,7 @@ func virtualLines(t *Topology, l layout, width int) []string {
 		for k := range sides {
 			if i < len(sides[k]) {
 				vip := sides[k][i]
-				ends[k] = " ." + hostPart(vip.Addr.String(), t.Networks[k].Prefix.Bits()) + " "
+				ends[k] = " " + hostPart(vip.Addr, t.Networks[k].Prefix.Bits()) + " "
 				names[k] = vip.Name
 			}
 		}

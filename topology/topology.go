@@ -16,7 +16,7 @@ type Topology struct {
 	Name string
 	// Doc says in one sentence what the network is for.
 	Doc string
-	// Networks are the Ethernet segments, each of one IPv4 prefix.
+	// Networks are the Ethernet segments, each of one prefix: all of IPv4, or all of IPv6.
 	Networks []Network
 	// Nodes are the hosts. A name stands once.
 	Nodes []Node
@@ -33,7 +33,8 @@ type Topology struct {
 type Network struct {
 	// Name is short and unique, for example "client".
 	Name string
-	// Prefix is the segment's IPv4 prefix in canonical (masked) form.
+	// Prefix is the segment's prefix in canonical (masked) form: IPv4 of 8 to 30 bits, or IPv6 of 64 to
+	// 112 bits, of which addresses are the first 65535.
 	Prefix netip.Prefix
 }
 
@@ -90,14 +91,15 @@ type VIP struct {
 	Name string
 	// Network names the segment on which the address is claimed.
 	Network string
-	Addr    netip.Addr
+	// Addr is one of the network's; over IPv6 the virtual router has LinkLocal as well.
+	Addr netip.Addr
 	// RouterID is the VRRP virtual router identifier, 1 to 255.
 	RouterID uint8
 }
 
 // VRRP holds what all directors of a topology share.
 type VRRP struct {
-	// Version is 2 or 3.
+	// Version is 2 or 3, over IPv6 3.
 	Version int
 	// Advert is the advertisement interval: whole seconds for version 2, 10 ms steps for version 3.
 	Advert time.Duration
@@ -137,6 +139,24 @@ type Destination struct {
 	// Upper is the number of connections from which on it gets no new ones; 0: any. Lower is the one
 	// below which it gets some again, at most Upper; 0: three quarters of Upper.
 	Upper, Lower int
+}
+
+// IPv6 says whether the network is of IPv6: its addresses and services, and VRRP. What is not valid
+// is as its first network is.
+func (t *Topology) IPv6() bool {
+	return len(t.Networks) > 0 && t.Networks[0].Prefix.Addr().Is6()
+}
+
+// LinkLocal returns the address with which the adverts of an IPv6 VIP must begin, "the IPv6
+// link-local address associated with the Virtual Router": fe80:: and the number of the router. The
+// zero Addr for a VIP of IPv4.
+//
+// Source: RFC 9568, Section 5.2.9.
+func (v VIP) LinkLocal() netip.Addr {
+	if !v.Addr.Is6() {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: v.RouterID})
 }
 
 // Clone returns a copy that shares no memory with t.

@@ -64,7 +64,8 @@ func TestPresetsAreValid(t *testing.T) {
 
 func TestPresetUnknown(t *testing.T) {
 	_, err := Preset("fig77")
-	want := `find preset "fig77": expected fig5, fig6, fig7, fig7-dr or fig7-tun (did you mean "fig7"?)`
+	want := `find preset "fig77": expected fig5, fig6, fig7, fig7-dr, fig7-tun or ` +
+		`fig7-v6 (did you mean "fig7"?)`
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

@@ -95,9 +95,13 @@ func (v *validation) networks() {
 		path := "networks." + n.Name
 		v.name(path, n.Name, maxName)
 		if !usable(n.Prefix) {
-			v.add(path, "prefix %s: expected an IPv4 prefix of 8 to 30 bits without host bits, "+
-				"such as 192.168.1.0/24", n.Prefix)
+			v.add(path, "prefix %s: expected an IPv4 prefix of 8 to 30 bits or a global IPv6 prefix of 64 "+
+				"to 112 bits, without host bits, such as 192.168.1.0/24 or 2001:db8:1::/64", n.Prefix)
 			continue
+		}
+		if n.Prefix.Addr().Is6() != v.IPv6() {
+			v.add(path, "prefix %s: expected the family of network %q, %s: all are of IPv4, or all of IPv6",
+				n.Prefix, v.Networks[0].Name, v.Networks[0].Prefix)
 		}
 		for _, other := range v.Networks[:i] {
 			if usable(other.Prefix) && other.Prefix.Overlaps(n.Prefix) {
@@ -109,7 +113,14 @@ func (v *validation) networks() {
 }
 
 func usable(p netip.Prefix) bool {
-	return p.IsValid() && p.Addr().Is4() && p.Bits() >= 8 && p.Bits() <= 30 && p == p.Masked()
+	least, most := 8, 30
+	if a := p.Addr(); a.Is6() {
+		if a.Is4In6() || a.IsLinkLocalUnicast() || a.IsMulticast() {
+			return false
+		}
+		least, most = 64, 112
+	}
+	return p.IsValid() && p.Bits() >= least && p.Bits() <= most && p == p.Masked()
 }
 
 func (v *validation) node(n *Node) {
@@ -169,6 +180,9 @@ func (v *validation) claim(path string, addr netip.Addr, network Network, owner 
 		v.add(path, "address is missing: expected one of %s", p)
 	case !p.Contains(addr):
 		v.add(path, "address %s: outside network %q, expected one of %s", addr, network.Name, p)
+	case addr.Is6() && !netip.PrefixFrom(p.Addr(), 112).Contains(addr):
+		v.add(path, "address %s: expected one of the first 65535 of network %q, such as %s: MAC "+
+			"addresses are made of them", addr, network.Name, p.Addr().Next())
 	case addr == p.Addr() || !p.Contains(addr.Next()):
 		v.add(path, "address %s: is the network's or its broadcast address, expected a host's", addr)
 	case v.owners[addr] != "":
@@ -226,6 +240,10 @@ func (v *validation) vrrp() {
 	unit, largest := time.Second, 255*time.Second
 	switch v.VRRP.Version {
 	case 2:
+		if v.IPv6() {
+			v.add("vrrp.version", "version 2: expected 3 for IPv6")
+			return
+		}
 	case 3:
 		unit, largest = 10*time.Millisecond, 40950*time.Millisecond
 	default:

@@ -50,11 +50,13 @@ func probes() map[lab.Capability]probe {
 		lab.Bridge: {"networks", needModules, true, probeLink("bridge")},
 		lab.Macvlan: {"virtual MAC addresses (use_vmac)", needModules, true,
 			probeLink("macvlan")},
-		lab.IPVS:           {"balancing: virtual services", needModules, true, probeIPVS},
-		lab.Netem:          {"delay, loss and reordering", needModules, true, probeNetem},
-		lab.Nftables:       {"no_accept, forward guard", needModules, true, probeNftables(nftables.TableFamilyINet)},
-		lab.Tunnels:        {"real servers behind tunnels (LVS-TUN)", needModules, true, probeTunnels},
-		lab.SCTP:           {"services of SCTP", needModules, true, probeSCTP},
+		lab.IPVS:     {"balancing: virtual services", needModules, true, probeIPVS},
+		lab.Netem:    {"delay, loss and reordering", needModules, true, probeNetem},
+		lab.Nftables: {"no_accept, forward guard", needModules, true, probeNftables(nftables.TableFamilyINet)},
+		lab.Tunnels:  {"real servers behind tunnels (LVS-TUN)", needModules, true, probeTunnels},
+		lab.SCTP:     {"services of SCTP", needModules, true, probeSCTP},
+		lab.IPv6: {"networks of IPv6",
+			"boot without ipv6.disable=1, or run in a guest (TANDEM_KERNEL=uml)", true, probeIPv6},
 		lab.NftablesBridge: {"partitions", needModules, true, probeNftables(nftables.TableFamilyBridge)},
 		lab.RealTime:       {"faults that take CPU time", "use --time real", false, probeClock(false)},
 		lab.VirtualTime:    {"long runs", "use --time virtual", false, probeClock(true)},
@@ -292,4 +294,24 @@ func probeSCTP() error {
 		return err
 	}
 	return listener.Close()
+}
+
+// probeIPv6 gives an interface an address.
+func probeIPv6() error {
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("0"), 0)
+	if err != nil {
+		return fmt.Errorf("enable IPv6: %w", err)
+	}
+	addr, err := netlink.ParseAddr("2001:db8::1/128")
+	if err != nil {
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo: %w", err)
+	}
+	if err := netlink.AddrAdd(lo, addr); err != nil {
+		return fmt.Errorf("add address of IPv6: %w", err)
+	}
+	return nil
 }

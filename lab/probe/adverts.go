@@ -18,7 +18,6 @@ import (
 	"github.com/tandemlb/tandem/reports"
 	"github.com/tandemlb/tandem/topology"
 	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 )
 
 // The subjects of reports.State events.
@@ -97,8 +96,10 @@ func (a *Adverts) listen(ctx context.Context, network string) (*packet.Conn, err
 	if !ok {
 		return nil, errors.New("no such network")
 	}
+	t := a.lab.Topology()
+	kind, protocol, _ := advertPlace(t.IPv6())
 	filter, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: ethernetHeader + 9, Size: 1},
+		bpf.LoadAbsolute{Off: ethernetHeader + protocol, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolVRRP, SkipFalse: 1},
 		bpf.RetConstant{Val: 1 << 16},
 		bpf.RetConstant{Val: 0},
@@ -109,7 +110,7 @@ func (a *Adverts) listen(ctx context.Context, network string) (*packet.Conn, err
 	var conn *packet.Conn
 	err = a.lab.Fabric().Do(ctx, func() error {
 		iface := &net.Interface{Index: bridge.Index, Name: bridge.Name}
-		conn, err = packet.Listen(iface, packet.Raw, unix.ETH_P_IP, &packet.Config{Filter: filter})
+		conn, err = packet.Listen(iface, packet.Raw, kind, &packet.Config{Filter: filter})
 		return err
 	})
 	return conn, err
@@ -169,7 +170,8 @@ func (a *Adverts) report(events ...reports.Event) {
 // speakers follows who advertises on one network. It is pure: time comes in as an argument.
 type speakers struct {
 	network string
-	// names are the nodes by the address of their interface on the network.
+	// names are the nodes by the address of their interface on the network, that of which their
+	// adverts come as well.
 	names map[netip.Addr]string
 	heard map[speaker]*spoken
 	// hosts are the MAC addresses of the nodes that are no directors.
@@ -200,6 +202,9 @@ func newSpeakers(t topology.Topology, network string) *speakers {
 	for _, n := range t.Nodes {
 		if link, ok := n.LinkOn(network); ok {
 			s.names[link.Addr.Addr()] = n.Name
+			if local := lab.LinkLocal(link.Addr.Addr()); local.IsValid() {
+				s.names[local] = n.Name
+			}
 			if n.Role != topology.Director {
 				s.hosts = append(s.hosts, lab.HardwareAddr(link.Addr.Addr()))
 			}

@@ -2,7 +2,7 @@ package probe
 
 import (
 	"context"
-	"errors"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,7 +10,6 @@ import (
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/lab"
 )
@@ -37,13 +36,13 @@ func CountAdverts(ctx context.Context, l *lab.Lab, node *lab.Node, network strin
 	if !ok || !found {
 		return nil, fmt.Errorf("count adverts of %s: it is not on network %q", node, network)
 	}
-	filter, err := advertsFrom(link.Addr.Addr())
+	filter, kind, err := advertsFrom(link.Addr.Addr())
 	if err != nil {
 		return nil, fmt.Errorf("count adverts of %s: %w", node, err)
 	}
 	err = l.Fabric().Do(ctx, func() error {
 		iface := &net.Interface{Index: bridge.Index, Name: bridge.Name}
-		c.conn, err = packet.Listen(iface, packet.Raw, unix.ETH_P_IP, &packet.Config{Filter: filter})
+		c.conn, err = packet.Listen(iface, packet.Raw, kind, &packet.Config{Filter: filter})
 		return err
 	})
 	if err != nil {
@@ -52,21 +51,25 @@ func CountAdverts(ctx context.Context, l *lab.Lab, node *lab.Node, network strin
 	return c, nil
 }
 
-// advertsFrom passes the adverts of one IPv4 source, and of each its first byte.
-func advertsFrom(source netip.Addr) ([]bpf.RawInstruction, error) {
-	if !source.Is4() {
-		return nil, errors.New("want an IPv4 address")
+// advertsFrom passes the adverts of the interface with an address, and of each its first byte, out of
+// frames of a type.
+func advertsFrom(addr netip.Addr) (filter []bpf.RawInstruction, etherType int, err error) {
+	etherType, protocol, at := advertPlace(addr.Is6())
+	source := addr.AsSlice()
+	if addr.Is6() {
+		source = lab.LinkLocal(addr).AsSlice()
 	}
-	b := source.As4()
-	from := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	return bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: ethernetHeader + 9, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolVRRP, SkipFalse: 3},
-		bpf.LoadAbsolute{Off: ethernetHeader + 12, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: from, SkipFalse: 1},
-		bpf.RetConstant{Val: 1},
-		bpf.RetConstant{Val: 0},
-	})
+	fields := []bpf.Instruction{bpf.LoadAbsolute{Off: ethernetHeader + protocol, Size: 1}}
+	last := uint8(len(source) / 2) // the instructions of the source's words
+	fields = append(fields, bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolVRRP, SkipFalse: last + 1})
+	for i := 0; i < len(source); i += 4 {
+		last -= 2
+		fields = append(fields,
+			bpf.LoadAbsolute{Off: ethernetHeader + at + uint32(i), Size: 4},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(source[i:]), SkipFalse: last + 1})
+	}
+	filter, err = bpf.Assemble(append(fields, bpf.RetConstant{Val: 1}, bpf.RetConstant{Val: 0}))
+	return filter, etherType, err
 }
 
 // Sent returns how many adverts the node has sent since the count began. The kernel's own number

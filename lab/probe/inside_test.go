@@ -36,6 +36,16 @@ func frame(protocol byte, options int, message ...byte) []byte {
 	return append(append(ethernet, packet...), message...)
 }
 
+// frame6 is a frame of IPv6 without extension headers.
+func frame6(protocol byte, message ...byte) []byte {
+	packet := make([]byte, ipv6Header)
+	packet[0], packet[5], packet[6], packet[7] = 0x60, byte(len(message)), protocol, 255
+	copy(packet[8:], netip.MustParseAddr("fe80::1ff:fe00:2").AsSlice())
+	copy(packet[24:], netip.MustParseAddr("ff02::12").AsSlice())
+	ethernet := []byte{0x33, 0x33, 0, 0, 0, 0x12, 2, 0, 192, 168, 1, 2, 0x86, 0xdd}
+	return append(append(ethernet, packet...), message...)
+}
+
 var (
 	version2 = []byte{0x21, 51, 150, 1, 0, 1, 0xba, 0x52, 192, 168, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0}
 	version3 = []byte{0x31, 51, 150, 1, 0x00, 0x64, 0, 0, 192, 168, 1, 1}
@@ -50,6 +60,8 @@ func TestParseAdvert(t *testing.T) {
 	}
 	v2, v3, fast, leaving := lb1, lb1, lb1, lb1
 	v2.version, v3.version, fast.version, leaving.version = 2, 3, 3, 3
+	six := v3
+	six.source = netip.MustParseAddr("fe80::1ff:fe00:2")
 	fast.interval, leaving.priority = 40950*time.Millisecond, 0
 	for _, test := range []struct {
 		name  string
@@ -68,6 +80,10 @@ func TestParseAdvert(t *testing.T) {
 		{"TCP", frame(6, 0, version3...), advert{}, errNoAdvert.Error()},
 		{"header too short", frame(112, -4, version3...), advert{}, "too short"},
 		{"nothing", nil, advert{}, errNoAdvert.Error()},
+		{"IPv6", frame6(112, version3...), six, ""},
+		{"IPv6, cut off", frame6(112, version3[:7]...), advert{}, "too short"},
+		{"IPv6, TCP", frame6(6, version3...), advert{}, errNoAdvert.Error()},
+		{"IPv6, half a header", frame6(112)[:ethernetHeader+30], advert{}, errNoAdvert.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -93,6 +109,7 @@ func TestParseAdvert(t *testing.T) {
 func FuzzParseAdvert(f *testing.F) {
 	f.Add(frame(112, 0, version2...))
 	f.Add(frame(112, 4, version3...))
+	f.Add(frame6(112, version3...))
 	f.Fuzz(func(t *testing.T, bytes []byte) {
 		a, err := parseAdvert(bytes)
 		if err != nil {
@@ -105,9 +122,12 @@ func FuzzParseAdvert(f *testing.F) {
 			centiseconds := a.interval / (10 * time.Millisecond)
 			message[4], message[5] = byte(centiseconds>>8), byte(centiseconds)
 		}
-		again := frame(112, 0, message...)
+		again, source := frame(112, 0, message...), 12
+		if a.source.Is6() {
+			again, source = frame6(112, message...), 8
+		}
 		copy(again[6:], a.mac)
-		copy(again[ethernetHeader+12:], a.source.AsSlice())
+		copy(again[ethernetHeader+source:], a.source.AsSlice())
 		if b, err := parseAdvert(again); err != nil || fmt.Sprint(a) != fmt.Sprint(b) {
 			t.Errorf("%+v, built and parsed again: %+v, %v", a, b, err)
 		}

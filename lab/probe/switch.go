@@ -130,10 +130,13 @@ func (s *Switch) follow(ctx context.Context, begun func()) error {
 	}
 }
 
-// virtualRouterMAC is what the MAC addresses of virtual routers begin with.
+// virtualRouterMAC4 and virtualRouterMAC6 are what the MAC addresses of virtual routers begin with.
 //
 // Source: RFC 9568, Section 7.3.
-var virtualRouterMAC = []byte{0x00, 0x00, 0x5e, 0x00, 0x01}
+var (
+	virtualRouterMAC4 = []byte{0x00, 0x00, 0x5e, 0x00, 0x01}
+	virtualRouterMAC6 = []byte{0x00, 0x00, 0x5e, 0x00, 0x02}
+)
 
 // see takes an entry of a bridge's table in.
 func (s *Switch) see(n netlink.Neigh) {
@@ -152,7 +155,7 @@ func (s *Switch) see(n netlink.Neigh) {
 
 // watched says whether a MAC address is a director's or a virtual router's.
 func (s *Switch) watched(mac net.HardwareAddr) bool {
-	if bytes.HasPrefix(mac, virtualRouterMAC) {
+	if bytes.HasPrefix(mac, virtualRouterMAC4) || bytes.HasPrefix(mac, virtualRouterMAC6) {
 		return true
 	}
 	for _, own := range s.macs {
