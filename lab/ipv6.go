@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -26,7 +27,7 @@ var ipv6Sysctls = []sysctl{
 	{"net/ipv6/conf/default/disable_ipv6", "0", "", false, "the same"},
 	{"net/ipv6/conf/all/forwarding", "0", "1", false, "directors route; sets default as well"},
 	{"net/ipv6/conf/all/accept_dad", "0", "", false,
-		"interfaces can be used at once: what the kernel gives them is unique"},
+		"interfaces can be used at once: what they get is unique; for directors see detectDuplicates"},
 	{"net/ipv6/conf/default/accept_dad", "0", "", false, "the same"},
 	{"net/ipv6/conf/default/router_solicitations", "0", "", false, "nobody advertises routes"},
 	{"net/ipv6/conf/all/accept_ra", "0", "", false, "routes are the topology's"},
@@ -106,6 +107,25 @@ func LinkLocal(addr netip.Addr) netip.Addr {
 	m := HardwareAddr(addr)
 	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff,
 		12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+}
+
+// detectDuplicates has directors of a lab of IPv6 that is up look for duplicates of addresses, as
+// hosts do unless told otherwise: what they add, VIPs for example, cannot be used for a second or two
+// unless they say that it needs no such look.
+//
+// Equivalent to: `sysctl -w net.ipv6.conf.all.accept_dad=1`. Source: net/ipv6/addrconf.c,
+// addrconf_dad_begin.
+func (l *Lab) detectDuplicates(ctx context.Context) error {
+	if !l.topology.IPv6() {
+		return nil
+	}
+	for _, n := range l.Directors() {
+		err := n.Do(ctx, func() error { return writeSysctl("net/ipv6/conf/all/accept_dad", "1") })
+		if err != nil {
+			return fmt.Errorf("node %s: %w", n, err)
+		}
+	}
+	return nil
 }
 
 // addressed reports whether an interface of the node has the link-local address of a lab of IPv6,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -77,11 +78,28 @@ var _ = Describe("A lab of IPv6", func() {
 			{web, "net/ipv6/conf/eth0/forwarding", "0"},
 			{client, "net/ipv6/conf/eth0/accept_ra", "0"},
 			{client, "net/ipv6/conf/eth0/router_solicitations", "0"},
-			{lb1, "net/ipv6/conf/eth0/accept_dad", "0"},
+			{lb1, "net/ipv6/conf/all/accept_dad", "1"},
+			{client, "net/ipv6/conf/all/accept_dad", "0"},
+			{client, "net/ipv6/conf/eth0/accept_dad", "0"},
 			{lb1, "net/ipv6/conf/eth0/ndisc_notify", "0"},
 		} {
 			Expect(setting(ctx, s.node, s.path)).To(Equal(s.want+"\n"), "%s of %s", s.path, s.node)
 		}
+	}, SpecTimeout(specTimeout))
+
+	It("has directors look for duplicates of what they add", func(ctx SpecContext) {
+		vip := netip.MustParsePrefix("2001:db8:1::1/128")
+		Expect(claim(lb1, "eth0", vip)).To(Succeed())
+		tentative := func() bool {
+			GinkgoHelper()
+			all, err := lb1.Handle().AddrList(nil, netlink.FAMILY_V6)
+			Expect(err).NotTo(HaveOccurred())
+			return slices.ContainsFunc(all, func(a netlink.Addr) bool {
+				return a.Flags&unix.IFA_F_TENTATIVE != 0
+			})
+		}
+		Expect(tentative()).To(BeTrue())
+		Eventually(tentative).WithContext(ctx).Should(BeFalse())
 	}, SpecTimeout(specTimeout))
 
 	It("serves over IPv6", func(ctx SpecContext) {

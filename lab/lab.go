@@ -150,7 +150,10 @@ func (l *Lab) build(ctx context.Context) error {
 			return fmt.Errorf("node %s: %w", n.spec.Name, err)
 		}
 	}
-	return l.awaitLinks(ctx)
+	if err := l.awaitLinks(ctx); err != nil {
+		return err
+	}
+	return l.detectDuplicates(ctx)
 }
 
 // startThreads starts the fabric's and all nodes' threads side by side.
