@@ -18,7 +18,7 @@ func forwardings() []Scenario {
 			mixedWays()),
 		handover("dr", "Real servers answer clients by themselves (LVS-DR)."),
 		handover("tun", "Real servers answer clients by themselves (LVS-TUN)."),
-		handover("v6", "Everything goes over IPv6 (LVS-NAT)."),
+		withFlows(handover("v6", "Everything goes over IPv6 (LVS-NAT).")),
 	}
 }
 

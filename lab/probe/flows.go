@@ -77,12 +77,6 @@ func NewFlows(client *lab.Node, c FlowsConfig, sink func(reports.Ping)) (*Flows,
 		Rate: cmp.Or(c.Rate, DefaultFlowRate), Limit: cmp.Or(c.Limit, DefaultLimit),
 		Patience: cmp.Or(c.Patience, DefaultStreamLimit), Clock: client.Lab().Clock().Start(),
 	}
-	for _, target := range []netip.Addr{order.ICMP, order.UDP.Addr(), order.Held.Addr()} {
-		if target.Is6() {
-			return nil, fmt.Errorf("flows from %s: target %s: want an IPv4 address, as of preset fig7",
-				client, target)
-		}
-	}
 	switch {
 	case !order.ICMP.IsValid() && !order.UDP.IsValid() && !order.Held.IsValid():
 		return nil, fmt.Errorf("flows from %s: no target is set: set one of ICMP, UDP and Held", client)

@@ -149,7 +149,6 @@ var _ = Describe("Flows", func() {
 		Expect(err).To(MatchError(ContainSubstring(says)))
 	},
 		Entry("no target", func(c *probe.FlowsConfig) { *c = probe.FlowsConfig{} }, "set one of"),
-		Entry("IPv6", func(c *probe.FlowsConfig) { c.ICMP = netip.IPv6Loopback() }, "want an IPv4"),
 		Entry("a negative rate", func(c *probe.FlowsConfig) { c.Rate = -1 }, "negative"),
 	)
 

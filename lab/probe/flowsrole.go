@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"github.com/tandemlb/tandem/lab"
@@ -50,14 +51,16 @@ func echoRole() lab.Role {
 
 // listenFree listens on an address that the node need not have.
 func listenFree(addr string) (net.PacketConn, error) {
-	free := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+	free := net.ListenConfig{Control: func(network, _ string, raw syscall.RawConn) error {
+		level, option := unix.IPPROTO_IP, unix.IP_FREEBIND
+		if network == "udp6" {
+			level, option = unix.IPPROTO_IPV6, unix.IPV6_FREEBIND
+		}
 		var set error
-		err := raw.Control(func(fd uintptr) {
-			set = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
-		})
+		err := raw.Control(func(fd uintptr) { set = unix.SetsockoptInt(int(fd), level, option, 1) })
 		return errors.Join(err, set)
 	}}
-	return free.ListenPacket(context.Background(), "udp4", addr)
+	return free.ListenPacket(context.Background(), "udp", addr)
 }
 
 // echo answers until the socket fails. Who asks may be gone, and the address that the answer comes
@@ -116,12 +119,11 @@ type pinger struct {
 func (p *pinger) run() error {
 	var echoes *echoes
 	if p.order.ICMP.IsValid() {
-		conn, err := icmp.ListenPacket("ip4:icmp", "0.0.0.0")
-		if err != nil {
+		echoes = newEchoes(p.order.ICMP)
+		if err := echoes.listen(); err != nil {
 			return fmt.Errorf("listen for echo replies: %w", err)
 		}
-		defer conn.Close()
-		echoes = newEchoes(conn, p.order.ICMP)
+		defer echoes.conn.Close()
 		go echoes.read()
 	}
 	p.write(flowsRecord{Ready: true})
@@ -181,7 +183,7 @@ func (p *pinger) record(ping reports.Ping) {
 // askUDP sends a datagram from a fresh port and reads what comes back.
 func (p *pinger) askUDP(limit time.Duration) error {
 	dialer := net.Dialer{Timeout: limit}
-	conn, err := dialer.Dial("udp4", p.order.UDP.String())
+	conn, err := dialer.Dial("udp", p.order.UDP.String())
 	if err != nil {
 		return err
 	}
@@ -235,7 +237,7 @@ func (p *pinger) hold() {
 // open opens the connection that is held.
 func (p *pinger) open() (*kept, error) {
 	dialer := net.Dialer{Timeout: openLimit, KeepAlive: -1}
-	conn, err := dialer.DialContext(p.stop, "tcp4", p.order.Held.String())
+	conn, err := dialer.DialContext(p.stop, "tcp", p.order.Held.String())
 	if err != nil {
 		return nil, err
 	}
@@ -261,15 +263,35 @@ type echoes struct {
 	conn net.PacketConn
 	to   net.Addr
 	id   int
+	// protocol is ICMP's number, request and reply are its messages.
+	protocol       int
+	request, reply icmp.Type
 
 	mu   sync.Mutex
 	next uint16
 	out  map[uint16]chan struct{}
 }
 
-func newEchoes(conn net.PacketConn, to netip.Addr) *echoes {
-	return &echoes{conn: conn, to: &net.IPAddr{IP: to.AsSlice()}, id: os.Getpid() & 0xffff,
-		out: make(map[uint16]chan struct{})}
+// newEchoes are those of an address of IPv4 or IPv6.
+func newEchoes(to netip.Addr) *echoes {
+	e := &echoes{to: &net.IPAddr{IP: to.AsSlice()}, id: os.Getpid() & 0xffff,
+		out: make(map[uint16]chan struct{}), protocol: unix.IPPROTO_ICMP, request: ipv4.ICMPTypeEcho,
+		reply: ipv4.ICMPTypeEchoReply}
+	if to.Is6() {
+		e.protocol, e.request, e.reply = unix.IPPROTO_ICMPV6, ipv6.ICMPTypeEchoRequest,
+			ipv6.ICMPTypeEchoReply
+	}
+	return e
+}
+
+// listen opens the socket, which the caller closes.
+func (e *echoes) listen() (err error) {
+	network, from := "ip4:icmp", "0.0.0.0"
+	if e.protocol == unix.IPPROTO_ICMPV6 {
+		network, from = "ip6:ipv6-icmp", "::"
+	}
+	e.conn, err = icmp.ListenPacket(network, from)
+	return err
 }
 
 // ask sends an echo request and waits for the reply.
@@ -285,9 +307,9 @@ func (e *echoes) ask(limit time.Duration) error {
 		defer e.mu.Unlock()
 		delete(e.out, number)
 	}()
-	message := icmp.Message{Type: ipv4.ICMPTypeEcho,
+	message := icmp.Message{Type: e.request,
 		Body: &icmp.Echo{ID: e.id, Seq: int(number), Data: []byte("tandem")}}
-	b, err := message.Marshal(nil)
+	b, err := message.Marshal(nil) // the kernel adds the checksum of IPv6
 	if err != nil {
 		return err
 	}
@@ -320,8 +342,8 @@ func (e *echoes) read() {
 
 // hear takes in one ICMP message.
 func (e *echoes) hear(b []byte) {
-	message, err := icmp.ParseMessage(unix.IPPROTO_ICMP, b)
-	if err != nil || message.Type != ipv4.ICMPTypeEchoReply {
+	message, err := icmp.ParseMessage(e.protocol, b)
+	if err != nil || message.Type != e.reply {
 		return
 	}
 	reply, ok := message.Body.(*icmp.Echo)

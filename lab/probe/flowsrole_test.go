@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 )
 
 // TestEchoesHear: only a reply to what was asked, by this process, is an answer.
@@ -28,6 +29,7 @@ func TestEchoesHear(t *testing.T) {
 		want    bool
 	}{
 		{"the reply", reply(ipv4.ICMPTypeEchoReply, id, number), true},
+		{"one of IPv6", reply(ipv6.ICMPTypeEchoReply, id, number), false},
 		{"another process's", reply(ipv4.ICMPTypeEchoReply, id+1, number), false},
 		{"another number", reply(ipv4.ICMPTypeEchoReply, id, number+1), false},
 		{"a request", reply(ipv4.ICMPTypeEcho, id, number), false},
@@ -35,7 +37,7 @@ func TestEchoesHear(t *testing.T) {
 		{"nothing", nil, false},
 	}
 	for _, tt := range tests {
-		e := newEchoes(nil, netip.MustParseAddr("192.0.2.1"))
+		e := newEchoes(netip.MustParseAddr("192.0.2.1"))
 		e.id = id
 		answer := make(chan struct{})
 		e.out[number] = answer

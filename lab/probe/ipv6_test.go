@@ -3,6 +3,7 @@ package probe_test
 import (
 	"context"
 	"net"
+	"net/netip"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -38,6 +39,43 @@ var _ = Describe("On a network of IPv6", func() {
 			state("lb1", "master", "client: virtual router 51, priority 150"),
 			state("lb1", "leaving", "client: virtual router 51, priority 0")))
 		Expect(stop()).To(Succeed())
+	}, SpecTimeout(specTimeout))
+
+	It("flows of every class are answered, lost with the cable, and answered again",
+		func(ctx SpecContext) {
+			addr := netip.MustParseAddr("2001:db8:1::2")
+			config := probe.FlowsConfig{ICMP: addr, UDP: netip.AddrPortFrom(addr, 7),
+				Held: netip.AddrPortFrom(addr, 80), Rate: 50}
+			server, seen := node(l, "lb1"), new(pingLog)
+			_, err := probe.StartEcho(ctx, server, config.UDP)
+			Expect(err).NotTo(HaveOccurred())
+			_, err = server.StartRealServer(ctx, 80)
+			Expect(err).NotTo(HaveOccurred())
+			flows, err := probe.NewFlows(node(l, "client1"), config, seen.add)
+			Expect(err).NotTo(HaveOccurred())
+			stop := start(ctx, flows)
+			answered := func() {
+				GinkgoHelper()
+				for _, flow := range []reports.Flow{reports.FlowICMP, reports.FlowUDP, reports.FlowHeld} {
+					have := seen.of(flow, reports.Answered)()
+					Eventually(seen.of(flow, reports.Answered)).WithContext(ctx).
+						Should(BeNumerically(">=", have+5), string(flow))
+				}
+			}
+			answered()
+			Expect(server.SetLink(ctx, "eth0", false)).To(Succeed())
+			for _, flow := range []reports.Flow{reports.FlowICMP, reports.FlowUDP} {
+				Eventually(seen.of(flow, reports.Timeout)).WithContext(ctx).
+					Should(BeNumerically(">=", 3), string(flow))
+			}
+			Expect(server.SetLink(ctx, "eth0", true)).To(Succeed())
+			answered()
+			Expect(stop()).To(Succeed())
+		}, SpecTimeout(specTimeout))
+
+	It("an echo listens on an address that its node does not have", func(ctx SpecContext) {
+		_, err := probe.StartEcho(ctx, node(l, "lb1"), netip.MustParseAddrPort("[2001:db8:1::1]:7"))
+		Expect(err).NotTo(HaveOccurred())
 	}, SpecTimeout(specTimeout))
 
 	It("the count of adverts counts one director's", func(ctx SpecContext) {
