@@ -134,6 +134,20 @@ func FuzzParseAdvert(f *testing.F) {
 	})
 }
 
+// TestSpeakersKnowLinkLocalAddresses names the sender of an advert of IPv6 behind a virtual MAC.
+func TestSpeakersKnowLinkLocalAddresses(t *testing.T) {
+	t.Parallel()
+	six, err := topology.Preset("fig7-v6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := advert{mac: net.HardwareAddr{0, 0, 0x5e, 0, 2, 51}, version: 3, router: 51, priority: 150,
+		source: netip.MustParseAddr("fe80::1ff:fe00:3"), interval: time.Second}
+	if got := newSpeakers(six, "client").hear(0, heard).Node; got != "lb2" {
+		t.Errorf("the advert is of %q, want lb2", got)
+	}
+}
+
 // speakerStep is one step of a script of adverts and silences.
 type speakerStep struct {
 	name  string
