@@ -123,7 +123,7 @@ func (d *director) prepare(ctx context.Context, cfg *config.Config) (*transition
 		err = d.inheritHealth(t.services, cfg)
 	}
 	if err == nil {
-		t.services.tell = d.telling.server
+		t.services.tell, t.services.announce = d.telling.server, d.refresh
 		if d.kernel != nil { // not so for a table in memory, which is on no machine
 			err = t.services.lookAround()
 		}

@@ -31,8 +31,10 @@ type services struct {
 	log        *slog.Logger
 	// tell, if not nil, is told what the checks have changed; it must not wait.
 	tell func(s notify.Subject, up bool, reason string)
-	// draining is told when a real server begins to drain.
-	draining chan struct{}
+	// draining is told when a real server begins to drain, back when one is up again.
+	draining, back chan struct{}
+	// announce, if not nil, has the VIPs announced that are here; see welcome.
+	announce func()
 	// note, if not nil, is told which check has gone down, or up again.
 	note func(id string, down bool)
 
@@ -83,6 +85,7 @@ func servicesOf(
 	cfg *config.Config, table ipvs.Table, keep bool, log *slog.Logger,
 ) (*services, error) {
 	s := &services{table: table, log: log, draining: make(chan struct{}, 1),
+		back: make(chan struct{}, 1),
 		down: map[string]bool{}, said: map[string]check.Weight{}}
 	s.checks = check.NewRunner(s.report)
 	s.told.set = track.New(s.news)
@@ -109,6 +112,9 @@ func (s *services) run(ctx context.Context) error {
 	})
 	others.Go(func() { _ = s.told.set.Run(ctx) }) // it has no error to return
 	others.Go(func() { s.drain(ctx) })
+	if s.announce != nil {
+		others.Go(func() { s.welcome(ctx) })
+	}
 	if s.local != nil {
 		others.Go(func() { s.watchLocal(ctx) })
 	}
@@ -298,6 +304,9 @@ func (s *services) report(r check.Report) {
 		s.logServer(v.config, id.Server, before, now, r.Err)
 		v.turned(id.Server, r.At)
 		s.tellServer(v.config, id.Server, now, r.Err)
+		if now {
+			s.isBack()
+		}
 	}
 	if now && heavy != weight {
 		s.log.Info("weight", "service", id.Service.String(), "server", id.Server.String(),

@@ -94,6 +94,9 @@ func TestAnnounceCauses(t *testing.T) {
 		}
 		synctest.Wait()
 		wantTyped(t, "on demand", typing(l, "ip"), "arping -U -c 2 [192.168.1.1]")
+		d.runner.Refresh()
+		synctest.Wait()
+		wantTyped(t, "all on demand", typing(l, "ip"), "arping -U -c 2 [192.168.1.1]")
 		backup := b.links[1]("").(*simLink)
 		typing(backup)
 		if err := other.runner.Announce("VI_1"); err != nil {

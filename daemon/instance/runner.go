@@ -220,6 +220,13 @@ func (r *Runner) Announce(name string) error {
 	return err
 }
 
+// Refresh is Announce for every instance.
+func (r *Runner) Refresh() {
+	for i := range r.members {
+		r.put(announcement{i})
+	}
+}
+
 func (r *Runner) find(name string) (int, error) {
 	for i, m := range r.members {
 		if m.ties.name == name {
