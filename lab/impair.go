@@ -208,14 +208,28 @@ func (all *impairments) take(w way, i *Impairment) error {
 // set has the kernel do what a way suffers.
 func (all *impairments) set(w way) error {
 	if len(all.on[w]) == 0 {
-		return notThere(w.handle.QdiscDel(&netlink.GenericQdisc{QdiscType: "netem",
-			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: w.link, Parent: netlink.HANDLE_ROOT}}))
+		return w.clear()
 	}
 	all.handle = all.handle%0x7fff + 1
-	if err := w.handle.QdiscReplace(sum(all.on[w]).netem(w.link, all.handle)); err != nil {
+	next := sum(all.on[w]).netem(w.link, all.handle)
+	err := w.handle.QdiscReplace(next)
+	if errors.Is(err, unix.EINVAL) {
+		// It makes the new one before it removes the old, and of two none may duplicate
+		// (net/sched/sch_netem.c, check_netem_in_tree).
+		if err = w.clear(); err == nil {
+			err = w.handle.QdiscReplace(next)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("set netem: %w", err)
 	}
 	return nil
+}
+
+// clear removes the queue; none is no error.
+func (w way) clear() error {
+	return notThere(w.handle.QdiscDel(&netlink.GenericQdisc{QdiscType: "netem",
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: w.link, Parent: netlink.HANDLE_ROOT}}))
 }
 
 // notThere makes no error of what the kernel says of a queue that does not exist.

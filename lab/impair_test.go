@@ -131,6 +131,21 @@ var _ = Describe("A bad cable", func() {
 		}, SpecTimeout(specTimeout))
 	}
 
+	It("gets worse by one thing more, whichever doubles frames", func(ctx SpecContext) {
+		for _, both := range [][2]lab.Impairment{
+			{{Duplicate: 1}, {Delay: time.Millisecond}},
+			{{Delay: time.Millisecond}, {Duplicate: 1}},
+		} {
+			first := impair(ctx, lab.Outward, both[0])
+			second := impair(ctx, lab.Outward, both[1])
+			Expect(numbered(ctx, lb1, client, 2)).To(ConsistOf(0, 0, 1, 1))
+			Expect(lb1.Impaired("eth0", lab.Outward)).To(
+				Equal(lab.Impairment{Delay: time.Millisecond, Duplicate: 1}))
+			second()
+			first()
+		}
+	}, SpecTimeout(specTimeout))
+
 	It("of an unknown interface says so", func(ctx SpecContext) {
 		_, err := lb1.Impair(ctx, "eth7", lab.Inward, lab.Impairment{Loss: 1})
 		Expect(err).To(MatchError(ContainSubstring("eth7")))
