@@ -33,17 +33,22 @@ func TestReconcilerHasPassed(t *testing.T) {
 				table := &held{Memory: &ipvstest.Memory{}}
 				r := reconcile(t, table, table.Memory, ipvs.Options{Keep: true})
 				synctest.Wait()
-				for i, again := range []string{"at first", "again"} {
+				other := func(r *reconciled) { r.Set(webWith(realServer("192.168.2.19:80", 9))) }
+				for _, step := range []struct {
+					name string
+					want func(r *reconciled)
+					asks bool // the table
+				}{{"at first", tt.want, true}, {"again", tt.want, false}, {"other", other, true}} {
 					table.mu.Lock()
-					tt.want(r)
+					step.want(r)
 					passed := r.Passed()
-					if i == 0 && isClosed(passed) { // the second time the table need not be asked
-						t.Errorf("%s: passed at once, want after the pass", again)
+					if step.asks && isClosed(passed) {
+						t.Errorf("%s: passed at once, want after the pass", step.name)
 					}
 					table.mu.Unlock()
 					synctest.Wait()
 					if !isClosed(passed) || !isClosed(r.Passed()) {
-						t.Errorf("%s: not passed, want after the pass", again)
+						t.Errorf("%s: not passed, want after the pass", step.name)
 					}
 				}
 				if err := r.stop(); err != nil {
