@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"context"
 	"net/netip"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -70,23 +71,7 @@ var _ = Describe("A block", func() {
 
 	DescribeTable("drops what it says and nothing else",
 		func(ctx SpecContext, b, other lab.Block) {
-			such := func(b lab.Block) bool {
-				GinkgoHelper()
-				ok, err := client.CarriesSuch(ctx, "eth0", lb1, "eth0", b)
-				Expect(err).NotTo(HaveOccurred())
-				return ok
-			}
-			port, err := lb1.Port("eth0")
-			Expect(err).NotTo(HaveOccurred())
-			b.To = []lab.Interface{port}
-			Expect(such(b)).To(BeTrue(), "before")
-			end, err := l.Fabric().Block(ctx, b)
-			Expect(err).NotTo(HaveOccurred())
-			Expect(such(b)).To(BeFalse())
-			Expect(such(other)).To(BeTrue(), "something else")
-			Expect(client.CarriesSuch(ctx, "eth0", lb2, "eth0", b)).To(BeTrue(), "to somebody else")
-			Expect(end(ctx)).To(Succeed())
-			Expect(such(b)).To(BeTrue(), "after")
+			blocksOnly(ctx, l, b, other)
 		},
 		Entry("ARP", lab.Block{EtherType: 0x0806}, lab.Block{Protocol: icmp}),
 		Entry("a port", lab.Block{Protocol: 6, Port: 80}, lab.Block{Protocol: 6, Port: 81}),
@@ -106,3 +91,26 @@ var _ = Describe("A block", func() {
 		Expect(carries(ctx, lb2, lb1, 0)).To(BeTrue())
 	}, SpecTimeout(specTimeout))
 })
+
+// blocksOnly has the cable of lb1 pass what b says no more, and other still, and what goes to lb2.
+func blocksOnly(ctx context.Context, l *lab.Lab, b, other lab.Block) {
+	GinkgoHelper()
+	client, lb1 := node(l, "client1"), node(l, "lb1")
+	such := func(to string, b lab.Block) bool {
+		GinkgoHelper()
+		ok, err := client.CarriesSuch(ctx, "eth0", node(l, to), "eth0", b)
+		Expect(err).NotTo(HaveOccurred())
+		return ok
+	}
+	port, err := lb1.Port("eth0")
+	Expect(err).NotTo(HaveOccurred())
+	b.To = []lab.Interface{port}
+	Expect(such("lb1", b)).To(BeTrue(), "before")
+	end, err := l.Fabric().Block(ctx, b)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(such("lb1", b)).To(BeFalse())
+	Expect(such("lb1", other)).To(BeTrue(), "something else")
+	Expect(such("lb2", b)).To(BeTrue(), "to somebody else")
+	Expect(end(ctx)).To(Succeed())
+	Expect(such("lb1", b)).To(BeTrue(), "after")
+}
