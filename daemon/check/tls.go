@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -100,6 +101,11 @@ func decrypt(key []byte, password string) ([]byte, error) {
 	der, err := x509.DecryptPEMBlock(block, []byte(password))
 	if err != nil {
 		return nil, err
+	}
+	// One wrong password of 256 leaves a padding that passes, and bytes that are no key.
+	var fields []asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &fields); err != nil || len(rest) > 0 {
+		return nil, x509.IncorrectPasswordError
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der}), nil
 }

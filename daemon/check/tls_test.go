@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -365,5 +366,30 @@ func TestTLSFiles(t *testing.T) {
 	}
 	if _, err := (check.TLSFiles{Key: dir + "/key"}).Load(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("key without certificate: error %v", err)
+	}
+}
+
+// TestWrongPasswordThatFits looks for a wrong password that RFC 1423's padding does not tell from the
+// right one: one of 256 on average.
+func TestWrongPasswordThatFits(t *testing.T) {
+	dir := tlsFiles(t)
+	text, err := os.ReadFile(dir + "/secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	fits := func(password string) bool {
+		//lint:ignore SA1019 what the operators' files are like
+		_, err := x509.DecryptPEMBlock(block, []byte(password))
+		return err == nil
+	}
+	tries := 0
+	for !fits(strconv.Itoa(tries)) {
+		tries++
+	}
+	_, err = check.TLSFiles{Certificate: dir + "/cert", Key: dir + "/secret",
+		Password: strconv.Itoa(tries)}.Load()
+	if !errors.Is(err, x509.IncorrectPasswordError) {
+		t.Errorf("password %d: error %v", tries, err)
 	}
 }
