@@ -33,11 +33,15 @@ func newLogWriter(w io.Writer) *logWriter {
 // Write takes a line, which must not be empty. It never fails.
 func (l *logWriter) Write(line []byte) (int, error) {
 	l.mu.Lock()
-	if l.size+len(line) > maxUnwritten {
+	var lost []byte
+	if l.dropped > 0 {
+		lost = fmt.Appendf(nil, "tandemd: the log was blocked: %d lines lost\n", l.dropped)
+	}
+	if l.size+len(lost)+len(line) > maxUnwritten {
 		l.dropped++
 	} else {
 		if l.dropped > 0 {
-			l.add(fmt.Appendf(nil, "tandemd: the log was blocked: %d lines lost\n", l.dropped))
+			l.add(lost)
 			l.dropped = 0
 		}
 		l.add(append([]byte(nil), line...))

@@ -46,6 +46,33 @@ func TestBlockedLog(t *testing.T) {
 	}
 }
 
+// TestBlockedLogIsBounded has a log whose reader takes a line when there is room for no other: the
+// next line and the word of those that were lost are not more than may wait.
+func TestBlockedLogIsBounded(t *testing.T) {
+	l := &logWriter{wake: make(chan struct{}, 1)} // nobody reads
+	line := bytes.Repeat([]byte("x"), 1024)
+	write := func() {
+		if n, err := l.Write(line); n != len(line) || err != nil {
+			t.Fatalf("write: got %d, %v", n, err)
+		}
+	}
+	for range maxUnwritten/len(line) + 1 {
+		write()
+	}
+	l.next()
+	write()
+	if l.size > maxUnwritten || l.dropped != 2 {
+		t.Errorf("after a line was read: %d bytes wait, %d lines dropped; want at most %d bytes, 2 lines",
+			l.size, l.dropped, maxUnwritten)
+	}
+	l.next()
+	write()
+	if l.size > maxUnwritten || l.dropped != 0 {
+		t.Errorf("after two: %d bytes wait, %d lines dropped; want at most %d bytes, no line",
+			l.size, l.dropped, maxUnwritten)
+	}
+}
+
 // pending says whether anything waits.
 func (l *logWriter) pending() bool {
 	l.mu.Lock()

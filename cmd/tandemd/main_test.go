@@ -35,6 +35,7 @@ const configs = "../../daemon/config/testdata/"
 
 // TestExitStatus runs what ends by itself.
 func TestExitStatus(t *testing.T) {
+	t.Setenv(enteredKey, "") // which it has entered is left there
 	for _, tt := range []struct {
 		name           string
 		args           []string
