@@ -212,6 +212,8 @@ func TestCalls(t *testing.T) {
 		}
 	}
 	want := []string{"data", "stats", "reload", "announce VI_1"}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if diff := cmp.Diff(want, f.done); diff != "" {
 		t.Errorf("done (-want +got)\n%s", diff)
 	}
