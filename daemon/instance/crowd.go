@@ -240,21 +240,21 @@ func (c *Crowd) tidy() {
 func (c *Crowd) take(r *Runner) {
 	if !r.slow() {
 		r.adverts = &c.adverts
-		c.turn(r)
+		c.turn(r, false)
 		if r.adverts = nil; c.adverts.full(r.now) {
 			c.adverts.send()
 		}
 		return
 	}
 	r.tasks.Go(func() {
-		c.turn(r)
+		c.turn(r, true)
 		c.rouse()
 	})
 }
 
 // turn has r turn and notes when it wants to again.
-func (c *Crowd) turn(r *Runner) {
-	next, over := r.turn()
+func (c *Crowd) turn(r *Runner, apart bool) {
+	next, over := r.turn(apart)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch again := r.berth.again; {

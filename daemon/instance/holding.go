@@ -64,10 +64,13 @@ func (h *holding) link(device string) Link {
 	return nil
 }
 
-// want adds everything, or removes it.
+// want adds everything, or removes it. What a master that was about to let go heard of other stations
+// does not count for the next one.
 func (h *holding) want(wanted bool) error {
 	h.wanted, h.extraAt = wanted, time.Time{}
-	if !wanted {
+	if wanted {
+		h.relax()
+	} else {
 		h.bursts = nil
 	}
 	return h.settle()

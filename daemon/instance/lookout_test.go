@@ -65,14 +65,14 @@ func claimed(d *director) (vrrp.Condition, bool) {
 	return vrrp.Condition{}, false
 }
 
-// TestHandoverIsNoConflict lets a VIP go to and fro: while both may have it nobody says that another
-// one has it too.
+// TestHandoverIsNoConflict lets a VIP go to and fro, for longer than both may have it: while it moves
+// nobody says that another one has it too.
 func TestHandoverIsNoConflict(t *testing.T) {
 	t.Parallel()
 	b := real(t)
 	low := b.start(1, nil)
 	b.awaitState(low, vrrp.Master)
-	for range 3 {
+	for range 6 {
 		high := b.start(0, nil)
 		b.awaitState(high, vrrp.Master)
 		b.awaitState(low, vrrp.Backup)

@@ -69,22 +69,28 @@ func (b *inbox) put(item any) {
 // waits reports whether what there is may have to wait for the kernel.
 func (b *inbox) waits() bool { return b.slow.Load() }
 
-// take removes and returns all, the oldest first. The packets are there until the next call. Only
-// the owner calls it.
-func (b *inbox) take() ([]packet, []any) {
+// take removes and returns all, the oldest first; unless apart it leaves the items where one of them
+// may have to wait for the kernel. The packets are there until the next call. Only the owner calls it.
+func (b *inbox) take(apart bool) ([]packet, []any) {
 	if len(b.taken) == 0 && !b.some.Load() {
 		return nil, nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	packets, items := b.packets, b.items
+	left := !apart && b.slow.Load()
+	if left {
+		items = nil
+	}
 	clear(b.taken)
 	if cap(b.taken) > mostKept { // of a flood
 		b.taken = nil
 	}
 	b.packets, b.taken = b.taken[:0], packets
-	b.items = nil
-	b.some.Store(false)
-	b.slow.Store(false)
+	if !left {
+		b.items = nil
+		b.some.Store(false)
+		b.slow.Store(false)
+	}
 	return packets, items
 }

@@ -51,12 +51,15 @@ func (r *Runner) put(item any) {
 }
 
 // slow reports whether the next turn may have to wait for the kernel, to open a socket or to close
-// it.
+// it. What asks for that later waits for the turn after it.
 func (r *Runner) slow() bool { return r.reopening || r.inbox.waits() }
 
 // turn does what there is to do and returns when there will be more, or zero, and whether all is
 // over. What has arrived comes before what has not, so packets are read before timers are believed.
-func (r *Runner) turn() (next time.Time, over bool) {
+// Unless apart, which says that nobody waits for its end, it does not wait for the kernel: what has
+// come meanwhile that would have it wait stays unread, and whoever has put it there calls for a turn.
+func (r *Runner) turn(apart bool) (next time.Time, over bool) {
+	r.apart = apart
 	r.read(r.tasks)
 	r.timeout(r.tasks)
 	for r.read(r.tasks) || r.drain(r.tasks) {
@@ -103,7 +106,7 @@ func (r *Runner) timeout(tasks *crew) {
 
 // read handles what the inbox holds and reports whether there was anything.
 func (r *Runner) read(tasks *crew) bool {
-	packets, items := r.inbox.take()
+	packets, items := r.inbox.take(r.apart)
 	for _, p := range packets {
 		r.received(r.members[p.member], p.Packet)
 	}
@@ -146,7 +149,8 @@ func (r *Runner) read(tasks *crew) bool {
 }
 
 // drain empties the sockets of all members if any has to be drained, and reports whether it did:
-// what is unread on one link may decide what silence means on another.
+// what is unread on one link may decide what silence means on another. Where one fails, that is read
+// first.
 func (r *Runner) drain(tasks *crew) bool {
 	draining := r.draining
 	r.draining = nil
@@ -159,6 +163,8 @@ func (r *Runner) drain(tasks *crew) bool {
 		}
 		if err := m.sock.Drain(r.deliver(i)); err != nil {
 			r.put(failure{i, m.sock, err})
+			r.draining = draining
+			return r.apart
 		}
 	}
 	r.read(tasks)

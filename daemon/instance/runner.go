@@ -60,6 +60,7 @@ type Runner struct {
 	waiting   int           // its own of them
 	tasks     *crew         // nil before Run
 	reopening bool          // a socket is to be opened again
+	apart     bool          // nobody waits for the end of this turn
 	leaving   bool          // Run's context has ended
 	gone      chan struct{} // closed when the group has ended
 	now       time.Time     // the owner's last look at the clock
@@ -263,7 +264,7 @@ func (r *Runner) Begin(ctx context.Context, ended func(error)) {
 func (r *Runner) finish() {
 	r.leave()
 	r.keeper.helper.finish()
-	_, items := r.inbox.take()
+	_, items := r.inbox.take(true)
 	for _, item := range items { // what the keeper has let go of since
 		if s, ok := item.(settled); ok {
 			r.settled(r.members[s.member], s)
