@@ -107,6 +107,11 @@ func TestAnnounceCauses(t *testing.T) {
 		if err := d.runner.Announce("VI_9"); err == nil {
 			t.Error("announce another's: expected an error")
 		}
+		d.stop()
+		synctest.Wait()
+		d.runner.Refresh()
+		synctest.Wait()
+		wantTyped(t, "on demand, of one that has resigned", typing(l))
 		other.halt()
 		d.halt()
 	})

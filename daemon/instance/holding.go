@@ -31,6 +31,8 @@ type holding struct {
 	// rival is told of other stations that have a VIP too; unguard ends that, nil: it has not begun.
 	rival   func(netif.Rival)
 	unguard func()
+	// moved is told likewise when frames for a virtual MAC address may go elsewhere.
+	moved   func()
 	extraAt time.Time // when the VIPs are next announced as Config.ExtraEvery says
 }
 
@@ -38,7 +40,7 @@ type holding struct {
 func newHolding(c *Config, links Links) *holding {
 	h := &holding{
 		cfg: c, things: c.things(links), lease: max(c.Lease, 0), settled: true,
-		lapsed: func(Lease, error) {}, rival: func(netif.Rival) {},
+		lapsed: func(Lease, error) {}, rival: func(netif.Rival) {}, moved: func() {},
 	}
 	for _, v := range c.located() {
 		if h.link(v.Device) == nil {

@@ -29,6 +29,8 @@ type keeper struct {
 	restored func(member int, vips []VIP)
 	// rival is told of other stations that have a VIP too; must not block.
 	rival func(member int, r netif.Rival)
+	// moved is told when frames for a virtual MAC address may go elsewhere; must not block.
+	moved func(member int)
 }
 
 // order is what the keeper is told.
@@ -70,13 +72,13 @@ func newKeeper(configs []*Config, links Links) *keeper {
 	k := &keeper{
 		every:  beatEvery(configs),
 		failed: func(int, error) {}, done: func(settled) {}, restored: func(int, []VIP) {},
-		rival: func(int, netif.Rival) {},
+		rival: func(int, netif.Rival) {}, moved: func(int) {},
 	}
 	k.helper = newHelper(k.work)
 	k.leases = make([]atomic.Pointer[Lease], len(configs))
 	for i, c := range configs {
 		k.kept = append(k.kept, newHolding(c, links))
-		k.kept[i].lapsed, k.kept[i].rival = k.lapsed(i), k.rivalOf(i)
+		k.listen(i, k.kept[i])
 	}
 	return k
 }
@@ -88,9 +90,11 @@ func (k *keeper) lapsed(member int) func(Lease, error) {
 	}
 }
 
-// rivalOf returns what is told of other stations that have a VIP of the member too.
-func (k *keeper) rivalOf(member int) func(netif.Rival) {
-	return func(r netif.Rival) { k.rival(member, r) }
+// listen has h tell of what happens to what the member holds.
+func (k *keeper) listen(member int, h *holding) {
+	h.lapsed = k.lapsed(member)
+	h.rival = func(r netif.Rival) { k.rival(member, r) }
+	h.moved = func() { k.moved(member) }
 }
 
 // beatEvery returns how often renewing and repairing for these members takes a beat.
@@ -179,8 +183,8 @@ func (k *keeper) obey(o order) {
 		h.announce(o.cause)
 	case orderReplace:
 		k.kept[o.member] = o.next
-		o.next.turn, o.next.lapsed = o.turn, k.lapsed(o.member)
-		o.next.rival = k.rivalOf(o.member)
+		o.next.turn = o.turn
+		k.listen(o.member, o.next)
 		k.report(o.member, o.next.succeed(h))
 	case orderRestore:
 		vips, err := h.restore(o.deleted)

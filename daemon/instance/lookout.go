@@ -281,7 +281,8 @@ func (q *watchQueue) Pop() any {
 	return w
 }
 
-// guard has the VIPs watched for other stations that have them too, unless they are.
+// guard has the VIPs watched for other stations that have them too, and their virtual MAC addresses
+// for moves, unless they are.
 func (h *holding) guard() error {
 	if h.unguard != nil {
 		return nil
@@ -300,6 +301,10 @@ func (h *holding) guard() error {
 		}
 		end, err := spotter.Spot().guard(device, scout, addrs, h.rival)
 		ends, errs = append(ends, end), append(errs, err)
+		if end, err = h.guardMAC(device, addrs); end != nil {
+			ends = append(ends, end)
+		}
+		errs = append(errs, err)
 	}
 	h.unguard = func() {
 		for _, end := range ends {
@@ -307,6 +312,32 @@ func (h *holding) guard() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Mover is a Link that hears when a virtual MAC address on top of it is used elsewhere;
+// netif.Interface is the real one.
+type Mover interface {
+	FollowMoves(
+		mac netif.MAC, heard func(netif.Rival), failed func(error),
+	) (stop func(), err error)
+}
+
+// guardMAC has the virtual MAC address of a device watched, if it has one and VIPs of IPv6, until end
+// is called, which is nil where nothing is watched.
+func (h *holding) guardMAC(device string, addrs []netip.Addr) (end func(), err error) {
+	for _, t := range h.things {
+		m, is := t.(macvlanOn)
+		if !is || m.vmac.Name != device || !slices.ContainsFunc(addrs, netip.Addr.Is6) {
+			continue
+		}
+		mover, ok := m.link.(Mover)
+		if !ok || m.vmac.IPVLAN != "" {
+			return nil, nil
+		}
+		failed := func(error) {} // it goes with its interface
+		return mover.FollowMoves(m.vmac.MAC, func(netif.Rival) { h.moved() }, failed)
+	}
+	return nil, nil
 }
 
 // relax ends the watch, if there is one.

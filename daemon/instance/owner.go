@@ -123,7 +123,7 @@ func (r *Runner) read(tasks *crew) bool {
 		case tracked:
 			r.tracked(r.members[item.member], item.well, tasks)
 		case announcement:
-			if r.group.Member(item.member).State() == vrrp.Master {
+			if m := r.group.Member(item.member); m.State() == vrrp.Master && !m.Leaving() {
 				refresh := vrrp.Announce{Cause: vrrp.AnnounceRefresh}
 				r.performAll(vrrp.MemberAction{Member: item.member, Action: refresh})
 			}

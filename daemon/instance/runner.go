@@ -93,7 +93,7 @@ type (
 		member int
 		well   bool
 	}
-	// announcement is somebody's wish for one.
+	// announcement is somebody's wish for one of a master that has not resigned.
 	announcement struct{ member int }
 	// loss is that of a route or a rule of a member that holds it.
 	loss struct{ member int }
@@ -151,6 +151,7 @@ func New(g Group, links Links) (*Runner, error) {
 	r.keeper.failed = r.kernelFailed
 	r.keeper.restored = r.restored
 	r.keeper.rival = func(member int, n netif.Rival) { r.put(rival{member, n}) }
+	r.keeper.moved = func(member int) { r.put(announcement{member}) }
 	r.keeper.done = func(s settled) { r.put(s) }
 	return r, nil
 }

@@ -98,6 +98,49 @@ func TestVMAC(t *testing.T) {
 	}
 }
 
+// TestVMACMoves has a station report its multicast groups from the virtual MAC address of a master, as
+// the kernel of an earlier one does: the master announces its VIP once more.
+func TestVMACMoves(t *testing.T) {
+	t.Parallel()
+	a, node := netiftest.Pair(t)
+	b := realBench(t, a, node)
+	b.vip = vip6
+	mac := netif.VirtualMAC(51, true)
+	prepareVMAC(t, a, locals[0])
+	prepareVMAC(t, node, locals[1])
+	announced := make(chan netif.Rival, 100)
+	stop, err := node.Host.Interface(netiftest.Device).FollowRivals(true,
+		func(r netif.Rival) { announced <- r }, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	d := b.start(0, func(g *instance.Group) {
+		c := &g.Members[0]
+		c.VIPs[0].Prefix, c.Router.Source = vip6, locals[0]
+		c.VMAC = &netif.Macvlan{Name: "vrrp.51", Parent: netiftest.Device, MAC: mac}
+		c.AnnounceRepeat, c.Router.AnnounceDelay = 1, -1
+	})
+	b.awaitState(d, vrrp.Master)
+	want := netif.Rival{Addr: vip6.Addr(), MAC: mac}
+	if r := <-announced; r != want {
+		t.Errorf("announced %v, want %v", r, want)
+	}
+	copycat := netif.Macvlan{Name: "copycat", Parent: netiftest.Device, MAC: mac}
+	err = node.Host.PutMacvlan(copycat)
+	if err == nil {
+		err = node.Host.Interface(copycat.Name).AddAddr(netip.MustParsePrefix("2001:db8::9/64"), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.await("another announcement", func() bool { return len(announced) > 0 })
+	if r := <-announced; r != want {
+		t.Errorf("announced again %v, want %v", r, want)
+	}
+	d.halt()
+}
+
 // prepareVMAC gives the node a link-local address and a route to the IPv6 VIP.
 func prepareVMAC(t *testing.T, n *netiftest.Node, local netip.Addr) {
 	t.Helper()

@@ -208,13 +208,14 @@ func (g *forwardGuard) make(c *nftables.Conn, replies []Reply) error {
 		Hooknum: nftables.ChainHookForward, Policy: &accept,
 		Priority: nftables.ChainPriorityRef(guardPriority),
 	})
-	for _, s := range g.sets {
+	for i, s := range g.sets {
 		var elements []nftables.SetElement
 		for _, r := range replies {
 			if s.has(r) {
 				elements = append(elements, nftables.SetElement{Key: s.key(r)})
 			}
 		}
+		s.set.ID = uint32(i) + 1 // unless it is given the library counts, for all of a process
 		if err := c.AddSet(s.set, elements); err != nil {
 			return fmt.Errorf("make set %s: %w", s.set.Name, err)
 		}

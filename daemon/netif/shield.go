@@ -160,7 +160,8 @@ func (t *shieldTable) make(c *nftables.Conn, s Shield) {
 		Hooknum: nftables.ChainHookInput, Policy: &accept,
 		Priority: nftables.ChainPriorityRef(nftables.ChainPriority(s.Priority)),
 	})
-	for _, set := range []*nftables.Set{t.vips4, t.vips6} {
+	for i, set := range []*nftables.Set{t.vips4, t.vips6} {
+		set.ID = uint32(i) + 1 // unless it is given the library counts, for all of a process
 		_ = c.AddSet(set, nil) // it has no elements that could be wrong
 	}
 	const ipv4Dest, ipv6Dest = 16, 24

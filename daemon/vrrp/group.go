@@ -249,7 +249,7 @@ func (g *Group) settle(now time.Time) {
 	if g.stalled() {
 		g.each(func(m *Machine) bool { return m.claiming }, func(m *Machine) { m.doubt(now) })
 	}
-	master := func(m *Machine) bool { return m.state == Master && !m.leaving() }
+	master := func(m *Machine) bool { return m.state == Master && !m.Leaving() }
 	switch {
 	case !g.any(func(m *Machine) bool { return m.state == Backup }):
 	case g.any(func(m *Machine) bool { return !m.letGoAt.IsZero() }):

@@ -329,7 +329,7 @@ func (n *network) healAll() {
 }
 
 // active reports whether m is master and means to stay so.
-func active(m *Machine) bool { return m.State() == Master && !m.leaving() }
+func active(m *Machine) bool { return m.State() == Master && !m.Leaving() }
 
 // check judges the present moment.
 func (n *network) check() {

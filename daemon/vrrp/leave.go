@@ -2,15 +2,15 @@ package vrrp
 
 import "time"
 
-// leaving reports whether m is a master that has resigned and keeps its VIPs for its successor.
-func (m *Machine) leaving() bool { return m.leaveTo != 0 }
+// Leaving reports whether m is a master that has resigned and keeps its VIPs for its successor.
+func (m *Machine) Leaving() bool { return m.leaveTo != 0 }
 
 // leave begins the handing over of a master, and ends the life of any other Machine.
 func (m *Machine) leave(now time.Time) {
 	switch {
 	case m.state != Master:
 		m.shutdown()
-	case m.leaving():
+	case m.Leaving():
 		m.leaveTo = Initialize
 	default:
 		m.resign(now, Initialize)
@@ -27,7 +27,7 @@ func (m *Machine) resign(now time.Time, to State) {
 
 // stepDown has a master be a backup that lets any master be.
 func (m *Machine) stepDown(now time.Time) {
-	if m.state != Master || m.leaving() {
+	if m.state != Master || m.Leaving() {
 		return
 	}
 	m.do(SendAdvert{PriorityResign})
@@ -37,7 +37,7 @@ func (m *Machine) stepDown(now time.Time) {
 
 // shutdown ends the life of m at once.
 func (m *Machine) shutdown() {
-	if m.state == Master && !m.leaving() {
+	if m.state == Master && !m.Leaving() {
 		m.do(SendAdvert{PriorityResign})
 	}
 	m.leaveTo = Initialize
@@ -72,9 +72,9 @@ func (m *Machine) letGo() {
 func (m *Machine) fail(now time.Time, f Fault) {
 	m.fault = f.Reason
 	switch {
-	case m.leaving() && f.Graceful, m.state == Initialize, m.state == Faulty:
+	case m.Leaving() && f.Graceful, m.state == Initialize, m.state == Faulty:
 		return
-	case m.leaving():
+	case m.Leaving():
 		m.depart(f.Reason)
 		return
 	case m.state == Master && f.Graceful:

@@ -136,7 +136,7 @@ func (m *Machine) do(actions ...Action) { m.out = append(m.out, actions...) }
 // A late master says so; if it slept so long that another may be master by now, it steps back and
 // has itself elected again before it touches traffic.
 func (m *Machine) stall(now time.Time) {
-	if m.expiry.IsZero() || m.leaving() {
+	if m.expiry.IsZero() || m.Leaving() {
 		return
 	}
 	late := now.Sub(m.expiry)
@@ -225,7 +225,7 @@ func (m *Machine) timeout(now time.Time) {
 	}
 	switch {
 	case !due(m.expiry, now):
-	case m.leaving():
+	case m.Leaving():
 		m.depart(m.cause)
 	case m.state == Master:
 		m.advertise(now)

@@ -17,7 +17,7 @@ func (m *Machine) receive(now time.Time, ev Received) {
 	m.compare(ev)
 	m.lastFrom = ev.From
 	switch {
-	case m.leaving():
+	case m.Leaving():
 		m.receiveLeaving(now, ev)
 	case m.state == Master:
 		m.receiveMaster(now, ev)
