@@ -32,6 +32,8 @@ type bench struct {
 	vip netip.Prefix
 	// interval of the adverts, and limit on waiting for anything.
 	interval, limit time.Duration
+	// virtual time passes only while all wait: whatever comes first does so every time.
+	virtual bool
 }
 
 // TestDirectors runs every case simulated, with a clock of its own, and on a real wire.
@@ -69,7 +71,7 @@ func simulated(t *testing.T) *bench {
 		links:    [2]instance.Links{only(nodes[0]), only(nodes[1])},
 		setUp:    func(i int, up bool) { nodes[i].setUp(up) },
 		addrs:    func(i int) []netip.Prefix { return nodes[i].addrs() },
-		interval: time.Second, limit: 20 * time.Second,
+		interval: time.Second, limit: 20 * time.Second, virtual: true,
 	}
 }
 
@@ -203,9 +205,11 @@ func testElection(b *bench) {
 	<-low.runner.Ready()
 	b.awaitState(high, vrrp.Master)
 	b.awaitVIP(0, true)
-	if b.has(1) || low.state() != vrrp.Backup {
-		b.t.Errorf("the lower one is %s, VIP %t", low.state(), b.has(1))
+	if b.virtual && len(low.reasons()) > 1 { // else the higher one may have been held up
+		b.t.Errorf("the lower one was more than a backup: %v", low.reasons())
 	}
+	b.awaitState(low, vrrp.Backup)
+	b.awaitVIP(1, false)
 	b.await("leader", func() bool { return low.runner.Snapshot()[0].LeaderPriority == 150 })
 	high.halt()
 	low.halt()
