@@ -143,16 +143,17 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// TestLeaseIsKept has a master keep its VIP for several leases of a second.
+// TestLeaseIsKept has a master keep its VIP for several leases: of two seconds, for the kernel counts
+// whole ones and a busy machine may hold up a renewal for one.
 func TestLeaseIsKept(t *testing.T) {
 	t.Parallel()
 	a, node := netiftest.Pair(t)
 	b := realBench(t, a, node)
-	d := b.start(0, func(g *instance.Group) { g.Members[0].Lease = time.Second })
+	d := b.start(0, func(g *instance.Group) { g.Members[0].Lease = 2 * time.Second })
 	b.awaitVIP(0, true)
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for begin := time.Now(); time.Since(begin) < 5*time.Second; <-look.C {
+	for begin := time.Now(); time.Since(begin) < 7*time.Second; <-look.C {
 		if !b.has(0) {
 			t.Fatalf("the VIP has gone after %s", time.Since(begin))
 		}
