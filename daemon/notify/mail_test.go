@@ -36,10 +36,10 @@ func send(t *testing.T, p *postOffice, m Mail, events ...Event) (Counts, error) 
 		rules[e.Subject] = Rules{Mail: true}
 	}
 	configure(t, n, Config{Router: "lb1", Rules: rules, Mail: m})
-	end := begin(n)
 	for _, e := range events {
 		n.Tell(e)
 	}
+	end := begin(n)
 	bubbletest.Pass(24 * time.Hour)
 	err := end()
 	p.served.Wait()
