@@ -13,6 +13,8 @@ import (
 
 // holding is what one member holds as a master.
 type holding struct {
+	keeper   *keeper // is told of what happens to it
+	member   int
 	cfg      *Config
 	links    []deviceLink  // of the VIPs
 	things   []thing       // in the order in which they are added
@@ -25,22 +27,16 @@ type holding struct {
 	keptTime time.Time // of the last change that the kernel has accepted
 	bursts   []burst   // announcements that are not over
 	paces    Paces     // of links without a common one
-	// renewal renews the addresses; nil: that is done with the rest. Lapsed is told when it fails.
+	// renewal renews the addresses; nil: that is done with the rest.
 	renewal Lease
-	lapsed  func(Lease, error)
-	// rival is told of other stations that have a VIP too; unguard ends that, nil: it has not begun.
-	rival   func(netif.Rival)
-	unguard func()
-	// moved is told likewise when frames for a virtual MAC address may go elsewhere.
-	moved   func()
+	unguard func()    // ends the watch of the VIPs; nil: it has not begun
 	extraAt time.Time // when the VIPs are next announced as Config.ExtraEvery says
 }
 
-// newHolding returns what a member holds; none of it is wanted yet.
+// newHolding returns what a member holds; none of it is wanted yet, and no keeper has it.
 func newHolding(c *Config, links Links) *holding {
 	h := &holding{
 		cfg: c, things: c.things(links), lease: max(c.Lease, 0), settled: true,
-		lapsed: func(Lease, error) {}, rival: func(netif.Rival) {}, moved: func() {},
 	}
 	for _, v := range c.located() {
 		if h.link(v.Device) == nil {
@@ -141,7 +137,7 @@ func (h *holding) takeLease() {
 		})
 	}
 	var lease Lease
-	lease, err := r.Lease(addrs, h.lease, func(err error) { h.lapsed(lease, err) })
+	lease, err := r.Lease(addrs, h.lease, func(err error) { h.keeper.lapsed(h.member, lease, err) })
 	if err == nil { // else they are renewed with the rest, which may say why not
 		h.renewal = lease // nobody touches it before, so that nothing can have failed
 	}

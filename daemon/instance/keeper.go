@@ -78,23 +78,14 @@ func newKeeper(configs []*Config, links Links) *keeper {
 	k.leases = make([]atomic.Pointer[Lease], len(configs))
 	for i, c := range configs {
 		k.kept = append(k.kept, newHolding(c, links))
-		k.listen(i, k.kept[i])
+		k.kept[i].keeper, k.kept[i].member = k, i
 	}
 	return k
 }
 
-// lapsed returns what a lease of the member tells that is not renewed any more.
-func (k *keeper) lapsed(member int) func(Lease, error) {
-	return func(l Lease, err error) {
-		k.tell(order{verb: orderLapse, member: member, lease: l, err: err, at: time.Now()})
-	}
-}
-
-// listen has h tell of what happens to what the member holds.
-func (k *keeper) listen(member int, h *holding) {
-	h.lapsed = k.lapsed(member)
-	h.rival = func(r netif.Rival) { k.rival(member, r) }
-	h.moved = func() { k.moved(member) }
+// lapsed is told that a lease of the member is not renewed any more.
+func (k *keeper) lapsed(member int, l Lease, err error) {
+	k.tell(order{verb: orderLapse, member: member, lease: l, err: err, at: time.Now()})
 }
 
 // beatEvery returns how often renewing and repairing for these members takes a beat.
@@ -183,8 +174,7 @@ func (k *keeper) obey(o order) {
 		h.announce(o.cause)
 	case orderReplace:
 		k.kept[o.member] = o.next
-		o.next.turn = o.turn
-		k.listen(o.member, o.next)
+		o.next.turn, o.next.keeper, o.next.member = o.turn, k, o.member
 		k.report(o.member, o.next.succeed(h))
 	case orderRestore:
 		vips, err := h.restore(o.deleted)

@@ -299,7 +299,8 @@ func (h *holding) guard() error {
 		if !ok || !spots {
 			continue
 		}
-		end, err := spotter.Spot().guard(device, scout, addrs, h.rival)
+		told := func(n netif.Rival) { h.keeper.rival(h.member, n) }
+		end, err := spotter.Spot().guard(device, scout, addrs, told)
 		ends, errs = append(ends, end), append(errs, err)
 		if end, err = h.guardMAC(device, addrs); end != nil {
 			ends = append(ends, end)
@@ -335,7 +336,8 @@ func (h *holding) guardMAC(device string, addrs []netip.Addr) (end func(), err e
 			return nil, nil
 		}
 		failed := func(error) {} // it goes with its interface
-		return mover.FollowMoves(m.vmac.MAC, func(netif.Rival) { h.moved() }, failed)
+		told := func(netif.Rival) { h.keeper.moved(h.member) }
+		return mover.FollowMoves(m.vmac.MAC, told, failed)
 	}
 	return nil, nil
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
@@ -52,7 +51,7 @@ const (
 // but MLD. What this host sends itself does not come to a socket of one protocol.
 func (i *Interface) listenMoves(s State, mac MAC) (conn *packet.Conn, err error) {
 	reports := MAC{0x33, 0x33, 0, 0, 0, 0x16} // of ff02::16 (RFC 3810, Section 5.2.14)
-	filter, err := bpf.Assemble([]bpf.Instruction{
+	conn, err = i.listenFrames(s, unix.ETH_P_IPV6, []bpf.Instruction{
 		bpf.LoadAbsolute{Off: macLen, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(binary.BigEndian.Uint16(mac[:])), SkipTrue: 7},
 		bpf.LoadAbsolute{Off: macLen + 2, Size: 4},
@@ -63,14 +62,6 @@ func (i *Interface) listenMoves(s State, mac MAC) (conn *packet.Conn, err error)
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_ICMPV6, SkipTrue: 1},
 		bpf.RetConstant{Val: ethernetLen + ipv6Len},
 		bpf.RetConstant{Val: 0},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("assemble filter: %w", err)
-	}
-	err = i.host.inside(func() (err error) {
-		eth := &net.Interface{Index: s.Index, Name: i.name, HardwareAddr: s.mac}
-		conn, err = packet.Listen(eth, packet.Raw, unix.ETH_P_IPV6, &packet.Config{Filter: filter})
-		return err
 	})
 	if err != nil {
 		return nil, err

@@ -153,7 +153,7 @@ func (i *Interface) listenARP(s State) (rivals, error) {
 	if len(s.mac) != macLen {
 		return nil, ErrNoMAC
 	}
-	filter, err := bpf.Assemble([]bpf.Instruction{
+	conn, err := i.listenFrames(s, unix.ETH_P_ARP, []bpf.Instruction{
 		bpf.LoadAbsolute{Off: ethernetLen + arpOperation, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: arpReply, SkipTrue: 4},
 		bpf.LoadAbsolute{Off: ethernetLen + arpSenderIP, Size: 4},
@@ -163,16 +163,24 @@ func (i *Interface) listenARP(s State) (rivals, error) {
 		bpf.RetConstant{Val: ethernetLen + arpLen},
 		bpf.RetConstant{Val: 0},
 	})
+	return &arpRivals{Conn: conn}, err
+}
+
+// listenFrames opens a socket that gets the frames of a protocol which come to the interface, as far
+// as the program says, from Ethernet's header on.
+func (i *Interface) listenFrames(
+	s State, protocol int, program []bpf.Instruction,
+) (conn *packet.Conn, err error) {
+	filter, err := bpf.Assemble(program)
 	if err != nil {
 		return nil, fmt.Errorf("assemble filter: %w", err)
 	}
-	r := &arpRivals{}
 	err = i.host.inside(func() (err error) {
 		eth := &net.Interface{Index: s.Index, Name: i.name, HardwareAddr: s.mac}
-		r.Conn, err = packet.Listen(eth, packet.Raw, unix.ETH_P_ARP, &packet.Config{Filter: filter})
+		conn, err = packet.Listen(eth, packet.Raw, protocol, &packet.Config{Filter: filter})
 		return err
 	})
-	return r, err
+	return conn, err
 }
 
 func (r *arpRivals) next() (Rival, error) {
