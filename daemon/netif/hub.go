@@ -281,12 +281,13 @@ func (h *hub) lose(m syscall.NetlinkMessage) {
 	}
 }
 
-// mark adds the names of the states for which outdated holds.
+// mark adds the names of what is watched whose state is outdated, or is being looked at for the first
+// time: that look may have been too early for the news.
 func (h *hub) mark(old map[string]bool, outdated func(State) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for name, s := range h.states {
-		if !old[name] && outdated(s) {
+	for name := range h.users {
+		if s, known := h.states[name]; !old[name] && (!known || outdated(s)) {
 			old[name] = true
 		}
 	}
