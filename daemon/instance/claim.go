@@ -259,6 +259,7 @@ func (r *Runner) settled(m *member, s settled) {
 		return // there is more to do
 	}
 	m.stale, m.settledTurn = nil, s.turn
+	m.inPlace = m.holds
 	if m.unseen && m.holds {
 		r.keeper.tell(order{verb: orderRestore, member: m.index, deleted: m.deleted})
 	}

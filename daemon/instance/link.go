@@ -114,6 +114,12 @@ type Socket interface {
 	Close() error
 }
 
+// PlainSender is a Socket that can send from the interface's own MAC address what Send would from a
+// virtual one.
+type PlainSender interface {
+	SendPlain(payload []byte, src, dst netip.Addr) error
+}
+
 // Joiner is a Socket that can send together with others.
 type Joiner interface {
 	// Join has b send what Send would, and reports whether it will; if not, it is for Send. The

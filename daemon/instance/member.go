@@ -49,6 +49,7 @@ type member struct {
 	holds       bool                   // the keeper was last told to add the VIPs
 	turn        uint64                 // how often the keeper was told to change them
 	settledTurn uint64                 // the last one that it has carried out
+	inPlace     bool                   // it has carried out one to add them since
 	holding     atomic.Bool            // holds, for the goroutines that watch
 	unseen      bool                   // there was news while it had not
 	deleted     []place                // what that said was deleted
@@ -341,6 +342,10 @@ func (r *Runner) sendTo(m *member, priority uint8, dst netip.Addr) error {
 	b, err := r.encode(m, priority, dst)
 	if err != nil {
 		return err
+	}
+	if plain, ok := m.sock.(PlainSender); ok && !m.inPlace {
+		// Frames from the virtual MAC address have switches lead requests here: not before the VIPs are.
+		return plain.SendPlain(b, m.source, dst)
 	}
 	return m.sock.Send(b, m.source, dst)
 }

@@ -215,7 +215,7 @@ func (r *Runner) performAll(actions ...vrrp.MemberAction) {
 
 // hold returns the order by which the keeper adds the VIPs, or removes them.
 func (r *Runner) hold(m *member, held bool) order {
-	m.holds = held
+	m.holds, m.inPlace = held, false
 	m.holding.Store(held)
 	if held {
 		r.claim(m)

@@ -166,13 +166,20 @@ func (c *Conn) Index() int { return c.ear.key.index }
 
 // Send sends payload from src to dst, both of c's family. It never waits: a full queue is an error.
 func (c *Conn) Send(payload []byte, src, dst netip.Addr) error {
-	var err error
-	if c.framed(dst) {
-		err = c.ear.host.sendFrom(c.endpoint.MAC, c.Index(), payload, src, dst)
-	} else {
-		err = c.ear.send(payload, src, dst, c.endpoint.ttl(dst))
+	if !c.framed(dst) {
+		return c.SendPlain(payload, src, dst)
 	}
+	err := c.ear.host.sendFrom(c.endpoint.MAC, c.Index(), payload, src, dst)
 	if err != nil {
+		return fmt.Errorf("send to %s: %w", dst, err)
+	}
+	return nil
+}
+
+// SendPlain is Send, but packets come from the interface's own MAC address, whatever the endpoint
+// says: what has learnt where that one's MAC is learns nothing from them.
+func (c *Conn) SendPlain(payload []byte, src, dst netip.Addr) error {
+	if err := c.ear.send(payload, src, dst, c.endpoint.ttl(dst)); err != nil {
 		return fmt.Errorf("send to %s: %w", dst, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package netif_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -185,13 +186,17 @@ func TestVirtualMAC(t *testing.T) {
 			want := netif.Packet{
 				Payload: []byte("\x31\x33advert"), From: tt.source, To: tt.group, TTL: 255,
 			}
-			got := drained(t, to, 2)
-			if diff := cmp.Diff([]netif.Packet{want, want}, got, cmp.Comparer(sameAddr)); diff != "" {
+			ok(t, from.SendPlain([]byte("\x31\x33advert"), tt.source, tt.group))
+			got := drained(t, to, 3)
+			if diff := cmp.Diff([]netif.Packet{want, want, want}, got, cmp.Comparer(sameAddr)); diff != "" {
 				t.Errorf("heard (-want +got):\n%s", diff)
 			}
 			byKernel, ours := nextAdvert(t, frames, is6), nextAdvert(t, frames, is6)
 			if got := net.HardwareAddr(ours[6:12]).String(); got != mac.String() {
 				t.Errorf("source of the frame: %s, want %s", got, mac)
+			}
+			if own := nextAdvert(t, frames, is6)[6:12]; !bytes.Equal(own, byKernel[6:12]) {
+				t.Errorf("source of a plain frame: %x, want %x", own, byKernel[6:12])
 			}
 			copy(byKernel[6:12], ours[6:12])
 			if !is6 { // the kernel numbers packets, and sums that up
