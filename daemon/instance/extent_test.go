@@ -58,13 +58,7 @@ func TestAddrVMACs(t *testing.T) {
 	b := realBench(t, a, node)
 	b.vip = netip.MustParsePrefix("192.168.2.1/32")
 	on := netif.Macvlan{Name: "vrrp.51.1", Parent: "eth1", MAC: netif.VirtualMAC(51, false)}
-	b.addrs = func(int) []netip.Prefix {
-		s, err := a.Host.Interface(on.Name).State()
-		if err != nil {
-			t.Error(err)
-		}
-		return s.Addrs
-	}
+	b.addrs = func(int) []netip.Prefix { return addrsOf(t, b.links[0](on.Name)) }
 	before := everything(t, a)
 	var book ledger
 	d := b.start(0, func(g *instance.Group) {

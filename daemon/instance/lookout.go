@@ -287,22 +287,29 @@ func (h *holding) guard() error {
 	if h.unguard != nil {
 		return nil
 	}
-	vips := map[string][]netip.Addr{}
+	vips, asked := map[string][]netip.Addr{}, map[string][]netip.Addr{}
+	links := map[string]Link{}
 	for _, v := range h.cfg.located() {
+		from, link := h.askedFrom(v.Device)
 		vips[v.Device] = append(vips[v.Device], v.Prefix.Addr())
+		asked[from] = append(asked[from], v.Prefix.Addr())
+		links[from] = link
 	}
 	var ends []func()
 	var errs []error
-	for device, addrs := range vips {
-		scout, ok := h.link(device).(Scout)
-		spotter, spots := h.link(device).(Spotter)
+	for device, addrs := range asked {
+		scout, ok := links[device].(Scout)
+		spotter, spots := links[device].(Spotter)
 		if !ok || !spots {
 			continue
 		}
 		told := func(n netif.Rival) { h.keeper.rival(h.member, n) }
 		end, err := spotter.Spot().guard(device, scout, addrs, told)
 		ends, errs = append(ends, end), append(errs, err)
-		if end, err = h.guardMAC(device, addrs); end != nil {
+	}
+	for device, addrs := range vips {
+		end, err := h.guardMAC(device, addrs)
+		if end != nil {
 			ends = append(ends, end)
 		}
 		errs = append(errs, err)
@@ -313,6 +320,26 @@ func (h *holding) guard() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// askedFrom returns the device, and its link, on which other stations are asked for what a device
+// has. For a virtual router's that is the parent: a question from the virtual MAC address would have
+// switches lead requests here, and who asks may be a master no more that does not know it yet.
+func (h *holding) askedFrom(device string) (string, Link) {
+	if m, is := h.macvlan(device); is {
+		return m.vmac.Parent, m.link
+	}
+	return device, h.link(device)
+}
+
+// macvlan returns the interface of a virtual router, if the device is one.
+func (h *holding) macvlan(device string) (macvlanOn, bool) {
+	for _, t := range h.things {
+		if m, is := t.(macvlanOn); is && m.vmac.Name == device {
+			return m, true
+		}
+	}
+	return macvlanOn{}, false
 }
 
 // Mover is a Link that hears when a virtual MAC address on top of it is used elsewhere;
@@ -326,20 +353,17 @@ type Mover interface {
 // guardMAC has the virtual MAC address of a device watched, if it has one and VIPs of IPv6, until end
 // is called, which is nil where nothing is watched.
 func (h *holding) guardMAC(device string, addrs []netip.Addr) (end func(), err error) {
-	for _, t := range h.things {
-		m, is := t.(macvlanOn)
-		if !is || m.vmac.Name != device || !slices.ContainsFunc(addrs, netip.Addr.Is6) {
-			continue
-		}
-		mover, ok := m.link.(Mover)
-		if !ok || m.vmac.IPVLAN != "" {
-			return nil, nil
-		}
-		failed := func(error) {} // it goes with its interface
-		told := func(netif.Rival) { h.keeper.moved(h.member) }
-		return mover.FollowMoves(m.vmac.MAC, told, failed)
+	m, is := h.macvlan(device)
+	if !is || m.vmac.IPVLAN != "" || !slices.ContainsFunc(addrs, netip.Addr.Is6) {
+		return nil, nil
 	}
-	return nil, nil
+	mover, ok := m.link.(Mover)
+	if !ok {
+		return nil, nil
+	}
+	failed := func(error) {} // it goes with its interface
+	told := func(netif.Rival) { h.keeper.moved(h.member) }
+	return mover.FollowMoves(m.vmac.MAC, told, failed)
 }
 
 // relax ends the watch, if there is one.

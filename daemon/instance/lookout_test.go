@@ -15,13 +15,26 @@ import (
 // VIP: both say so, and the one that remains says so no more soon after the other has gone.
 func TestClaimed(t *testing.T) {
 	t.Parallel()
-	for name, vip := range map[string]netip.Prefix{"IPv4": vip, "IPv6": vip6} {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		vip  netip.Prefix
+		vmac bool // both use the virtual MAC addresses of their virtual routers
+	}{
+		{"IPv4", vip, false},
+		{"IPv6", vip6, false},
+		{"IPv4 with virtual MAC addresses", vip, true},
+		{"IPv6 with virtual MAC addresses", vip6, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			nodeA, nodeB := netiftest.Pair(t)
 			b := realBench(t, nodeA, nodeB)
-			b.vip = vip
-			for i, n := range []*netiftest.Node{nodeA, nodeB} {
+			b.vip = tt.vip
+			nodes := []*netiftest.Node{nodeA, nodeB}
+			if tt.vmac {
+				b.addrs = func(i int) []netip.Prefix { return addrsOf(t, b.links[i]("vmac")) }
+			}
+			for i, n := range nodes {
 				eth := n.Host.Interface(netiftest.Device)
 				if err := eth.AddAddr(netip.PrefixFrom(locals[i], 64), 0); err != nil {
 					t.Fatal(err)
@@ -29,8 +42,13 @@ func TestClaimed(t *testing.T) {
 			}
 			begin := func(i int) *director {
 				d := b.start(i, func(g *instance.Group) {
-					g.Members[0].VIPs[0].Prefix = vip
-					g.Members[0].Router.VRID += uint8(i)
+					c := &g.Members[0]
+					c.VIPs[0].Prefix = tt.vip
+					c.Router.VRID += uint8(i)
+					if tt.vmac {
+						c.VMAC = &netif.Macvlan{Name: "vmac", Parent: netiftest.Device,
+							MAC: netif.VirtualMAC(c.Router.VRID, tt.vip.Addr().Is6())}
+					}
 				})
 				b.awaitState(d, vrrp.Master)
 				return d
@@ -44,7 +62,7 @@ func TestClaimed(t *testing.T) {
 			for i, d := range []*director{first, second} {
 				b.await("address conflict", func() bool { _, says := claimed(d); return says })
 				c, _ := claimed(d)
-				if c.Evidence.From != vip.Addr() {
+				if c.Evidence.From != tt.vip.Addr() {
 					t.Errorf("%d: %+v, want the VIP", i, c)
 				}
 			}

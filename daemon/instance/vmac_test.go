@@ -43,13 +43,7 @@ func TestVMAC(t *testing.T) {
 			for i, n := range nodes {
 				prepareVMAC(t, n, locals[i])
 			}
-			b.addrs = func(i int) []netip.Prefix {
-				s, err := nodes[i].Host.Interface("vrrp.51").State()
-				if err != nil {
-					t.Error(err)
-				}
-				return s.Addrs
-			}
+			b.addrs = func(i int) []netip.Prefix { return addrsOf(t, b.links[i]("vrrp.51")) }
 			before := everything(t, a)
 			var book ledger
 			start := func(i int) *director {
