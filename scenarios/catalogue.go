@@ -58,7 +58,7 @@ func All() []Scenario {
 		fig7Hostile(),
 		fig7Reloads(),
 		fig7RandomFaults(),
-	}, forwardings(), associations(), checkDrills(), schedules(), survivals())
+	}, forwardings(), associations(), checkDrills(), schedules(), survivals(), vmacDrills())
 }
 
 // Demo are the names of the scenarios that `make demo` runs.

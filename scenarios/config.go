@@ -71,6 +71,9 @@ func (c *confWriter) instance(t topology.Topology, n topology.Node, v topology.V
 	c.line("priority %d", n.Priority)
 	c.line("version %d", t.VRRP.Version)
 	c.line("advert_int %s", seconds(t.VRRP.Advert))
+	if t.VRRP.UseVMAC {
+		c.line("use_vmac")
+	}
 	if t.VRRP.Password != "" {
 		c.open("authentication")
 		c.line("auth_type PASS")

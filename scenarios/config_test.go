@@ -4,10 +4,14 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandemlb/tandem/faults"
+	"github.com/tandemlb/tandem/lab"
 	"github.com/tandemlb/tandem/topology"
 )
 
@@ -32,5 +36,18 @@ func TestConfig(t *testing.T) {
 				t.Errorf("configuration (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestConfigVMAC says that every virtual router of a topology has its own MAC address where that says
+// so, and that it takes macvlans.
+func TestConfigVMAC(t *testing.T) {
+	s := vmac("fig7", faults.DirectorKilled, "")
+	got := Config(s.Topology, *s.Topology.NodesOf(topology.Director)[0])
+	if n := strings.Count(got, "use_vmac\n"); n != len(s.Topology.VIPs) {
+		t.Errorf("use_vmac in %d of %d instances:\n%s", n, len(s.Topology.VIPs), got)
+	}
+	if !slices.Contains(Needs(s), lab.Macvlan) {
+		t.Errorf("needs %v, want macvlans", Needs(s))
 	}
 }

@@ -95,6 +95,9 @@ func Needs(s Scenario) []lab.Capability {
 	if s.Topology.IPv6() {
 		needs = append(needs, lab.IPv6)
 	}
+	if s.Topology.VRRP.UseVMAC {
+		needs = append(needs, lab.Macvlan)
+	}
 	for _, c := range append(s.Needs[:len(s.Needs):len(s.Needs)], needsOfFaults(s)...) {
 		if !slices.Contains(needs, c) {
 			needs = append(needs, c)

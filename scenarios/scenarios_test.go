@@ -59,13 +59,15 @@ func labels(s scenarios.Scenario) Labels {
 	return Label(network, s.Name)
 }
 
-// shown says that a drill is of a kind of which keepalived runs another one: a scheduler, a checker, or
-// connections that survive.
+// shown says that a drill is of a kind of which keepalived runs another one: a scheduler, a checker,
+// connections that survive, or virtual MAC addresses.
 func shown(name string) bool {
 	for _, kind := range []struct{ prefix, one string }{
 		{"scheduler-", "scheduler-wrr"},
 		{"fig6-", "fig6-tcp-check"},
 		{"fig7-connections-", "fig7-connections-survive-kill"},
+		{"fig7-vmac-", "fig7-vmac-director-terminated"},
+		{"fig7-v6-vmac-", ""},
 	} {
 		others := []string{kind.one, "fig6-rr", "fig6-wrr", "fig6-real-server-down"}
 		if strings.HasPrefix(name, kind.prefix) && !slices.Contains(others, name) {

@@ -32,9 +32,9 @@ func TestMarshalGolden(t *testing.T) {
 	}
 }
 
-func TestMarshalKeepsPassword(t *testing.T) {
+func TestMarshalKeepsVRRP(t *testing.T) {
 	want := mustPreset(t, "fig5")
-	want.VRRP.Password = "s3cret-1"
+	want.VRRP.Password, want.VRRP.UseVMAC = "s3cret-1", true
 	b, err := Marshal(want)
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,9 @@ func Marshal(t Topology) ([]byte, error) {
 		if t.VRRP.Password != "" {
 			vrrp = append(vrrp, yaml.MapItem{Key: "password", Value: t.VRRP.Password})
 		}
+		if t.VRRP.UseVMAC {
+			vrrp = append(vrrp, yaml.MapItem{Key: "use_vmac", Value: true})
+		}
 		doc = append(doc, yaml.MapItem{Key: "vrrp", Value: vrrp})
 	}
 	doc = append(doc, section("services", t.Services, serviceItem)...)

@@ -35,6 +35,7 @@ func (d *decoder) topology(n ast.Node) Topology {
 				strict.Key("version", d.Number(&t.VRRP.Version, 2, 3)),
 				strict.Key("advert", d.Duration(&t.VRRP.Advert)),
 				strict.Key("password", d.Text(&t.VRRP.Password)),
+				strict.Key("use_vmac", d.Yes(&t.VRRP.UseVMAC)),
 			})
 		}),
 		strict.Key("services", func(n ast.Node, path string) {

@@ -256,8 +256,11 @@ func (d *drawing) facts(y, columns int) int {
 func facts(t *Topology) []string {
 	var lines []string
 	if len(t.VIPs) > 0 {
-		lines = append(lines, fmt.Sprintf("VRRP version %d, an advert every %s", t.VRRP.Version,
-			t.VRRP.Advert))
+		line := fmt.Sprintf("VRRP version %d, an advert every %s", t.VRRP.Version, t.VRRP.Advert)
+		if t.VRRP.UseVMAC {
+			line += ", virtual MAC addresses"
+		}
+		lines = append(lines, line)
 	}
 	for _, s := range t.Services {
 		var servers []string

@@ -106,6 +106,9 @@ type VRRP struct {
 	// Password is that of version 2's authentication type 1, 1 to 8 letters, digits and dashes; empty:
 	// none. Anybody on the network can read it.
 	Password string
+	// UseVMAC has each VIP on an interface of its own with the virtual router's MAC address, which
+	// moves with it (RFC 9568, Section 7.3), instead of the director's.
+	UseVMAC bool
 }
 
 // Service is one virtual service.
