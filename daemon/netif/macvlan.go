@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -90,6 +91,20 @@ var macvlanSettings = []Setting{
 	{"ipv6", "addr_gen_mode", "1"}, {"ipv6", "accept_ra", "0"},
 }
 
+// unasked is how long, in seconds, neighbors that a virtual router has answered are believed without
+// being asked whether they are still there: eleven days, for the kernel counts them in ticks. It would
+// ask five seconds after an answer, by frames that have switches lead requests here, and a master that
+// was killed or stands still may be one no more by then. A neighbor that has another MAC address says
+// so when it asks.
+//
+// Source: Linux, net/core/neighbour.c, __neigh_event_send and NEIGH_VAR_DELAY_PROBE_TIME.
+const unasked = 1_000_000
+
+// unaskedPath is the setting for it. IPv4 answers without a neighbor.
+func (i *Interface) unaskedPath() string {
+	return fmt.Sprintf("/proc/sys/net/ipv6/neigh/%s/delay_first_probe_time", i.name)
+}
+
 // ParentSettings are those of the parent while there is the interface. That of a macvlan is not to
 // answer for the macvlan's addresses with its own MAC address. That of an ipvlan is not to ask for
 // neighbors in the name of the ipvlan's addresses: the kernel gives the answer to the ipvlan alone,
@@ -161,6 +176,10 @@ func (h *Host) prepareMacvlan(m Macvlan) error {
 		if err != nil && (s.Family != "ipv6" || !errors.Is(err, fs.ErrNotExist)) {
 			return fmt.Errorf("set %s: %w", s, err)
 		}
+	}
+	err := h.writeSetting(i.unaskedPath(), strconv.Itoa(unasked))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("have neighbors not asked: %w", err)
 	}
 	return nil
 }

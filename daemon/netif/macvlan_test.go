@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +64,15 @@ func TestMacvlan(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
+	}
+	var asks []byte
+	node.Do(func() {
+		var err error
+		asks, err = os.ReadFile("/proc/sys/net/ipv6/neigh/" + m.Name + "/delay_first_probe_time")
+		ok(t, err)
+	})
+	if got := strings.TrimSpace(string(asks)); got != "1000000" {
+		t.Errorf("neighbors are asked after %s s, want 1000000", got)
 	}
 	ok(t, node.Host.DropMacvlan(m))
 	check("removed", none)
