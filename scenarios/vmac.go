@@ -30,11 +30,8 @@ func vmac(of string, kind faults.Kind, doc string) Scenario {
 		Topology: t,
 		Needs:    []lab.Capability{lab.VirtualTime},
 	}, kind, "@master")
-	if kind == faults.DirectorKilled {
-		return s
-	}
-	// Who is asked to stop, and the kernel of who is frozen, forward until the VIPs have moved. What is
-	// under way while a switch's way to one of them moves may be lost, by a move and by its return.
+	// Who is asked to stop, and the kernel of who is frozen or killed, forwards until the VIPs have moved.
+	// What is under way while a switch's way to one of them moves may be lost, by a move and by its return.
 	s.Bounds = append(s.Bounds, ClientLosesAtMost(s.Probes[0].Client, 2))
 	return s
 }

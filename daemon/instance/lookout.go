@@ -287,13 +287,10 @@ func (h *holding) guard() error {
 	if h.unguard != nil {
 		return nil
 	}
-	vips, asked := map[string][]netip.Addr{}, map[string][]netip.Addr{}
-	links := map[string]Link{}
+	asked, links := map[string][]netip.Addr{}, map[string]Link{}
 	for _, v := range h.cfg.located() {
 		from, link := h.askedFrom(v.Device)
-		vips[v.Device] = append(vips[v.Device], v.Prefix.Addr())
-		asked[from] = append(asked[from], v.Prefix.Addr())
-		links[from] = link
+		asked[from], links[from] = append(asked[from], v.Prefix.Addr()), link
 	}
 	var ends []func()
 	var errs []error
@@ -307,8 +304,8 @@ func (h *holding) guard() error {
 		end, err := spotter.Spot().guard(device, scout, addrs, told)
 		ends, errs = append(ends, end), append(errs, err)
 	}
-	for device, addrs := range vips {
-		end, err := h.guardMAC(device, addrs)
+	for _, m := range h.macvlans() {
+		end, err := h.guardMAC(m)
 		if end != nil {
 			ends = append(ends, end)
 		}
@@ -326,20 +323,23 @@ func (h *holding) guard() error {
 // has. For a virtual router's that is the parent: a question from the virtual MAC address would have
 // switches lead requests here, and who asks may be a master no more that does not know it yet.
 func (h *holding) askedFrom(device string) (string, Link) {
-	if m, is := h.macvlan(device); is {
-		return m.vmac.Parent, m.link
+	for _, m := range h.macvlans() {
+		if m.vmac.Name == device {
+			return m.vmac.Parent, m.link
+		}
 	}
 	return device, h.link(device)
 }
 
-// macvlan returns the interface of a virtual router, if the device is one.
-func (h *holding) macvlan(device string) (macvlanOn, bool) {
+// macvlans returns the interfaces of virtual routers.
+func (h *holding) macvlans() []macvlanOn {
+	var all []macvlanOn
 	for _, t := range h.things {
-		if m, is := t.(macvlanOn); is && m.vmac.Name == device {
-			return m, true
+		if m, is := t.(macvlanOn); is {
+			all = append(all, m)
 		}
 	}
-	return macvlanOn{}, false
+	return all
 }
 
 // Mover is a Link that hears when a virtual MAC address on top of it is used elsewhere;
@@ -350,15 +350,13 @@ type Mover interface {
 	) (stop func(), err error)
 }
 
-// guardMAC has the virtual MAC address of a device watched, if it has one and VIPs of IPv6, until end
-// is called, which is nil where nothing is watched.
-func (h *holding) guardMAC(device string, addrs []netip.Addr) (end func(), err error) {
-	m, is := h.macvlan(device)
-	if !is || m.vmac.IPVLAN != "" || !slices.ContainsFunc(addrs, netip.Addr.Is6) {
-		return nil, nil
-	}
+// guardMAC has a virtual MAC address watched, if VIPs of IPv6 are there, until end is called, which is
+// nil where nothing is watched.
+func (h *holding) guardMAC(m macvlanOn) (end func(), err error) {
 	mover, ok := m.link.(Mover)
-	if !ok {
+	if !ok || m.vmac.IPVLAN != "" || !slices.ContainsFunc(h.cfg.located(), func(v VIP) bool {
+		return v.Device == m.vmac.Name && v.Prefix.Addr().Is6()
+	}) {
 		return nil, nil
 	}
 	failed := func(error) {} // it goes with its interface

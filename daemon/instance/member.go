@@ -343,9 +343,11 @@ func (r *Runner) sendTo(m *member, priority uint8, dst netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if plain, ok := m.sock.(PlainSender); ok && !m.inPlace {
+	if !m.inPlace {
 		// Frames from the virtual MAC address have switches lead requests here: not before the VIPs are.
-		return plain.SendPlain(b, m.source, dst)
+		if plain, ok := m.sock.(PlainSender); ok {
+			return plain.SendPlain(b, m.source, dst)
+		}
 	}
 	return m.sock.Send(b, m.source, dst)
 }

@@ -177,7 +177,7 @@ func (c *Conn) Send(payload []byte, src, dst netip.Addr) error {
 }
 
 // SendPlain is Send, but packets come from the interface's own MAC address, whatever the endpoint
-// says: what has learnt where that one's MAC is learns nothing from them.
+// says: switches do not learn from them where the endpoint's is.
 func (c *Conn) SendPlain(payload []byte, src, dst netip.Addr) error {
 	if err := c.ear.send(payload, src, dst, c.endpoint.ttl(dst)); err != nil {
 		return fmt.Errorf("send to %s: %w", dst, err)

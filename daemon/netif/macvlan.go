@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -85,24 +84,18 @@ func (m Macvlan) link(parent int) netlink.Link {
 
 // macvlanSettings keep the virtual router apart from its parent: it answers for its own addresses
 // only, takes packets for which the parent has the route back, and makes up no address.
+//
+// Of a neighbor that it has answered it does not ask whether that is still there for eleven days, which
+// is about what the kernel can count. It would after five seconds, by frames that have switches lead
+// requests here, and a master that was killed or stands still may be one no more by then. A neighbor
+// that has got another MAC address says so when it asks. IPv4 answers without a neighbor.
+//
+// Source: Linux, net/core/neighbour.c, __neigh_event_send and NEIGH_VAR_DELAY_PROBE_TIME.
 var macvlanSettings = []Setting{
 	{"ipv4", "arp_ignore", "1"}, {"ipv4", "accept_local", "1"}, {"ipv4", "rp_filter", "0"},
 	{"ipv4", "promote_secondaries", "1"},
 	{"ipv6", "addr_gen_mode", "1"}, {"ipv6", "accept_ra", "0"},
-}
-
-// unasked is how long, in seconds, neighbors that a virtual router has answered are believed without
-// being asked whether they are still there: eleven days, for the kernel counts them in ticks. It would
-// ask five seconds after an answer, by frames that have switches lead requests here, and a master that
-// was killed or stands still may be one no more by then. A neighbor that has another MAC address says
-// so when it asks.
-//
-// Source: Linux, net/core/neighbour.c, __neigh_event_send and NEIGH_VAR_DELAY_PROBE_TIME.
-const unasked = 1_000_000
-
-// unaskedPath is the setting for it. IPv4 answers without a neighbor.
-func (i *Interface) unaskedPath() string {
-	return fmt.Sprintf("/proc/sys/net/ipv6/neigh/%s/delay_first_probe_time", i.name)
+	{"ipv6", firstProbe, "1000000"},
 }
 
 // ParentSettings are those of the parent while there is the interface. That of a macvlan is not to
@@ -176,10 +169,6 @@ func (h *Host) prepareMacvlan(m Macvlan) error {
 		if err != nil && (s.Family != "ipv6" || !errors.Is(err, fs.ErrNotExist)) {
 			return fmt.Errorf("set %s: %w", s, err)
 		}
-	}
-	err := h.writeSetting(i.unaskedPath(), strconv.Itoa(unasked))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("have neighbors not asked: %w", err)
 	}
 	return nil
 }

@@ -10,11 +10,15 @@ import (
 
 // Setting is one of the kernel's settings of an interface.
 type Setting struct {
-	// Family is ipv4 or ipv6, Name as in /proc/sys/net/FAMILY/conf/IF.
+	// Family is ipv4 or ipv6, Name as in /proc/sys/net/FAMILY/conf/IF; delay_first_probe_time is that in
+	// /proc/sys/net/FAMILY/neigh/IF.
 	Family, Name string
 	// Value is what it is to be.
 	Value string
 }
+
+// firstProbe is a setting of the neighbors of an interface.
+const firstProbe = "delay_first_probe_time"
 
 // String returns, for example, "ipv4 promote_secondaries = 1".
 func (s Setting) String() string { return fmt.Sprintf("%s %s = %s", s.Family, s.Name, s.Value) }
@@ -116,7 +120,11 @@ func (i *Interface) Restore(s Setting, was string) error {
 // path is where the setting is. The kernel shows each thread those of its own network namespace. An
 // interface's name may hold a dot, but no slash.
 func (i *Interface) path(s Setting) string {
-	return fmt.Sprintf("/proc/sys/net/%s/conf/%s/%s", s.Family, i.name, s.Name)
+	table := "conf"
+	if s.Name == firstProbe {
+		table = "neigh"
+	}
+	return fmt.Sprintf("/proc/sys/net/%s/%s/%s/%s", s.Family, table, i.name, s.Name)
 }
 
 func (h *Host) readSetting(path string) (was string, err error) {
